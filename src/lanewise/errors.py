@@ -1,0 +1,79 @@
+"""Every exception that lanewise raises on its own account.
+
+The whole tree::
+
+    Exception
+    └── LanewiseError
+        ├── NotPortableError        an argument, result or function cannot cross to another process
+        ├── WorkerDiedError         a worker died while it ran a call (also a BrokenProcessPool)
+        ├── TaskTimeoutError        a call did not finish in time (also a TimeoutError)
+        ├── OverloadedError         no room: come back after ``retry_after_s``
+        ├── LaneUnavailableError    no lane on this host can run the call; each with its reason
+        ├── PlanError               a plan cannot be read, or does not fit
+        └── MeasureError            a measurement cannot be made
+
+An exception that the user's own function raised arrives as itself and is never wrapped in one of
+these. Messages say what happened, the likely cause and the next step, in that order.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class LanewiseError(Exception):
+    """The root of the tree: ``except LanewiseError`` catches all that is not the user's own."""
+
+
+class NotPortableError(LanewiseError):
+    """Something that a call needs cannot cross to another process.
+
+    The message names the function, argument or result and how to make it portable.
+    """
+
+
+class WorkerDiedError(LanewiseError, BrokenProcessPool):
+    """The worker that ran the call died. It may or may not have finished its side effects.
+
+    Also a ``concurrent.futures.process.BrokenProcessPool``, so existing handlers go on working.
+    """
+
+
+class TaskTimeoutError(LanewiseError, TimeoutError):
+    """A call did not finish within its ``timeout_s``, counted from submission."""
+
+
+class OverloadedError(LanewiseError):
+    """A bounded queue is full.
+
+    Attributes:
+        retry_after_s: Seconds after which a new attempt has a fair chance.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class LaneUnavailableError(LanewiseError):
+    """No lane on this host can run the call.
+
+    Attributes:
+        reasons: For each lane that was considered, why it cannot be used.
+    """
+
+    def __init__(self, message: str, *, reasons: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.reasons = dict(reasons or {})
+
+
+class PlanError(LanewiseError):
+    """A plan is broken, of a newer schema, or does not fit the task it is used for."""
+
+
+class MeasureError(LanewiseError):
+    """A measurement cannot be made: the target, its inputs or the options are at fault."""

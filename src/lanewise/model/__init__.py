@@ -1,0 +1,1 @@
+"""Frozen values with units, and the protocols that the layers above meet through."""

@@ -1,0 +1,223 @@
+"""A function declared to lanewise, and its variants.
+
+A :class:`Task` is still the plain function when it is called; everything else that it carries is a
+description for ``measure`` and for the runtime. It pickles by reference, like the function itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
+
+from lanewise.errors import MeasureError
+from lanewise.model.lane import LANE_NAMES, LaneName
+from lanewise.model.size import arguments_bytes
+
+P = ParamSpec("P")
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+Isolation = Literal["any", "required"]
+DEFAULT_VARIANT = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One implementation of a task.
+
+    Attributes:
+        name: Unique within the task; the decorated function itself is ``"default"``.
+        function: The plain function.
+        requires: A module that must be importable, or None. Without it the variant is left out.
+        equal: Compares two results; None means ``==`` (or the declared tolerance).
+        tolerance: Relative tolerance for numbers in the results; 0 asks for equality.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    requires: str | None = None
+    equal: Callable[[Any, Any], bool] | None = None
+    tolerance: float = 0.0
+
+
+class Task(Generic[P, T]):
+    """A declared function. Call it like the function that it wraps.
+
+    Threads: the description is written while its module is imported and only read afterwards;
+    ``variant`` is not meant to be called once calls run.
+    """
+
+    __wrapped__: Callable[P, T]
+    __module__: str
+    __name__: str
+    __qualname__: str
+
+    def __init__(  # noqa: PLR0913 - because: the decorator's keyword arguments, each documented in task()
+        self,
+        function: Callable[P, T],
+        *,
+        name: str | None = None,
+        lane: LaneName | None = None,
+        size: Callable[..., float] | None = None,
+        inputs: Callable[[Any], tuple[Any, ...]] | None = None,
+        timeout_s: float | None = None,
+        idempotent: bool = False,
+        isolation: Isolation = "any",
+    ) -> None:
+        _check_declaration(function, lane, timeout_s, isolation)
+        functools.update_wrapper(self, function)
+        self.name = name or f"{function.__module__}:{function.__qualname__}"
+        self.lane: LaneName | None = lane
+        self.size = size
+        self.inputs = inputs
+        self.timeout_s = timeout_s
+        self.idempotent = idempotent
+        self.isolation: Isolation = isolation
+        # owner: the importing thread; read-only once the module is imported.
+        self._variants: dict[str, Variant] = {DEFAULT_VARIANT: Variant(DEFAULT_VARIANT, function)}
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.__wrapped__(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<lanewise task {self.name}>"
+
+    def __reduce__(self) -> str:
+        # By reference, as functions do: the far side imports the module and finds the same task.
+        return self.__qualname__
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """Every implementation by name, the default one first. A copy."""
+        return dict(self._variants)
+
+    def implementation(self, variant: str = DEFAULT_VARIANT) -> Callable[..., T]:
+        """Return the plain function of a variant.
+
+        Raises:
+            KeyError: There is no variant of that name; the message lists those that exist.
+        """
+        try:
+            return cast("Callable[..., T]", self._variants[variant].function)
+        except KeyError:
+            known = ", ".join(self._variants)
+            raise KeyError(f"task {self.name} has no variant {variant!r}; it has: {known}") from None
+
+    def size_of(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> float:
+        """Return the size of a call, in the unit that break-even points are expressed in.
+
+        That is what the task's ``size`` says, or else the approximate bytes of the arguments.
+        """
+        if self.size is None:
+            return float(arguments_bytes(args, kwargs or {}))
+        return float(self.size(*args, **(kwargs or {})))
+
+    def variant(
+        self,
+        name: str,
+        *,
+        requires: str | None = None,
+        equal: Callable[[Any, Any], bool] | None = None,
+        tolerance: float = 0.0,
+    ) -> Callable[[F], F]:
+        """Declare another implementation that gives the same results.
+
+        Args:
+            name: How measurements and plans call it.
+            requires: A module that it needs; where that is missing, the variant is left out.
+            equal: ``equal(default_result, variant_result)`` where ``==`` is not the right test.
+            tolerance: Relative tolerance for numbers in the results, 0 for equality.
+
+        Returns:
+            A decorator that gives back the plain function, or the task where the function was
+            given the task's own name (so that the name goes on meaning the task).
+
+        Raises:
+            ValueError: The name is taken.
+        """
+        if name in self._variants:
+            raise ValueError(f"task {self.name} already has a variant {name!r}: give it another name")
+
+        def declare(function: F) -> F:
+            self._variants[name] = Variant(name, function, requires, equal, tolerance)
+            same_name = function.__qualname__ == self.__qualname__
+            return cast("F", self) if same_name else function
+
+        return declare
+
+
+@overload
+def task(fn: Callable[P, T], /) -> Task[P, T]: ...
+
+
+@overload
+def task(
+    *,
+    name: str | None = None,
+    lane: LaneName | None = None,
+    size: Callable[..., float] | None = None,
+    inputs: Callable[[Any], tuple[Any, ...]] | None = None,
+    timeout_s: float | None = None,
+    idempotent: bool = False,
+    isolation: Isolation = "any",
+) -> Callable[[Callable[P, T]], Task[P, T]]: ...
+
+
+def task(fn: Callable[P, T] | None = None, /, **options: Any) -> Any:
+    """Declare a function to lanewise. Calling it stays an ordinary call.
+
+    Args:
+        fn: The function, where the decorator is used without parentheses.
+        **options: ``name``: how plans call it, by default ``module:function``.
+            ``lane``: pins every call to one lane.
+            ``size(*args, **kwargs)``: the number that break-even points are expressed in; by
+            default the bytes of the arguments.
+            ``inputs(size)``: makes a tuple of arguments of that size, for ``lanewise measure``.
+            ``timeout_s``: seconds from submission to result, queueing included.
+            ``idempotent``: the call may be started again after its worker died.
+            ``isolation``: ``"required"`` keeps it out of its caller's memory on every build;
+            ``"any"`` is a promise that it neither mutates its arguments nor depends on module
+            state that changes.
+
+    Raises:
+        TypeError: ``fn`` is not a plain callable, or an option is unknown.
+        ValueError: An option has a value that it cannot have.
+    """
+    if fn is None:
+        return lambda function: Task(function, **options)
+    return Task(fn, **options)
+
+
+def _check_declaration(
+    function: object, lane: str | None, timeout_s: float | None, isolation: str
+) -> None:
+    if not callable(function) or not hasattr(function, "__qualname__"):
+        raise TypeError(
+            f"@task takes a function, got {type(function).__name__}: "
+            "write @task above a def, or @task(size=..., inputs=...)"
+        )
+    if lane is not None and lane not in LANE_NAMES:
+        raise ValueError(f"lane={lane!r} is not a lane; choose one of {', '.join(LANE_NAMES)}")
+    if timeout_s is not None and not timeout_s > 0:
+        raise ValueError(f"timeout_s={timeout_s!r} must be a number of seconds above 0, or None")
+    if isolation not in ("any", "required"):
+        raise ValueError(f"isolation={isolation!r} must be 'any' or 'required'")
+
+
+def as_task(fn: Callable[..., Any]) -> Task[..., Any]:
+    """Give any callable the description of a task, with default options where it has none.
+
+    Raises:
+        MeasureError: ``fn`` cannot be called.
+    """
+    if isinstance(fn, Task):
+        return fn
+    if not callable(fn):
+        raise MeasureError(f"{fn!r} is not callable: give a function or a @task")
+    if hasattr(fn, "__qualname__"):
+        return Task(fn)
+    named: Any = functools.partial(fn)
+    functools.update_wrapper(named, type(fn))
+    return Task(named)
