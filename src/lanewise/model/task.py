@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
-from lanewise.errors import MeasureError
 from lanewise.model.lane import LANE_NAMES, LaneName
 from lanewise.model.size import arguments_bytes
 
@@ -68,13 +67,15 @@ class Task(Generic[P, T]):
     ) -> None:
         _check_declaration(function, lane, timeout_s, isolation)
         functools.update_wrapper(self, function)
-        self.name = name or f"{function.__module__}:{function.__qualname__}"
+        self.name = name or _name_of(function)
         self.lane: LaneName | None = lane
         self.size = size
         self.inputs = inputs
         self.timeout_s = timeout_s
         self.idempotent = idempotent
         self.isolation: Isolation = isolation
+        self.declared = True
+        self._original: Task[P, T] = self
         # owner: the importing thread; read-only once the module is imported.
         self._variants: dict[str, Variant] = {DEFAULT_VARIANT: Variant(DEFAULT_VARIANT, function)}
 
@@ -87,6 +88,14 @@ class Task(Generic[P, T]):
     def __reduce__(self) -> str:
         # By reference, as functions do: the far side imports the module and finds the same task.
         return self.__qualname__
+
+    @property
+    def reference(self) -> Callable[..., Any]:
+        """What to send to another process: this task, or the bare function where none is declared.
+
+        A task pickles by the name under which its module holds it, which only a declared one is.
+        """
+        return self._original if self.declared else self.__wrapped__
 
     @property
     def variants(self) -> dict[str, Variant]:
@@ -104,6 +113,13 @@ class Task(Generic[P, T]):
         except KeyError:
             known = ", ".join(self._variants)
             raise KeyError(f"task {self.name} has no variant {variant!r}; it has: {known}") from None
+
+    def with_inputs(self, inputs: Callable[[Any], tuple[Any, ...]]) -> Task[P, T]:
+        """Return the same task with another ``inputs``; the original is not changed."""
+        changed: Task[P, T] = object.__new__(type(self))
+        changed.__dict__.update(self.__dict__)
+        changed.inputs = inputs
+        return changed
 
     def size_of(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> float:
         """Return the size of a call, in the unit that break-even points are expressed in.
@@ -193,7 +209,7 @@ def task(fn: Callable[P, T] | None = None, /, **options: Any) -> Any:
 def _check_declaration(
     function: object, lane: str | None, timeout_s: float | None, isolation: str
 ) -> None:
-    if not callable(function) or not hasattr(function, "__qualname__"):
+    if not callable(function) or isinstance(function, Task):
         raise TypeError(
             f"@task takes a function, got {type(function).__name__}: "
             "write @task above a def, or @task(size=..., inputs=...)"
@@ -206,18 +222,32 @@ def _check_declaration(
         raise ValueError(f"isolation={isolation!r} must be 'any' or 'required'")
 
 
-def as_task(fn: Callable[..., Any]) -> Task[..., Any]:
+def as_task(
+    fn: Callable[..., Any],
+    *,
+    name: str | None = None,
+    inputs: Callable[[Any], tuple[Any, ...]] | None = None,
+) -> Task[..., Any]:
     """Give any callable the description of a task, with default options where it has none.
 
+    Args:
+        fn: A task, which is returned as it is when ``inputs`` is None, or any callable.
+        name: Used for callables that are not tasks.
+        inputs: Replaces the task's own.
+
     Raises:
-        MeasureError: ``fn`` cannot be called.
+        TypeError: ``fn`` cannot be called.
     """
     if isinstance(fn, Task):
-        return fn
+        return fn if inputs is None else fn.with_inputs(inputs)
     if not callable(fn):
-        raise MeasureError(f"{fn!r} is not callable: give a function or a @task")
-    if hasattr(fn, "__qualname__"):
-        return Task(fn)
-    named: Any = functools.partial(fn)
-    functools.update_wrapper(named, type(fn))
-    return Task(named)
+        raise TypeError(f"{fn!r} is not callable: give a function or a @task")
+    undeclared: Task[..., Any] = Task(fn, name=name, inputs=inputs)
+    undeclared.declared = False
+    return undeclared
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    module = getattr(function, "__module__", None) or type(function).__module__
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    return f"{module}:{name or type(function).__qualname__}"

@@ -1,0 +1,1 @@
+"""Facts about this interpreter and machine: the only place that asks for them."""

@@ -1,0 +1,1 @@
+"""The kinds of place that a call can run in, one file each."""

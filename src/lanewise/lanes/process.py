@@ -1,0 +1,141 @@
+"""The process lane: calls that compute under the lock get an interpreter and a lock of their own.
+
+Provisional: it sits on the standard library's pool, whose promises are weaker than those that
+ARCHITECTURE.md states for this lane: one worker's death fails every call in flight, and a running
+call cannot be stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import pickle
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from _lanewise_worker.call import invoke, nothing, start_worker
+from lanewise.errors import LaneUnavailableError, NotPortableError, WorkerDiedError
+from lanewise.model.lane import LaneName
+
+
+class ProcessLane:
+    """A pool of worker processes.
+
+    Cancellation: a queued call is removed; a running one goes on to its end.
+
+    Args:
+        processes: Worker processes.
+        start_method: ``"forkserver"`` or ``"spawn"``; by default the first where there is one.
+            ``"fork"`` is refused: a fork beside running threads copies their locks as they stand.
+    """
+
+    name: LaneName = "process"
+
+    def __init__(self, processes: int, *, start_method: str | None = None) -> None:
+        if start_method not in (None, "forkserver", "spawn"):
+            raise ValueError(
+                f"start_method={start_method!r} must be 'forkserver' or 'spawn': "
+                "fork is unsafe beside threads, and this process has or will have some"
+            )
+        self.processes = processes
+        self._start_method = start_method
+        # owner: the loop that opened the lane.
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def open(self) -> None:
+        """Start every worker and wait until all of them answer.
+
+        Raises:
+            LaneUnavailableError: Processes cannot be started here.
+        """
+        try:
+            self._pool = await asyncio.to_thread(self._start)
+        except (OSError, ImportError, ValueError, BrokenProcessPool) as error:
+            raise LaneUnavailableError(
+                f"worker processes cannot be started here ({type(error).__name__}: {error}). "
+                "Usual causes: no semaphores (/dev/shm missing or full), a limit on processes, or "
+                "a main module that cannot be imported again"
+            ) from error
+
+    def _start(self) -> ProcessPoolExecutor:
+        available = multiprocessing.get_all_start_methods()
+        method = self._start_method or ("forkserver" if "forkserver" in available else "spawn")
+        context = multiprocessing.get_context(method)
+        pool = ProcessPoolExecutor(self.processes, mp_context=context, initializer=start_worker)
+        try:
+            for future in [pool.submit(nothing) for _ in range(self.processes)]:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        return pool
+
+    async def run(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Run the call in a worker; arguments and result are copies.
+
+        Raises:
+            NotPortableError: The function, an argument or the result cannot be pickled.
+            WorkerDiedError: A worker died; this call may have been the one it ran.
+        """
+        if self._pool is None:
+            raise LaneUnavailableError("the process lane is closed: enter the runtime first")
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._pool, invoke, function, variant, args, kwargs)
+        except BrokenProcessPool as error:
+            await self._replace_broken_pool()
+            raise WorkerDiedError(
+                f"a worker process died while {_name(function)} was in flight ({error}). "
+                "Usual causes: a crash in native code, the kernel's out-of-memory killer, os._exit"
+            ) from error
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            if _came_from_pickling(error):
+                raise NotPortableError(
+                    f"{_name(function)} cannot cross to a process: {error}. Give it plain, "
+                    "module-level functions and values, or pin it with @task(lane='thread')"
+                ) from error
+            raise
+
+    async def _replace_broken_pool(self) -> None:
+        broken, self._pool = self._pool, None
+        if broken is not None:
+            broken.shutdown(wait=False, cancel_futures=True)
+            self._pool = await asyncio.to_thread(self._start)
+
+    async def close(self) -> None:
+        """Wait for running calls, drop queued ones, end the workers."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "name", None) or getattr(function, "__qualname__", repr(function))
+
+
+def _came_from_pickling(error: BaseException) -> bool:
+    """Whether pickling raised it, and not the user's function, which may raise a TypeError too.
+
+    An exception from the far side carries the remote traceback as its cause; one from pickling the
+    arguments passes through the pool's feeder, whose frames name the pickler.
+    """
+    if isinstance(error, pickle.PicklingError):
+        return True
+    text = str(error)
+    if "pickle" in text:
+        return True
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith(("queues.py", "reduction.py")):
+            return True
+        trace = trace.tb_next
+    return False
+
