@@ -87,11 +87,11 @@ class ProcessLane:
         """
         if self._pool is None:
             raise LaneUnavailableError("the process lane is closed: enter the runtime first")
-        loop = asyncio.get_running_loop()
+        loop, pool = asyncio.get_running_loop(), self._pool
         try:
-            return await loop.run_in_executor(self._pool, invoke, function, variant, args, kwargs)
+            return await loop.run_in_executor(pool, invoke, function, variant, args, kwargs)
         except BrokenProcessPool as error:
-            await self._replace_broken_pool()
+            await self._replace(pool)
             raise WorkerDiedError(
                 f"a worker process died while {_name(function)} was in flight ({error}). "
                 "Usual causes: a crash in native code, the kernel's out-of-memory killer, os._exit"
@@ -104,11 +104,12 @@ class ProcessLane:
                 ) from error
             raise
 
-    async def _replace_broken_pool(self) -> None:
-        broken, self._pool = self._pool, None
-        if broken is not None:
+    async def _replace(self, broken: ProcessPoolExecutor) -> None:
+        """Put a fresh pool in place of a broken one, once, however many calls it took along."""
+        if self._pool is broken:
+            self._pool = None
             broken.shutdown(wait=False, cancel_futures=True)
-            self._pool = await asyncio.to_thread(self._start)
+            await self.open()
 
     async def close(self) -> None:
         """Wait for running calls, drop queued ones, end the workers."""

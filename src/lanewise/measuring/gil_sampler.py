@@ -11,6 +11,8 @@ raises ``PermissionError`` on construction and the caller says so.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import os
 import sys
@@ -22,13 +24,16 @@ from dataclasses import dataclass
 from lanewise.measuring.statistics import batch_means_error, median
 
 _INT_BYTES = 4
-# How often the stop condition is asked: it costs a system call, a sample costs two.
-_SAMPLES_PER_STOP_CHECK = 256
+# How often the stop condition and the target's run-queue time are asked: two more system calls.
+_SAMPLES_PER_CHECK = 64
 # A pause of the sampler this many times its usual step means that it lost its core. What the lock
 # did meanwhile is unknown, so the pause counts neither as held nor as free.
 _GAP_FACTOR = 12
 _BATCHES = 20
 _MIN_SAMPLES = 400
+# Waiting this long for a core after a wake-up is ordinary; more is another program's doing.
+_ORDINARY_QUEUE_NS = 20_000
+_MAX_CUT_MARGIN_NS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class HeldShare:
     Attributes:
         share: Of the observed time, 0 to 1, with its standard ``error``.
         handovers_per_s: How often the lock was given up, per second of observed time.
-        observed_s: Time covered by samples; ``lost_share`` of the windows was not covered.
+        observed_s: Time covered by samples, without the spans in which the target stood in the run
+            queue; ``lost_share`` of the windows was not covered.
     """
 
     share: float
@@ -52,6 +58,10 @@ class HeldShare:
 class GilSampler:
     """Samples the word at ``address`` in process ``pid``. Owned by one thread; close it after use.
 
+    Beside the lock it notes how long the target's main thread has stood in the run queue so far. A
+    target that lost its core keeps the lock as it was, held or free, for milliseconds; those spans
+    say something about the machine and nothing about the call, so they are cut out.
+
     Raises:
         OSError: The process's memory cannot be read (PermissionError: not allowed to).
     """
@@ -59,13 +69,20 @@ class GilSampler:
     def __init__(self, pid: int, address: int) -> None:
         self._file = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
         self._address = address
-        self.times_ns = array("q")
-        self.held = bytearray()
+        self._schedstat = -1
+        self._clear()
         try:
             self._read()
         except OSError:
             self.close()
             raise
+        with contextlib.suppress(OSError):
+            self._schedstat = os.open(f"/proc/{pid}/task/{pid}/schedstat", os.O_RDONLY)
+
+    def _clear(self) -> None:
+        self.times_ns = array("q")
+        self.held = bytearray()
+        self.queued_ns: list[tuple[int, int]] = []
 
     def _read(self) -> int:
         return int.from_bytes(os.pread(self._file, _INT_BYTES, self._address), sys.byteorder)
@@ -77,23 +94,69 @@ class GilSampler:
         releases of a few microseconds; a sleeping one would also be woken at moments that depend
         on the target.
         """
-        self.times_ns = array("q")
-        self.held = bytearray()
+        self._clear()
         now, pread, fd, address = time.monotonic_ns, os.pread, self._file, self._address
         add_time, add_held = self.times_ns.append, self.held.append
         give_up_ns = now() + round(timeout_s * 1e9)
         while not stop() and now() < give_up_ns:
-            for _ in range(_SAMPLES_PER_STOP_CHECK):
-                # Little-endian low byte: the word holds 0 or 1 (see host.gil_word).
+            for _ in range(_SAMPLES_PER_CHECK):
                 word = pread(fd, _INT_BYTES, address)
                 add_time(now())
                 add_held(1 if any(word) else 0)
+            self._note_run_queue(now())
+
+    def _note_run_queue(self, now_ns: int) -> None:
+        if self._schedstat >= 0:
+            try:
+                waited_ns = int(os.pread(self._schedstat, 128, 0).split()[1])
+            except (OSError, ValueError, IndexError):
+                return
+            if not self.queued_ns or waited_ns != self.queued_ns[-1][1]:
+                self.queued_ns.append((now_ns, waited_ns))
 
     def close(self) -> None:
         """Release the descriptor. Idempotent."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        for name in ("_file", "_schedstat"):
+            if getattr(self, name) >= 0:
+                os.close(getattr(self, name))
+                setattr(self, name, -1)
+
+
+def without_run_queue(
+    windows_ns: Sequence[tuple[int, int]], queued_ns: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Cut the spans in which the target stood in the run queue out of the windows.
+
+    The kernel adds a wait to the counter when it ends, so a rise by ``d`` seen at ``t`` means that
+    the target got its core back shortly before ``t`` after having waited for ``d``. ``queued_ns``
+    holds (time, counter) at each change seen.
+    """
+    cut: list[tuple[int, int]] = []
+    for (earlier_ns, before), (seen_ns, after) in itertools.pairwise(queued_ns):
+        waited = after - before
+        if waited > _ORDINARY_QUEUE_NS:
+            # The reader may itself have been away since ``earlier_ns``: then the span lies anywhere.
+            margin = min(seen_ns - earlier_ns, _MAX_CUT_MARGIN_NS)
+            cut.append((seen_ns - waited - margin, seen_ns))
+    return _subtract(sorted(windows_ns), sorted(cut))
+
+
+def _subtract(
+    windows: Sequence[tuple[int, int]], cuts: Sequence[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    left = list(windows)
+    for cut_start, cut_stop in cuts:
+        pieces: list[tuple[int, int]] = []
+        for start, stop in left:
+            if cut_stop <= start or cut_start >= stop:
+                pieces.append((start, stop))
+                continue
+            if start < cut_start:
+                pieces.append((start, cut_start))
+            if cut_stop < stop:
+                pieces.append((cut_stop, stop))
+        left = pieces
+    return left
 
 
 def held_share(

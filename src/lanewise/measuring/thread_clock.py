@@ -37,6 +37,20 @@ class ThreadTimes:
             queued,
         )
 
+    def plus(self, more: ThreadTimes) -> ThreadTimes:
+        """Return the sum of two spans."""
+        queued = (
+            None
+            if self.run_queue_s is None or more.run_queue_s is None
+            else self.run_queue_s + more.run_queue_s
+        )
+        return ThreadTimes(
+            self.wall_s + more.wall_s,
+            self.process_cpu_s + more.process_cpu_s,
+            self.thread_cpu_s + more.thread_cpu_s,
+            queued,
+        )
+
     @property
     def blocked_s(self) -> float | None:
         """Elapsed time that was neither on a core nor in the run queue."""

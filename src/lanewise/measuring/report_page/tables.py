@@ -159,8 +159,7 @@ def saturation(task: Row) -> Html:
     body: list[list[str]] = []
     for row in rows(task, "saturation"):
         contention, held = number(row.get("contention")), number(row.get("gil_held_share"))
-        agrees = row.get("agrees")
-        verdict = {True: "agree", False: "differ"}.get(agrees) if agrees is not None else None
+        verdict = None if row.get("agrees") is None else "agree" if row["agrees"] else "differ"
         body.append(
             [
                 lane_label(row.get("lane"), row.get("variant")),

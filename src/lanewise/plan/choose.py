@@ -1,0 +1,193 @@
+"""One decision: which contender should run a call of this size at this concurrency, and why."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lanewise.model.lane import LANE_NAMES, SIMPLEST_FIRST, LaneName
+from lanewise.model.measurement import Contender
+from lanewise.model.units import format_count, format_seconds
+from lanewise.plan.lane_model import Machine, model_lane
+from lanewise.plan.task_plan import CostPoint, TaskPlan
+
+# Below this advantage two contenders count as equal and the simpler one is kept: a lane change is
+# not worth having for less, and it keeps routes from flapping between two measurements.
+WORTHWHILE_GAIN = 0.07
+# The spread that is assumed for a contender which was modelled and never measured.
+_UNMEASURED_SPREAD = 0.25
+# Lanes that break the budget count as equally harmful when their lags differ by less than this.
+_SIMILAR_HARM = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What is expected of one contender.
+
+    Attributes:
+        spread: Relative uncertainty of the throughput (half of a 95 % interval).
+        keeps_budget: Whether the lag that it causes stays within the loop budget.
+    """
+
+    contender: Contender
+    throughput_per_s: float
+    spread: float
+    loop_lag_s: float
+    keeps_budget: bool
+    bottleneck: str
+    measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The winner, whether the measurements support it, why, and everything it was compared with."""
+
+    contender: Contender
+    decided: bool
+    reason: str
+    estimates: tuple[Estimate, ...]
+    excluded: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def estimate(self) -> Estimate:
+        """What is expected of the winner."""
+        return next(one for one in self.estimates if one.contender == self.contender)
+
+
+def estimate_all(
+    plan: TaskPlan, size: float, concurrency: int, machine: Machine, loop_budget_s: float
+) -> tuple[list[Estimate], list[tuple[str, str]]]:
+    """Estimate every lane and variant; those that cannot take part come back with the reason."""
+    estimates: list[Estimate] = []
+    excluded: list[tuple[str, str]] = []
+    for lane in LANE_NAMES:
+        why = _why_not(plan, lane, machine)
+        if why is not None:
+            excluded.append((lane, why))
+            continue
+        for variant in plan.variants:
+            estimates.append(
+                _estimate(plan, Contender(lane, variant), size, concurrency, machine, loop_budget_s)
+            )
+    return estimates, excluded
+
+
+def _why_not(plan: TaskPlan, lane: LaneName, machine: Machine) -> str | None:
+    if plan.pinned is not None and lane != plan.pinned:
+        return f"the task is pinned to {plan.pinned}"
+    if lane not in machine.calibration.lanes:
+        return machine.calibration.unavailable.get(lane, "not available on this host")
+    if lane == "process" and plan.unportable is not None:
+        return plan.unportable
+    if plan.isolated and lane in ("event_loop", "thread"):
+        return 'the task declares isolation="required"'
+    return None
+
+
+def _estimate(  # noqa: PLR0913 - because: the coordinates of one point
+    plan: TaskPlan,
+    contender: Contender,
+    size: float,
+    concurrency: int,
+    machine: Machine,
+    loop_budget_s: float,
+) -> Estimate:
+    cost = plan.cost_at(contender.variant, size)
+    modelled = model_lane(contender.lane, cost, concurrency, machine)
+    seen = plan.observation_at(contender, size, concurrency)
+    lag_s = modelled.loop_lag_s
+    # On the loop's own lane the lag follows from the call's length alone, which is known far better
+    # than any tail quantile of a noisy machine.
+    if seen is not None and contender.lane != "event_loop":
+        lag_s = seen.loop_lag_s
+    return Estimate(
+        contender=contender,
+        throughput_per_s=modelled.throughput_per_s * (1.0 if seen is None else seen.efficiency),
+        spread=_UNMEASURED_SPREAD if seen is None else seen.spread,
+        loop_lag_s=lag_s,
+        keeps_budget=lag_s <= loop_budget_s,
+        bottleneck=modelled.bottleneck,
+        measured=seen is not None,
+    )
+
+
+def choose(
+    plan: TaskPlan, size: float, concurrency: int, machine: Machine, loop_budget_s: float
+) -> Choice:
+    """Choose among all lanes and variants for one size and concurrency.
+
+    The contenders that keep the loop budget compete by throughput. Where none does, those that harm
+    the loop least compete. Those that are too near the best to be told apart, or not worth a lane
+    change, yield to the simplest lane among them.
+
+    Raises:
+        PlanError: The plan knows no cost of the task.
+        LookupError: No lane can run it; the message lists each with its reason.
+    """
+    estimates, excluded = estimate_all(plan, size, concurrency, machine, loop_budget_s)
+    if not estimates:
+        reasons = "; ".join(f"{lane}: {why}" for lane, why in excluded)
+        raise LookupError(f"no lane can run {plan.name}: {reasons}")
+    fit = [one for one in estimates if one.keeps_budget]
+    field = fit or _least_harmful(estimates)
+    best = max(field, key=lambda one: one.throughput_per_s)
+    rivals = [one for one in field if _gain(best, one) <= max(WORTHWHILE_GAIN, _doubt(best, one))]
+    winner = min(rivals, key=_simplicity(plan))
+    decided = all(
+        _gain(best, one) <= WORTHWHILE_GAIN or _gain(best, one) > _doubt(best, one) for one in field
+    )
+    reason = _reason(winner, best, estimates, field, plan.cost_at(winner.contender.variant, size))
+    if not fit:
+        reason = f"no lane keeps the loop budget of {format_seconds(loop_budget_s)}; " + reason
+    if not decided:
+        near = [str(one.contender) for one in rivals if one is not winner]
+        reason = f"undecided: {' and '.join(near)} could be better within the noise; " + reason
+    return Choice(winner.contender, decided, reason, tuple(estimates), tuple(excluded))
+
+
+def _least_harmful(estimates: list[Estimate]) -> list[Estimate]:
+    least = min(one.loop_lag_s for one in estimates)
+    return [one for one in estimates if one.loop_lag_s <= least * _SIMILAR_HARM]
+
+
+def _gain(best: Estimate, other: Estimate) -> float:
+    """How much more the best one carries, as a logarithm: 0.07 is about 7 %."""
+    return math.log(best.throughput_per_s / max(other.throughput_per_s, 1e-12))
+
+
+def _doubt(best: Estimate, other: Estimate) -> float:
+    """The advantage that noise alone could fake."""
+    return math.hypot(best.spread, other.spread)
+
+
+def _simplicity(plan: TaskPlan) -> object:
+    return lambda one: (
+        SIMPLEST_FIRST.index(one.contender.lane),
+        plan.variants.index(one.contender.variant),
+    )
+
+
+def _reason(
+    winner: Estimate, best: Estimate, estimates: list[Estimate], field: list[Estimate], cost: CostPoint
+) -> str:
+    rate = f"{format_count(winner.throughput_per_s)} calls/s"
+    parts = [f"{winner.contender} carries {rate} at {format_seconds(cost.wall_s)} a call"]
+    if cost.gil_held_share is not None:
+        parts.append(f"which holds the lock {cost.gil_held_share:.0%} of its time")
+    text = ", ".join(parts)
+    others = [one for one in field if one.contender != winner.contender]
+    if winner is not best:
+        text += f"; {best.contender} gains too little to be worth a change"
+    elif others:
+        second = max(others, key=lambda one: one.throughput_per_s)
+        times = winner.throughput_per_s / max(second.throughput_per_s, 1e-12)
+        text += f", {times:.2g}× {second.contender} (limited by {second.bottleneck})"
+    faster_but_harmful = [
+        one
+        for one in estimates
+        if one not in field and one.throughput_per_s > winner.throughput_per_s * 0.9
+    ]
+    lanes = sorted({(one.contender.lane, one.loop_lag_s) for one in faster_but_harmful})
+    for lane, lag_s in dict(lanes).items():
+        text += f"; {lane} would delay the loop by {format_seconds(lag_s)}"
+    return text

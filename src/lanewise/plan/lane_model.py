@@ -1,0 +1,102 @@
+"""How many calls a second a lane carries, and what it does to the loop, from costs alone.
+
+The bounds are those of operational analysis (Denning & Buzen 1978): throughput is the least of what
+the callers ask for (concurrency over unloaded response time) and of what each shared resource can
+serve (one over the time that a call keeps it busy). The resources are the cores, the lock and, for
+other processes, the side of the event loop that pickles and dispatches.
+
+A model this plain is wrong by some ten percent wherever caches, memory bandwidth or hand-overs
+matter; ``TaskPlan.observations`` correct it where the contender was measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lanewise.model.facts import Calibration, LaneCost
+from lanewise.model.lane import LaneName
+from lanewise.plan.task_plan import CostPoint
+
+# A thread that holds the lock gives it up after this long when others wait (sys.setswitchinterval).
+SWITCH_INTERVAL_S = 0.005
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The host as the model sees it."""
+
+    calibration: Calibration
+    cores: int
+    gil_enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """What the model says of one lane for one call. ``bottleneck`` is what limits it, in words."""
+
+    throughput_per_s: float
+    loop_lag_s: float
+    bottleneck: str
+
+
+def model_lane(lane: LaneName, cost: CostPoint, concurrency: int, machine: Machine) -> Modelled:
+    """Predict a closed loop of ``concurrency`` callers on one lane.
+
+    Raises:
+        KeyError: The machine's calibration does not know the lane.
+    """
+    own = machine.calibration.lanes[lane]
+    if lane == "event_loop":
+        return _event_loop(cost, concurrency, own)
+    if lane == "thread":
+        return _thread(cost, concurrency, own, machine)
+    return _process(cost, concurrency, own, machine)
+
+
+def _event_loop(cost: CostPoint, concurrency: int, own: LaneCost) -> Modelled:
+    # The loop runs the callers' calls one after another before it looks at anything else.
+    rate = 1 / (cost.wall_s + own.per_call_s)
+    return Modelled(rate, cost.wall_s * concurrency, "the loop runs one call at a time")
+
+
+def _thread(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine) -> Modelled:
+    held_s = cost.held_s if machine.gil_enabled else 0.0
+    limits = {
+        "callers": concurrency / (cost.wall_s + own.dispatch_s),
+        "the lock": 1 / (held_s + own.per_call_s),
+        "cores": machine.cores / max(cost.cpu_s + own.per_call_s, 1e-12),
+    }
+    bottleneck = min(limits, key=lambda name: limits[name])
+    return Modelled(limits[bottleneck], _thread_lag_s(cost, concurrency, machine), bottleneck)
+
+
+def _thread_lag_s(cost: CostPoint, concurrency: int, machine: Machine) -> float:
+    """A loop that wakes while threads hold the lock waits for the present hold to end.
+
+    A hold ends when the call gives the lock up, or after the switch interval, whichever is first
+    (a call in C that keeps the lock ignores the interval: then observations say more).
+    """
+    if not machine.gil_enabled:
+        return 0.0
+    handovers = (cost.gil_handovers_per_s or 0.0) * cost.wall_s
+    hold_s = min(cost.held_s / max(1.0, handovers), SWITCH_INTERVAL_S)
+    others = max(1, min(concurrency, 2))  # the loop is next in line, or one other thread is before it
+    return hold_s * others
+
+
+def _process(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine) -> Modelled:
+    pickle_s = cost.pickle_s or 0.0
+    crossing_bytes = (cost.args_bytes or 0) + (cost.result_bytes or 0)
+    transfer_s = crossing_bytes / machine.calibration.transfer_bytes_per_s
+    # What the far side unpickles and pickles again costs about what this side does.
+    far_s = cost.wall_s + pickle_s
+    near_s = own.per_call_s + pickle_s + transfer_s
+    limits = {
+        "callers": concurrency / (far_s + own.dispatch_s + pickle_s + transfer_s),
+        "worker processes": machine.cores / far_s,
+        "pickling and dispatch on the loop's side": 1 / near_s,
+        "cores": machine.cores / max(cost.cpu_s + 2 * pickle_s + transfer_s + own.per_call_s, 1e-12),
+    }
+    bottleneck = min(limits, key=lambda name: limits[name])
+    lag_s = pickle_s if machine.gil_enabled else 0.0
+    return Modelled(limits[bottleneck], lag_s, bottleneck)
