@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from lanewise.measuring.report_page.reading import Row
 
 
+# Bounds that differ by less than this factor are told as one span.
+_ONE_SENTENCE = 1.3
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One stretch of sizes that goes to one lane; the ends are spans when concurrencies differ."""
@@ -44,14 +48,33 @@ class Advice:
 
 
 def advice_of(task: Row) -> list[Advice]:
-    """Return what to do, one entry for all the concurrencies that have the same sequence of lanes."""
+    """Return what to do, one entry for all the concurrencies with about the same routes."""
     routes = rows(task, "routes")
-    groups: dict[tuple[tuple[str, str, bool], ...], list[tuple[float, list[Step]]]] = {}
+    groups: list[list[tuple[float, list[Step]]]] = []
     for concurrency in distinct(routes, "concurrency"):
         steps = _steps([r for r in routes if number(r.get("concurrency")) == concurrency])
-        kind = tuple((s.lane, s.variant, s.decided) for s in steps)
-        groups.setdefault(kind, []).append((concurrency, steps))
-    return [_merged(group) for group in groups.values()]
+        group = next((group for group in groups if _alike(group[0][1], steps)), None)
+        if group is None:
+            groups.append(group := [])
+        group.append((concurrency, steps))
+    return [_merged(group) for group in groups]
+
+
+def _alike(some: list[Step], others: list[Step]) -> bool:
+    """Tell whether the same lanes follow each other, with bounds close enough for one sentence."""
+    if len(some) != len(others):
+        return False
+    return all(
+        (a.lane, a.variant, a.decided) == (b.lane, b.variant, b.decided)
+        and _close(a.start, b.start)
+        and (a.end is None) == (b.end is None)
+        and (a.end is None or b.end is None or _close(a.end, b.end))
+        for a, b in zip(some, others, strict=True)
+    )
+
+
+def _close(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return max(a[0], b[0]) <= _ONE_SENTENCE * min(a[0], b[0])
 
 
 def _steps(routes: list[Row]) -> list[Step]:
@@ -93,7 +116,7 @@ def concurrency_words(chosen: tuple[float, ...], known: list[float]) -> str:
 
 def _bound(span: tuple[float, float], unit: Any) -> str:
     low, high = (humanise.size(value, unit) for value in span)
-    return low if low == high else f"{low} to {high}"
+    return low if low == high else f"{low}{humanise.MISSING}{high}"
 
 
 def _range_words(step: Step, unit: Any, *, named: bool) -> str:
@@ -103,8 +126,6 @@ def _range_words(step: Step, unit: Any, *, named: bool) -> str:
         return "At every size" if starts_at_nothing else f"Above {size}{_bound(step.start, unit)}"
     if starts_at_nothing:
         return f"Up to {size}{_bound(step.end, unit)}"
-    if step.start[0] != step.start[1] or step.end[0] != step.end[1]:
-        return f"From there to {_bound(step.end, unit)}"
     return f"From {size}{_bound(step.start, unit)} to {_bound(step.end, unit)}"
 
 

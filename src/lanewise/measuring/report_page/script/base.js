@@ -109,7 +109,7 @@ function legend(parent, entries) {
   if (entries.length) parent.append(list);
 }
 function swatch(width, height, ...children) {
-  return svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" }, ...children);
+  return svg("svg", { class: "swatch", viewBox: `0 0 ${width} ${height}`, width, height, "aria-hidden": "true" }, ...children);
 }
 function lineSwatch(task, lane, variant, hollow) {
   const line = svg("line", { x1: 1, x2: 29, y1: 7, y2: 7, stroke: colour(lane), "stroke-width": 2, "stroke-dasharray": dash(task, variant) });

@@ -101,12 +101,10 @@ function smallMultiples(host, task, state, keys, draw) {
   const grid = html("div", { class: "panels" });
   host.append(grid);
   for (const lane of lanes) {
-    const panel = html("div");
-    const name = html("p", { class: "panel-title" }, swatch(12, 12, marker(lane, 6, 6, 4.5)), laneName(lane));
-    panel.append(name);
-    grid.append(panel);
-    draw(panel, lane, series.filter((one) => one.lane === lane), list, values);
+    grid.append(html("div", {}, html("p", { class: "panel-title" }, swatch(12, 12, marker(lane, 6, 6, 4.5)), laneName(lane))));
   }
+  // Only when all panels are there does each have its width.
+  lanes.forEach((lane, i) => draw(grid.children[i], lane, series.filter((one) => one.lane === lane), list, values));
 }
 function smallFrame(panel, task, list, values, words) {
   const width = Math.max(180, panel.clientWidth);
