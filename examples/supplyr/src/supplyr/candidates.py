@@ -32,7 +32,7 @@ class Prepared(NamedTuple):
 
 
 def _sort_keys(parts: list[list[str]]) -> tuple[str, str, str]:
-    _, street, city, postcode, *_ = parts
+    _, street, city, postcode, _ = parts
     return joined_letters(street), joined_letters(city), "".join(postcode)
 
 
@@ -57,32 +57,6 @@ def prepare(records: Sequence[Supplier]) -> Prepared:
     filled = [index for index, text in enumerate(texts) if text]
     if len(filled) <= WINDOW:
         return Prepared(texts, [Window(filled, 0)])
-    windows: list[Window]
-
-
-def _sort_keys(parts: list[list[str]]) -> tuple[str, str, str]:
-    _, street, city, postcode, *_ = parts
-    return joined_letters(street), joined_letters(city), "".join(postcode)
-
-
-def _windows(order: list[int]) -> Iterator[Window]:
-    yield Window(order[:WINDOW], 0)
-    for start in range(STEP, len(order) - STEP, STEP):
-        yield Window(order[start : start + WINDOW], WINDOW - STEP)
-
-
-def prepare(records: Sequence[Supplier]) -> Prepared:
-    """Normalise all records and lay out the windows in which pairs are compared.
-
-    A record without name and address is never compared. A record takes part in a pass only when
-    it has that pass's key.
-    """
-    split = [comparison_tokens(record) for record in records]
-    texts = [sorted_text(parts) for parts in split]
-    filled = [index for index, text in enumerate(texts) if text]
-    if len(filled) <= WINDOW:
-        return Prepared(texts, [Window(filled, 0)])
-    keys = [_sort_keys(parts) for parts in split]
     windows: list[Window] = []
     for number in range(PASSES):
         # Equal keys are ordered by text, so that look-alikes still share a window.

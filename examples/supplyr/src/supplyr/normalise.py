@@ -84,9 +84,10 @@ def name_tokens(name: str) -> list[str]:
 
 
 def comparison_tokens(record: Supplier) -> list[list[str]]:
-    """Return the tokens of name, street, city, postcode, address supplement and region.
+    """Return the tokens of name, street, city, postcode and address supplement.
 
-    The country is not part of it: a wrong country is a wrong entry, not another supplier.
+    The region is left out because it follows from the postcode, and the country because a wrong
+    country is a wrong entry, not another supplier.
     """
     return [
         name_tokens(record.name),
@@ -94,13 +95,15 @@ def comparison_tokens(record: Supplier) -> list[list[str]]:
         tokens(record.city),
         tokens(record.postcode),
         tokens(record.address_extra) if record.address_extra else [],
-        tokens(record.region),
     ]
 
 
 def sorted_text(parts: Iterable[list[str]]) -> str:
-    """Return the tokens of all parts as one sorted text: word order does not matter in it."""
-    return " ".join(sorted(token for part in parts for token in part))
+    """Return the sorted tokens of all parts as one text without blanks.
+
+    Word order then does not matter in it, and neither do most blanks too many or too few.
+    """
+    return "".join(sorted(token for part in parts for token in part))
 
 
 def joined_letters(parts: Iterable[str]) -> str:
