@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from typing import Any
 
 
@@ -21,6 +22,18 @@ def invoke(function: Any, variant: str, args: tuple[Any, ...], kwargs: dict[str,
 
 def nothing(*_args: Any) -> None:
     """The call that costs nothing: what remains is the lane's own cost."""
+
+
+def burn(duration_s: float) -> None:
+    """Keep a core busy: the reference for what busy cores alone do to an event loop."""
+    stop_at = time.perf_counter() + duration_s
+    while time.perf_counter() < stop_at:
+        pass
+
+
+def echo(data: bytes) -> bytes:
+    """Send bytes there and back: what remains beside the lane's own cost is their crossing."""
+    return data
 
 
 def start_worker() -> None:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from _lanewise_worker.call import nothing
+from _lanewise_worker.call import burn, echo, nothing
 from lanewise.errors import LaneUnavailableError, LanewiseError, MeasureError
 from lanewise.host.facts import host_facts
 from lanewise.host.gil_word import find_gil_word
@@ -30,7 +30,12 @@ from lanewise.model.task import Task, as_task
 LaneFactory = Callable[[int], Lane]
 """Makes a lane for at most so many calls at once (threads) or with so many workers (processes)."""
 
-_NOTHING = "_lanewise_worker.call:nothing"
+# Tasks of our own that calibration and reference loads run.
+_BUILT_IN: dict[str, Task[..., Any]] = {
+    "lanewise:nothing": as_task(nothing, name="lanewise:nothing", inputs=lambda _size: ()),
+    "lanewise:burn": as_task(burn, name="lanewise:burn", inputs=lambda size: (size,)),
+    "lanewise:echo": as_task(echo, name="lanewise:echo", inputs=lambda size: (bytes(int(size)),)),
+}
 
 
 class BenchServer:
@@ -98,9 +103,7 @@ class BenchServer:
         return {"tasks": [_describe(target) for target in targets]}
 
     def _task(self, name: str) -> Task[..., Any]:
-        if name == _NOTHING:
-            return as_task(nothing, name=_NOTHING, inputs=lambda _size: ())
-        return self._tasks[name].task
+        return _BUILT_IN[name] if name in _BUILT_IN else self._tasks[name].task
 
     def _case(self, task: str, variant: str, size: float) -> Case:
         key = (task, variant, size)

@@ -74,8 +74,10 @@ class LaneResult:
     Attributes:
         throughput_per_s: Median over rounds; the low and high are a 95 % bootstrap interval.
         latency_p50_s: From wanting to call until holding the result, over all rounds.
-        loop_lag_p99_s: How late the event loop saw outside events; ``loop_lag_idle_p99_s`` is the
-            same with the loop idle, so that the difference is what the lane causes.
+        loop_lag_p99_s: How late the event loop saw outside events, median over rounds of each
+            round's 99th percentile. ``loop_lag_reference_p99_s`` is the same for a loop that does
+            nothing beside as many busy processes, so that the difference is what the lane causes
+            and not what busy cores cost any program.
         eligible: Whether the lane kept the loop budget; ``reason`` says how it broke it.
     """
 
@@ -89,7 +91,7 @@ class LaneResult:
     latency_p50_s: float
     latency_p95_s: float
     loop_lag_p99_s: float
-    loop_lag_idle_p99_s: float
+    loop_lag_reference_p99_s: float
     eligible: bool
     reason: str | None
     calls: int
@@ -102,8 +104,8 @@ class LaneResult:
 
     @property
     def loop_lag_caused_s(self) -> float:
-        """The p99 lag above that of the idle loop."""
-        return max(0.0, self.loop_lag_p99_s - self.loop_lag_idle_p99_s)
+        """The p99 lag above the reference."""
+        return max(0.0, self.loop_lag_p99_s - self.loop_lag_reference_p99_s)
 
 
 @dataclass(frozen=True, slots=True)

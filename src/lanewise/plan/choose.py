@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from lanewise.model.lane import LANE_NAMES, SIMPLEST_FIRST, LaneName
@@ -96,10 +97,11 @@ def _estimate(  # noqa: PLR0913 - because: the coordinates of one point
     modelled = model_lane(contender.lane, cost, concurrency, machine)
     seen = plan.observation_at(contender, size, concurrency)
     lag_s = modelled.loop_lag_s
-    # On the loop's own lane the lag follows from the call's length alone, which is known far better
-    # than any tail quantile of a noisy machine.
+    # The model knows what follows from the call's length and from the lock, far better than a tail
+    # quantile of a noisy machine does; an observation can only add what the model does not know. On
+    # the loop's own lane there is nothing that it does not know.
     if seen is not None and contender.lane != "event_loop":
-        lag_s = seen.loop_lag_s
+        lag_s = max(lag_s, seen.loop_lag_s)
     return Estimate(
         contender=contender,
         throughput_per_s=modelled.throughput_per_s * (1.0 if seen is None else seen.efficiency),
@@ -111,20 +113,27 @@ def _estimate(  # noqa: PLR0913 - because: the coordinates of one point
     )
 
 
-def choose(
-    plan: TaskPlan, size: float, concurrency: int, machine: Machine, loop_budget_s: float
+def choose(  # noqa: PLR0913 - because: the coordinates of one decision
+    plan: TaskPlan,
+    size: float,
+    concurrency: int,
+    machine: Machine,
+    loop_budget_s: float,
+    only: Collection[Contender] | None = None,
 ) -> Choice:
     """Choose among all lanes and variants for one size and concurrency.
 
     The contenders that keep the loop budget compete by throughput. Where none does, those that harm
     the loop least compete. Those that are too near the best to be told apart, or not worth a lane
-    change, yield to the simplest lane among them.
+    change, yield to the simplest lane among them. ``only`` restricts the field.
 
     Raises:
         PlanError: The plan knows no cost of the task.
         LookupError: No lane can run it; the message lists each with its reason.
     """
     estimates, excluded = estimate_all(plan, size, concurrency, machine, loop_budget_s)
+    if only is not None:
+        estimates = [one for one in estimates if one.contender in only]
     if not estimates:
         reasons = "; ".join(f"{lane}: {why}" for lane, why in excluded)
         raise LookupError(f"no lane can run {plan.name}: {reasons}")
@@ -160,7 +169,7 @@ def _doubt(best: Estimate, other: Estimate) -> float:
     return math.hypot(best.spread, other.spread)
 
 
-def _simplicity(plan: TaskPlan) -> object:
+def _simplicity(plan: TaskPlan) -> Callable[[Estimate], tuple[int, int]]:
     return lambda one: (
         SIMPLEST_FIRST.index(one.contender.lane),
         plan.variants.index(one.contender.variant),

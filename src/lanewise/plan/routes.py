@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lanewise.model.measurement import Contender, Route
@@ -56,6 +56,31 @@ def boundaries(
     ]
 
 
+def crossing(  # noqa: PLR0913 - because: two contenders, where, and under which conditions
+    plan: TaskPlan,
+    concurrency: int,
+    machine: Machine,
+    loop_budget_s: float,
+    pair: tuple[Contender, Contender],
+    between: tuple[float, float],
+) -> float:
+    """Return the size between two sizes at which the second of a pair takes over from the first.
+
+    Where it never does, the upper size; where it always has, the lower one.
+    """
+    left, right = pair
+
+    def decide(size: float) -> Choice:
+        return choose(plan, size, concurrency, machine, loop_budget_s, pair)
+
+    low, high = between
+    if decide(low).contender == right:
+        return low
+    if decide(high).contender == left:
+        return high
+    return _narrow(low, high, left, right, decide)
+
+
 def stretches(
     plan: TaskPlan, concurrency: int, machine: Machine, loop_budget_s: float
 ) -> list[Stretch]:
@@ -78,11 +103,11 @@ def stretches(
 def _looked_at(sizes: Sequence[float]) -> list[float]:
     looked: list[float] = []
     for low, high in zip(sizes, sizes[1:], strict=False):
-        if low > 0 and high / low > 1.02:  # noqa: PLR2004 - because: adjacent whole sizes have nothing between them
-            step = (high / low) ** (1 / (_LOOKS_BETWEEN + 1))
-            looked += [low * step**at for at in range(_LOOKS_BETWEEN + 1)]
-        else:
-            looked.append(low)
+        looks = 0
+        if low > 0:  # neighbours that are close to each other have nothing between them
+            looks = min(_LOOKS_BETWEEN, math.floor(math.log(high / low) / math.log(_NARROWEST)))
+        step = (high / low) ** (1 / (looks + 1)) if looks else 1.0
+        looked += [low * step**at for at in range(looks + 1)]
     return [*looked, sizes[-1]]
 
 
@@ -122,10 +147,9 @@ def _joined(groups: Sequence[_Group]) -> list[_Group]:
 
 
 def _narrow(
-    low: float, high: float, left: Contender, right: Contender, decide: object
+    low: float, high: float, left: Contender, right: Contender, decide: Callable[[float], Choice]
 ) -> float:
     """Bisect for the size at which ``right`` takes over."""
-    assert callable(decide)
     while low > 0 and high / low > _BOUNDARY_RATIO and high - low > 1e-9:  # noqa: PLR2004 - because: sizes below that are not sizes
         middle = math.sqrt(low * high)
         winner = decide(middle).contender

@@ -115,7 +115,7 @@ def concurrency_words(chosen: tuple[float, ...], known: list[float]) -> str:
 
 
 def _bound(span: tuple[float, float], unit: Any) -> str:
-    low, high = (humanise.size(value, unit) for value in span)
+    low, high = (humanise.rough_size(value, unit) for value in span)
     return low if low == high else f"{low}{humanise.MISSING}{high}"
 
 
@@ -152,7 +152,8 @@ def strip(advice: Advice, task: Row) -> Html:
         end = 1.0 if step.end is None else _place(step.end[0], low, width)
         known = step.lane if step.lane in LANE_NAMES else "other"
         grow = f"flex-grow:{max(end - start, 0.02):.4f}"
-        kind = f"lane-{known}" + ("" if step.decided else " undecided")
+        kind = f"lane-{known}" + ("" if step.variant == "default" else " variant")
+        kind += "" if step.decided else " undecided"
         name = lane_and_variant(step.lane, step.variant)
         cells.append(element("span", class_=kind, style=grow, title=name))
     return element("span", *cells, class_="strip", aria_hidden="true")

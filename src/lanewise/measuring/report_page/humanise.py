@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from lanewise.measuring.report_page.reading import number, text
@@ -69,18 +69,24 @@ def share(value: Any, error: Any = None) -> str:
 
 
 def count(value: Any) -> str:
-    """Return a plain number: 1,040 or 1.2 M."""
+    """Return a plain number: a whole one in full below a million, any other with three digits."""
     found = number(value)
     if found is None:
         return MISSING
-    if abs(found) < _WRITTEN_OUT_BELOW:
-        return digits(found, 4 if abs(found) < 10_000 else 3)
-    return _scaled(found, "")
+    if abs(found) >= _WRITTEN_OUT_BELOW:
+        return _scaled(found, "")
+    return f"{found:,.0f}" if found.is_integer() else digits(found)
 
 
 def size(value: Any, unit: Any) -> str:
     """Return the size of a call in the task's own unit."""
     return data(value) if unit == "bytes" else count(value)
+
+
+def rough_size(value: Any, unit: Any) -> str:
+    """Return a size that was found by search, with the three digits that it deserves."""
+    found = number(value)
+    return size(found if found is None else float(f"{found:.2e}"), unit)
 
 
 def moment(value: Any) -> str:
@@ -90,5 +96,5 @@ def moment(value: Any) -> str:
     except ValueError:
         return text(value)
     if found.tzinfo is not None:
-        found = found.astimezone(timezone.utc)
+        found = found.astimezone(UTC)
     return f"{found.day} {found:%B %Y, %H:%M} UTC"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from lanewise.measuring.report_page.reading import LANE_NAMES, lane_and_variant, text
+from lanewise.measuring.report_page.reading import LANE_NAMES, lane_name, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,17 +42,30 @@ def joined(parts: Iterable[str | None]) -> Html:
 def lane_label(lane: Any, variant: Any = None) -> Html:
     """Return a lane as a coloured label with its variant in words."""
     known = lane if isinstance(lane, str) and lane in LANE_NAMES else "other"
-    return element("span", lane_and_variant(lane, variant), class_=f"lane lane-{known}")
+    named = text(variant, "default")
+    which = NOTHING if named == "default" else element("i", f", variant {named}")
+    return element("span", lane_name(lane), which, class_=f"lane lane-{known}")
 
 
-def table(
+def table(  # noqa: PLR0913
     caption: str,
     heads: list[str],
     body: list[list[str]],
     *,
     numeric: tuple[int, ...] = (),
+    grouped: bool = False,
+    quiet: bool = False,
 ) -> Html:
-    """Return a table that scrolls sideways in its own box, or nothing when it has no rows."""
+    """Return a table that scrolls sideways in its own box, or nothing when it has no rows.
+
+    Args:
+        caption: What the table is about; `quiet` keeps it from sight where a heading says the same.
+        heads: The columns.
+        body: Cells of each row; the first cell of a `grouped` table tells which rows are together.
+        numeric: The columns that are aligned to the right.
+        grouped: Whether a line separates groups of rows.
+        quiet: Whether the caption is only for those who hear the page.
+    """
     if not body:
         return NOTHING
 
@@ -58,15 +73,22 @@ def table(
         return "n" if column in numeric else None
 
     top = [element("th", h, scope="col", class_=kind(i)) for i, h in enumerate(heads)]
-    lines = [
-        element("tr", *(element("td", cell, class_=kind(i)) for i, cell in enumerate(line)))
-        for line in body
+    groups = [list(found) for _, found in groupby(body, itemgetter(0))] if grouped else [body]
+    bodies = [
+        element(
+            "tbody",
+            *(
+                element("tr", *(element("td", cell, class_=kind(i)) for i, cell in enumerate(line)))
+                for line in group
+            ),
+        )
+        for group in groups
     ]
     content = element(
         "table",
-        element("caption", caption),
+        element("caption", caption, class_="unseen" if quiet else None),
         element("thead", element("tr", *top)),
-        element("tbody", *lines),
+        *bodies,
     )
     return element("div", content, class_="scroll", tabindex=0, role="region", aria_label=caption)
 

@@ -10,10 +10,11 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING
 
-from lanewise.measuring.report_page import humanise, tables
-from lanewise.measuring.report_page.comparison import comparison, interpreter_name
-from lanewise.measuring.report_page.markup import NOTHING, Html, details, element, joined
-from lanewise.measuring.report_page.reading import number, rows, section, text
+from lanewise.measuring.report_page import humanise
+from lanewise.measuring.report_page.comparison import comparison
+from lanewise.measuring.report_page.host_page import facts, host_facts
+from lanewise.measuring.report_page.markup import NOTHING, Html, element, joined
+from lanewise.measuring.report_page.reading import number, rows, text
 from lanewise.measuring.report_page.task_page import overview, task_id, task_section
 
 if TYPE_CHECKING:
@@ -40,12 +41,12 @@ def render_report(report: dict[str, Any]) -> str:
         policy=_policy(script),
         style=_resource("style.css"),
         title=element("title", _title(tasks)),
-        facts=_facts(document),
+        facts=facts(document),
         notices=_notices(document),
         overview=overview(tasks) if len(tasks) > 1 else NOTHING,
         tasks=_tasks(document, tasks),
         comparison=_comparison(document),
-        host=_host(document),
+        host=host_facts(document),
         raw=_raw(written),
         data=_inside_script(written),
         script=script,
@@ -88,24 +89,6 @@ def _title(tasks: list[Row]) -> str:
     return f"lanewise: {subject}"
 
 
-def _facts(report: Row) -> Html:
-    host = section(report, "host")
-    usable, logical = number(host.get("usable_cores")), number(host.get("logical_cores"))
-    cores = f"{humanise.count(usable)} of {humanise.count(logical)} cores"
-    took = number(report.get("duration_s"))
-    created = text(report.get("created_at"))
-    items = [
-        interpreter_name(report) if host else "",
-        f"{text(host.get('system'))} {text(host.get('kernel'))}".strip(),
-        text(host.get("cpu_model")),
-        cores if usable is not None and logical is not None else "",
-        f"measured {humanise.moment(created)}" if created else "",
-        f"in {humanise.seconds(took)}" if took is not None else "",
-        f"lanewise {text(report.get('lanewise_version'))}" if report.get("lanewise_version") else "",
-    ]
-    return element("ul", *(element("li", item) for item in items if item), class_="facts")
-
-
 def _notices(report: Row) -> Html:
     parts: list[str] = []
     if report.get("interrupted"):
@@ -121,7 +104,11 @@ def _tasks(report: Row, tasks: list[Row]) -> Html:
     parts: list[str] = []
     if len(tasks) > 1:
         links = [
-            element("a", text(task.get("name"), f"task {i + 1}").rpartition(":")[2], href=f"#{task_id(i)}")
+            element(
+                "a",
+                text(task.get("name"), f"task {i + 1}").rpartition(":")[2],
+                href=f"#{task_id(i)}",
+            )
             for i, task in enumerate(tasks)
         ]
         parts.append(element("nav", *links, aria_label="Tasks"))
@@ -135,40 +122,6 @@ def _comparison(report: Row) -> Html:
         return NOTHING
     head = element("h2", "Interpreters side by side")
     return element("section", head, found, class_="interpreters")
-
-
-def _host(report: Row) -> Html:
-    host = section(report, "host")
-    found = section(host, "calibration")
-    sampler = section(host, "gil_sampler")
-    watched = text(sampler.get("source") if sampler.get("available") else sampler.get("reason"))
-    absent = "" if sampler.get("available") or not sampler else "not available: "
-    memory = number(host.get("memory_bytes"))
-    facts = {
-        "Interpreter": interpreter_name(report) if host else "",
-        "Executable": text(host.get("executable")),
-        "Machine": text(host.get("cpu_model")),
-        "Memory": humanise.data(memory) if memory is not None else "",
-        "Switch interval": _known(humanise.seconds(host.get("switch_interval_s"))),
-        "Loop budget": _known(humanise.seconds(report.get("loop_budget_s"))),
-        "How the GIL was watched": absent + watched if watched else "",
-        "Pickling": _known(humanise.data(found.get("pickle_bytes_per_s")), "/s"),
-        "Transfer to a process": _known(humanise.data(found.get("transfer_bytes_per_s")), "/s"),
-        "Command": text(report.get("command")),
-    }
-    lines = [
-        joined([element("dt", key), element("dd", value)]) for key, value in facts.items() if value
-    ]
-    listed = element("dl", *lines, class_="host") if lines else NOTHING
-    others = [
-        details(interpreter_name(other), tables.calibration(section(other, "host")))
-        for other in rows(report, "others")
-    ]
-    return joined([listed, tables.calibration(host), *others])
-
-
-def _known(value: str, suffix: str = "") -> str:
-    return "" if value == humanise.MISSING else value + suffix
 
 
 def _raw(written: str) -> Html:

@@ -20,7 +20,6 @@ from lanewise.measuring.report_page.reading import (
     number,
     ranked,
     rows,
-    section,
     text,
 )
 
@@ -80,7 +79,9 @@ def costs(task: Row) -> Html:
     if not any(line[-1] for line in body):
         heads, body = heads[:-1], [line[:-1] for line in body]
     caption = "Cost of one call, by variant and size"
-    return table(caption, heads, body, numeric=(1, 2, 3, 4, 6, 7, 8, 9, 10, 11))
+    return table(
+        caption, heads, body, numeric=(1, 2, 3, 4, 6, 7, 8, 9, 10, 11), grouped=True, quiet=True
+    )
 
 
 def winners(task: Row) -> Html:
@@ -120,7 +121,7 @@ def break_even(task: Row) -> Html:
         for row in rows(task, "break_even")
     ]
     heads = ["concurrency", "from", "to", "at size", "interval", "because of"]
-    return table("Break-even points", heads, body, numeric=(0, 3))
+    return table("Break-even points", heads, body, grouped=True, numeric=(3,))
 
 
 def _ends(end: object) -> tuple[str, str]:
@@ -151,7 +152,7 @@ def measured(task: Row) -> Html:
     heads = ["lane", "concurrency", _size_head(task), "throughput", "interval", "latency p50"]
     heads += ["latency p95", "loop lag p99", "calls", "eligible"]
     caption = "Every measurement behind the curves"
-    return table(caption, heads, body, numeric=(1, 2, 3, 5, 6, 7, 8))
+    return table(caption, heads, body, numeric=(1, 2, 3, 5, 6, 7, 8), grouped=True)
 
 
 def saturation(task: Row) -> Html:
@@ -173,8 +174,8 @@ def saturation(task: Row) -> Html:
             ]
         )
     heads = ["lane", _size_head(task), "grows up to", "contention (fitted)", "GIL held (measured)"]
-    heads += ["the two", "coherency", "rate of one"]
-    return table("Saturation points", heads, body, numeric=(1, 2, 6, 7))
+    heads += ["agreement", "coherency", "rate of one"]
+    return table("Saturation points", heads, body, numeric=(1, 2, 6, 7), grouped=True)
 
 
 def predictions(task: Row) -> Html:
@@ -191,7 +192,7 @@ def predictions(task: Row) -> Html:
         for row in _sorted(rows(task, "predictions"), "size", "variant", "lane", "cores")
     ]
     heads = ["lane", _size_head(task), "cores", "build", "throughput", "assumption"]
-    return table("Predicted throughput", heads, body, numeric=(1, 2, 4))
+    return table("Predicted throughput", heads, body, numeric=(1, 2, 4), grouped=True)
 
 
 def routes(task: Row) -> Html:
@@ -213,25 +214,7 @@ def routes(task: Row) -> Html:
             ]
         )
     heads = ["concurrency", "size", "route", "reason"]
-    return table("Routes and their reasons", heads, body, numeric=(0,))
-
-
-def calibration(host: Row) -> Html:
-    """Return what the lanes themselves cost on this host."""
-    lanes = section(section(host, "calibration"), "lanes")
-    body: list[list[str]] = []
-    for lane in lanes:
-        row = section(lanes, lane)
-        body.append(
-            [
-                lane_label(lane),
-                humanise.seconds(row.get("dispatch_s")),
-                humanise.seconds(row.get("per_call_s")),
-                humanise.seconds(row.get("loop_lag_p99_s")),
-            ]
-        )
-    heads = ["lane", "first answer", "per call", "loop lag p99"]
-    return table("What an empty call costs in each lane", heads, body, numeric=(1, 2, 3))
+    return table("Routes and their reasons", heads, body, grouped=True, quiet=True)
 
 
 def gil_release(task: Row) -> Html:

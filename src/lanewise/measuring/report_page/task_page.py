@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lanewise.measuring.report_page import humanise, tables
 from lanewise.measuring.report_page.advice import advice_of, concurrency_words, sentence, strip
 from lanewise.measuring.report_page.markup import NOTHING, Html, details, element, joined
-from lanewise.measuring.report_page.reading import distinct, rows, text, texts
+from lanewise.measuring.report_page.reading import LANE_NAMES, distinct, rows, text, texts
 
 if TYPE_CHECKING:
     from lanewise.measuring.report_page.reading import Row
@@ -26,8 +26,8 @@ def task_section(task: Row, index: int, budget_s: float | None) -> Html:
     return element(
         "section",
         element("h2", title, id=f"{task_id(index)}-title", class_="name"),
-        _troubles(task),
         headline(task),
+        _troubles(task),
         _lane_map(task, index, budget_s),
         _curves(task, index, budget_s),
         _scaling(task, index),
@@ -77,7 +77,19 @@ def overview(tasks: list[Row]) -> Html:
         failed = element("span", trouble, class_="failed") if trouble else NOTHING
         link = element("a", element("code", name), href=f"#{task_id(index)}")
         items.append(element("li", link, element("span", *lines, failed, class_="lines")))
-    return element("ol", *items, class_="overview")
+    used = {text(route.get("lane")) for task in tasks for route in rows(task, "routes")}
+    kinds = [
+        element("span", name, class_=f"lane-{lane}")
+        for lane, name in LANE_NAMES.items()
+        if lane in used
+    ]
+    kinds += [
+        element("span", "variant", class_="lane-other variant"),
+        element("span", "undecided", class_="lane-other undecided"),
+    ]
+    words = element("span", "small calls on the left, large ones on the right")
+    key = element("p", *kinds, words, class_="key") if used else NOTHING
+    return joined([element("ol", *items, class_="overview"), key])
 
 
 def _troubles(task: Row) -> Html:
@@ -131,7 +143,9 @@ def _curves(task: Row, index: int, budget_s: float | None) -> Html:
         _controls("concurrency", index),
         _chart("throughput", index, "Throughput over size by lane and variant"),
         element("h3", "Latency"),
-        element("p", "Of one call: the line is the median, the band reaches to p95.", class_="lead"),
+        element(
+            "p", "Of one call: the line is the median, the band reaches to p95.", class_="lead"
+        ),
         _chart("latency", index, "Latency over size, one panel per lane"),
         element("h3", "Loop lag"),
         element("p", lag, class_="lead"),

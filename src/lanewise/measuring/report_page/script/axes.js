@@ -5,7 +5,7 @@ function logScale(values, start, end, padding = 0.06) {
   const positive = values.filter((value) => isNumber(value) && value > 0);
   let low = Math.log10(positive.length ? Math.min(...positive) : 1);
   let high = Math.log10(positive.length ? Math.max(...positive) : 10);
-  if (high - low < 0.3) [low, high] = [low - 0.2, high + 0.2];
+  if (high - low < 0.3) [low, high] = [(low + high) / 2 - 0.15, (low + high) / 2 + 0.15];
   const spare = (high - low) * padding;
   low -= spare;
   high += spare;
@@ -13,7 +13,7 @@ function logScale(values, start, end, padding = 0.06) {
   const slot = hasZero ? 34 * Math.sign(end - start) : 0;
   const scale = (value) =>
     value > 0 ? start + slot + ((Math.log10(value) - low) / (high - low)) * (end - start - slot) : start + slot * 0.35;
-  return Object.assign(scale, { start, end, low, high, hasZero, span: Math.abs(end - start - slot), logarithmic: true });
+  return Object.assign(scale, { start, end, low, high, hasZero, values: unique(positive), span: Math.abs(end - start - slot), logarithmic: true });
 }
 function linearScale(low, high, start, end) {
   const scale = (value) => start + ((value - low) / (high - low || 1)) * (end - start);
@@ -64,6 +64,7 @@ const ticks = (scale, least) =>
 
 function xAxis(chart, x, box, format, title, given) {
   const values = given || ticks(x, 64);
+  if (values.length < 2 && x.values) values.splice(0, 1, ...x.values.sort((a, b) => a - b));
   if (x.hasZero && !given) values.unshift(0);
   let taken = -Infinity;
   for (const value of values) {
@@ -108,13 +109,13 @@ function spread(labels, low, high) {
   }
   return labels;
 }
-function endLabels(chart, labels, box) {
+function endLabels(chart, labels, box, room) {
   spread(labels, box.top - 10, box.bottom + 10);
   for (const item of labels) {
     const start = item.x + 7;
     if (Math.abs(item.place - item.at) > 3) {
       chart.append(svg("path", { d: `M${start} ${item.at}L${start + 10} ${item.place}`, stroke: colour(item.lane), fill: "none", opacity: 0.6 }));
     }
-    label(chart, item.words, start + 13, item.place + 4, { class: "ink" });
+    label(chart, cut(item.words, room), start + 13, item.place + 4, { class: "ink" });
   }
 }

@@ -49,8 +49,11 @@ const sizeTick = (task) => (value) => scaled(value, task.size_unit === "bytes" ?
 function sizeText(task, value) {
   if (!isNumber(value)) return "–";
   if (task.size_unit === "bytes") return scaled(value, "B", 3);
-  return value < 1e6 ? Number(value.toPrecision(4)).toLocaleString("en-GB") : scaled(value, "", 3);
+  if (value >= 1e6) return scaled(value, "", 3);
+  return (Number.isInteger(value) ? value : Number(value.toPrecision(3))).toLocaleString("en-GB");
 }
+// A size that was found by search deserves three digits.
+const roughSize = (task, value) => sizeText(task, isNumber(value) ? Number(value.toPrecision(3)) : value);
 const sizeTitle = (task) => (task.size_unit === "bytes" ? "size of the arguments" : "size of the call");
 const atOnce = (value) => (value === 1 ? "1 call" : `${digits(value)} calls`);
 
@@ -70,6 +73,13 @@ const pen = document.createElement("canvas").getContext("2d");
 function textWidth(words, bold = false) {
   pen.font = `${bold ? "650 " : ""}12px ${getComputedStyle(document.body).fontFamily}`;
   return pen.measureText(words).width;
+}
+// Words cut to the room there is; the tables have them in full.
+function cut(words, room) {
+  if (textWidth(words) <= room) return words;
+  let end = words.length - 1;
+  while (end > 1 && textWidth(`${words.slice(0, end)}…`) > room) end -= 1;
+  return `${words.slice(0, end)}…`;
 }
 function label(parent, words, x, y, attributes = {}) {
   const node = svg("text", { x, y, ...attributes });

@@ -19,14 +19,15 @@ function throughput(host, task, width, id, state) {
   const points = rows(task, "break_even").filter((row) => row.concurrency === state.concurrency && row.size > 0);
   const names = series.map((one) => laneVariant(one.lane, one.variant));
   const right = wide ? Math.min(240, Math.max(...names.map((name) => textWidth(name))) + 28) : 10;
-  const box = { left: 50, right: width - right, top: points.length ? 58 : 30, bottom: wide ? 400 : 330 };
+  const box = { left: 50, right: width - right, top: [30, 50][points.length] || 66, bottom: wide ? 400 : 330 };
   curveLegend(host, task, series, { direct: wide, hollow: list.some((row) => row.eligible === false), points: points.length > 0 });
   const chart = canvas(host, width, box.bottom + 40, `${host.dataset.label}, ${atOnce(state.concurrency)} at once`);
   const x = logScale([...list.map((row) => row.size), ...points.map((row) => row.size)], box.left, box.right, 0.03);
   const values = list.flatMap((row) => [row.throughput_per_s, row.throughput_low_per_s, row.throughput_high_per_s]);
   const y = logScale(values.filter((value) => value > 0), box.bottom, box.top, 0.05);
   xAxis(chart, x, box, sizeTick(task), sizeTitle(task));
-  yAxis(chart, y, box, rateTick, "calls per second");
+  yAxis(chart, y, box, rateTick, null);
+  label(chart, "calls per second", 0, 12);
   breakEvenLines(chart, task, points, x, box);
   const ends = [];
   for (const one of series) {
@@ -36,7 +37,7 @@ function throughput(host, task, width, id, state) {
   }
   if (wide) {
     for (const end of ends) end.x = Math.max(end.x, box.right - 4);
-    endLabels(chart, ends, box);
+    endLabels(chart, ends, box, right - 16);
   }
 }
 
@@ -59,8 +60,7 @@ function drawSeries(chart, task, one, x, y) {
 }
 
 function breakEvenLines(chart, task, points, x, box) {
-  let level = 0;
-  let edge = -Infinity;
+  const edges = [-Infinity, -Infinity];
   for (const row of [...points].sort((a, b) => a.size - b.size)) {
     const at = x(row.size);
     if (row.low > 0 && row.high > 0) {
@@ -68,17 +68,29 @@ function breakEvenLines(chart, task, points, x, box) {
       const right = clamp(x(row.high), box.left, box.right);
       chart.append(svg("rect", { x: left, y: box.top, width: Math.max(1, right - left), height: box.bottom - box.top, fill: "var(--ink)", opacity: 0.07 }));
     }
-    const [lane, variant] = String(row.to ?? "").split("/");
-    const full = `${sizeText(task, row.size)} → ${laneVariant(lane, variant)}`;
-    const words = textWidth(full, true) < box.right - box.left ? full : sizeText(task, row.size);
-    const half = textWidth(words, true) / 2;
-    const place = clamp(at, box.left + half - 40, box.right - half + 4);
-    level = place - half < edge + 12 ? (level + 1) % 2 : 0;
-    edge = Math.max(edge, place + half);
-    const top = box.top - 6 - level * 16;
+    const found = roomFor(breakEvenWords(task, row), at, edges, box);
+    const top = box.top - 6 - (found ? found.level * 16 : 0);
     chart.append(svg("line", { x1: at, x2: at, y1: top + 2, y2: box.bottom, stroke: "var(--ink)", "stroke-width": 1.2, "stroke-dasharray": "3 3" }));
-    label(chart, words, place, top - 2, { "text-anchor": "middle", class: "ink strong halo" });
+    if (found) label(chart, found.words, found.place, top - 2, { "text-anchor": "middle", class: "ink strong halo" });
   }
+}
+function breakEvenWords(task, row) {
+  const [lane, variant] = String(row.to ?? "").split("/");
+  const short = roughSize(task, row.size);
+  return lane ? [`${short} → ${laneVariant(lane, variant)}`, short] : [short];
+}
+// The longest wording on the lowest of two lines that has room; none is better than one on another.
+function roomFor(wordings, at, edges, box) {
+  for (const words of wordings) {
+    const half = textWidth(words, true) / 2;
+    if (half * 2 > box.right - box.left) continue;
+    const place = clamp(at, box.left + half - 40, box.right - half + 4);
+    const level = edges.findIndex((edge) => place - half > edge + 12);
+    if (level < 0) continue;
+    edges[level] = place + half;
+    return { words, place, level };
+  }
+  return null;
 }
 
 function curveLegend(host, task, series, has) {
@@ -90,6 +102,8 @@ function curveLegend(host, task, series, has) {
   legend(host, entries);
 }
 
+const IDLE = { stroke: "var(--soft)", "stroke-width": 1.5, "stroke-dasharray": "1 3.5", "stroke-linecap": "round" };
+
 function smallMultiples(host, task, state, keys, draw) {
   const list = rows(task, "lanes").filter((row) => row.concurrency === state.concurrency && isNumber(row.size));
   const values = list.flatMap((row) => keys.map((key) => row[key])).filter((value) => value > 0);
@@ -97,11 +111,13 @@ function smallMultiples(host, task, state, keys, draw) {
   const series = seriesOf(task, list);
   const lanes = unique(series.map((one) => one.lane));
   const variants = unique(series.map((one) => one.variant));
-  if (variants.length > 1) legend(host, variants.map((variant) => [lineSwatch(task, "other", variant), variant]));
+  const entries = variants.length > 1 ? variants.map((variant) => [lineSwatch(task, "other", variant), variant]) : [];
+  if (keys.includes("loop_lag_idle_p99_s")) entries.push([swatch(30, 14, svg("line", { x1: 1, x2: 29, y1: 7, y2: 7, ...IDLE })), "idle loop"]);
+  legend(host, entries);
   const grid = html("div", { class: "panels" });
   host.append(grid);
   for (const lane of lanes) {
-    grid.append(html("div", {}, html("p", { class: "panel-title" }, swatch(12, 12, marker(lane, 6, 6, 4.5)), laneName(lane))));
+    grid.append(html("div", {}, html("p", { class: "panel-title" }, swatch(12, 12, marker(lane, 6, 6, 4.5)), cut(laneName(lane), 220))));
   }
   // Only when all panels are there does each have its width.
   lanes.forEach((lane, i) => draw(grid.children[i], lane, series.filter((one) => one.lane === lane), list, values));
@@ -148,7 +164,7 @@ function lag(host, task, width, id, state) {
     }
     for (const one of series) {
       const idle = bySize(one.rows, "loop_lag_idle_p99_s");
-      chart.append(svg("path", { d: path(idle.map((row) => [x(row.size), y(row.loop_lag_idle_p99_s)])), fill: "none", stroke: "var(--soft)", "stroke-dasharray": "1 3", "stroke-linecap": "round" }));
+      chart.append(svg("path", { d: path(idle.map((row) => [x(row.size), y(row.loop_lag_idle_p99_s)])), fill: "none", ...IDLE }));
       const found = bySize(one.rows, "loop_lag_p99_s");
       smallLine(chart, task, one, found, x, y, "loop_lag_p99_s");
       for (const row of found) {
@@ -157,6 +173,6 @@ function lag(host, task, width, id, state) {
         chart.append(dot);
       }
     }
-    if (budget > 0) label(chart, `budget ${seconds(budget)}`, box.right - 4, y(budget) - 5, { "text-anchor": "end", class: "alarm halo" });
+    if (budget > 0) label(chart, `budget ${seconds(budget)}`, box.left + 6, y(budget) - 6, { class: "alarm halo" });
   });
 }

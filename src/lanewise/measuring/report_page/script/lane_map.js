@@ -27,10 +27,15 @@ function stretchesAt(task, concurrency, x) {
       lane: route.lane, variant: variantOf(route), decided: route.decided !== false,
     }));
   }
-  return cellsAt(task, concurrency, x).map((cell) => {
-    const best = cell.ranking.find((row) => row.eligible !== false);
-    return { ...cell, lane: best && best.lane, variant: best ? variantOf(best) : "default", decided: Boolean(best) };
-  });
+  const found = [];
+  for (const { left, right, ranking } of cellsAt(task, concurrency, x)) {
+    const best = ranking.find((row) => row.eligible !== false);
+    const last = found[found.length - 1];
+    const next = { left, right, lane: best && best.lane, variant: best ? variantOf(best) : "default", decided: Boolean(best) };
+    if (last && last.lane === next.lane && last.variant === next.variant) last.right = right;
+    else found.push(next);
+  }
+  return found;
 }
 
 function patterns(chart, task, id) {
@@ -66,7 +71,7 @@ function nameStretch(chart, stretch, top, height) {
   const extra = stretch.decided ? (isDefault(stretch.variant) ? "" : stretch.variant) : "undecided";
   const middle = (stretch.left + stretch.right) / 2;
   const look = stretch.decided
-    ? { "text-anchor": "middle", style: { fill: onColour(stretch.lane) } }
+    ? { "text-anchor": "middle", style: { fill: onColour(stretch.lane), stroke: colour(stretch.lane), strokeWidth: "5px", paintOrder: "stroke" } }
     : { "text-anchor": "middle", class: "ink halo" };
   const bold = { ...look, class: `${look.class || ""} strong` };
   const put = (words, dy, how) => label(chart, words, middle, top + height / 2 + dy, how);
@@ -99,7 +104,6 @@ function markBreakEven(chart, task, concurrency, x, top, height) {
   const points = rows(task, "break_even")
     .filter((row) => row.concurrency === concurrency && row.size > 0)
     .sort((a, b) => a.size - b.size);
-  let taken = x.start - 8;
   for (const row of points) {
     const at = clamp(x(row.size), x.start, x.end);
     const known = row.low > 0 && row.high > 0;
@@ -107,18 +111,29 @@ function markBreakEven(chart, task, concurrency, x, top, height) {
     if (high - low > 3) chart.append(svg("rect", { x: low, y: top, width: high - low, height, fill: "var(--page)", opacity: 0.45 }));
     chart.append(svg("line", { x1: at, x2: at, y1: top - 4, y2: top + height, stroke: "var(--ink)", "stroke-width": 2 }));
     chart.append(svg("path", { d: `M${low} ${top - 7}v6M${low} ${top - 4}H${high}M${high} ${top - 7}v6`, stroke: "var(--ink)", "stroke-width": 1.5, fill: "none" }));
-    const short = sizeText(task, row.size);
-    const long = known ? `${short}  (${sizeText(task, row.low)} – ${sizeText(task, row.high)})` : short;
-    for (const words of [long, short]) {
-      const half = textWidth(words, true) / 2;
-      const place = clamp(at, Math.max(x.start + half, taken + half + 10), x.end - half);
-      if (Math.abs(place - at) > Math.max(half - 6, 14) || place - half < taken + 8) continue;
-      taken = place + half;
-      label(chart, words, place, top - 12, { "text-anchor": "middle", class: "ink strong" });
-      break;
-    }
+  }
+  const placed = [true, false].map((long) => placeSizes(task, points, x, long));
+  for (const { words, place } of placed[0].length < placed[1].length ? placed[1] : placed[0]) {
+    label(chart, words, place, top - 12, { "text-anchor": "middle", class: "ink strong" });
   }
   return points.length > 0;
+}
+
+// Sizes with or without their intervals, as many as find room beside each other.
+function placeSizes(task, points, x, long) {
+  const found = [];
+  let taken = x.start - 10;
+  for (const row of points) {
+    const interval = long && row.low > 0 && row.high > 0 ? ` (${roughSize(task, row.low)} – ${roughSize(task, row.high)})` : "";
+    const words = roughSize(task, row.size) + interval;
+    const half = textWidth(words, true) / 2;
+    const at = clamp(x(row.size), x.start, x.end);
+    const place = clamp(at, taken + half + 10, Math.max(taken + half + 10, x.end - half));
+    if (Math.abs(place - at) > Math.max(half - 4, 14) || place + half > x.end + 1) continue;
+    taken = place + half;
+    found.push({ words, place });
+  }
+  return found;
 }
 
 function cellHits(chart, task, concurrency, x, top, height) {
@@ -183,6 +198,7 @@ function mapLegend(host, chart, task, id, stretches, has) {
   if (has.points) {
     entries.push([swatch(24, 14, svg("path", { d: "M3 4v6M3 7H21M21 4v6M12 2v12", stroke: "var(--ink)", "stroke-width": 1.6, fill: "none" })), "break-even point and its interval"]);
   }
+  if (rows(task, "lanes").length) entries.push([swatch(8, 14, svg("path", { d: "M4 2v10", stroke: "var(--soft)", "stroke-width": 1.8 })), "measured size"]);
   if (has.over) entries.push([swatch(16, 16, budgetMark(8, 8)), `no lane kept the loop budget${isNumber(report.loop_budget_s) ? ` of ${seconds(report.loop_budget_s)}` : ""}`]);
   legend(host, entries);
 }

@@ -82,4 +82,12 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "-20% 0px -75% 0px" });
 document.querySelectorAll("section.task").forEach((section) => watcher.observe(section));
-window.addEventListener("beforeprint", () => plots.forEach(drawSafely));
+
+// On paper the charts are as wide as a page, so that their text has the size of the other text.
+function drawForPaper() {
+  document.body.classList.add("paper");
+  plots.forEach(drawSafely);
+  document.body.classList.remove("paper");
+}
+window.addEventListener("beforeprint", drawForPaper);
+window.addEventListener("afterprint", () => plots.forEach(drawSafely));

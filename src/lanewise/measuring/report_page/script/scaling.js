@@ -35,7 +35,7 @@ function scalingPanel(panel, task, list, fits, words) {
     const fit = fits.find((row) => row.lane === lane);
     return isNumber(fit && fit.concurrency) ? `${laneName(lane)}: to ${digits(fit.concurrency)}` : laneName(lane);
   };
-  const right = Math.max(...lanes.map((lane) => textWidth(says(lane)))) + 30;
+  const right = Math.min(width * 0.45, Math.max(...lanes.map((lane) => textWidth(says(lane)))) + 30);
   const box = { left: 50, right: width - right, top: 34, bottom: 270 };
   const measured = numbers(list, "concurrency");
   const most = Math.max(2, ...measured, ...fits.map((row) => row.concurrency || 0));
@@ -55,7 +55,7 @@ function scalingPanel(panel, task, list, fits, words) {
     const value = fit ? law(fit, most) : points[points.length - 1].throughput_per_s;
     return { x: box.right - 4, at: y(value), extent: 16, lane, words: says(lane) };
   });
-  endLabels(chart, ends, box);
+  endLabels(chart, ends, box, right - 16);
 }
 
 function drawLaw(chart, fit, x, y, most) {

@@ -1,0 +1,346 @@
+"""Measure one task within its budget: costs, lanes, and the sizes at which the winner changes.
+
+The budget is spent in this order: trying every variant at every size once, costs alone, loads of
+every lane in random order, then the places where it matters: sizes between two winners, and cells
+that the noise left undecided. Whatever is there when time runs out, or when the user stops it, is a
+result.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from lanewise.errors import MeasureError
+from lanewise.measuring.bench_client import BenchDiedError
+from lanewise.measuring.instrument import Instrument
+from lanewise.measuring.options import MeasureOptions
+from lanewise.measuring.progress import Progress
+from lanewise.measuring.samples import BUSY_SHARE, Samples
+from lanewise.model.facts import Calibration
+from lanewise.model.lane import LaneName
+from lanewise.model.measurement import Contender, VariantStatus
+
+# Shares of the budget: up to here costs, up to here the rounds of all lanes; the rest refines.
+_COSTS_UNTIL = 0.28
+_LOADS_UNTIL = 0.72
+_COST_WINDOW_S = (0.04, 0.15)
+_LOAD_WINDOW_S = (0.03, 0.4)
+_COST_ROUNDS = 3
+_MAX_EXTRA_COST_ROUNDS = 3
+_MAX_LOAD_ROUNDS = 7
+# A window should see this many calls of each caller, as far as the longest window allows.
+_CALLS_PER_WINDOW = 5
+# The automatic ladder: decades up to calls of this length or arguments of this size.
+_LADDER_TOP_S = 0.03
+_LADDER_TOP_BYTES = 64_000_000
+_LADDER_MAX = 6
+_LADDER_BOTTOM_S = 5e-6
+# Below this share of unlocked samples a call counts as never giving the lock up.
+NEVER_RELEASES = 0.995
+_RELEASE_DROP = 0.015
+
+Cell = tuple[Contender, float, int]
+
+
+class TaskSession:
+    """One task's measurement. Owner: the session's thread.
+
+    Args:
+        described: What the bench said of the task.
+        calibration: Of the lanes that are open in the instrument.
+    """
+
+    def __init__(  # noqa: PLR0913 - because: its collaborators, each once
+        self,
+        instrument: Instrument,
+        described: dict[str, Any],
+        options: MeasureOptions,
+        calibration: Calibration,
+        progress: Progress,
+        reopen: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.instrument = instrument
+        self.described = described
+        self.options = options
+        self.calibration = calibration
+        self.name: str = described["name"]
+        self.samples = Samples()
+        self.warnings: list[str] = []
+        self.variants: list[VariantStatus] = []
+        self.unportable: str | None = None
+        self.concurrencies = options.concurrencies_for(instrument.host["usable_cores"])
+        self.rng = random.Random(f"{options.seed}/{self.name}")  # noqa: S311 - because: order, not secrecy
+        self._progress = progress
+        self._reopen = reopen
+        self._clock = clock
+        self._started = clock()
+        self._failed_sizes: set[tuple[str, float]] = set()
+
+    # --- time -----------------------------------------------------------------------------------
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since the task began."""
+        return self._clock() - self._started
+
+    def time_left_s(self, until: float = 1.0) -> float:
+        """Seconds until a share of the budget is spent."""
+        return self.options.budget_s * until - self.spent_s
+
+    def tell(self, text: str) -> None:
+        """Say what is being measured."""
+        self._progress.step(text, self.spent_s)
+
+    def warn(self, text: str) -> None:
+        """Note something that the reader should know, once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    # --- trying every variant and size once -----------------------------------------------------
+
+    def prepare_all(self) -> None:
+        """Find the variants and sizes that work.
+
+        Raises:
+            MeasureError: None does.
+        """
+        names = self._usable_variants()
+        self.instrument.call_limit_s = max(2.0, min(30.0, self.options.budget_s / 4))
+        first_error: MeasureError | None = None
+        sizes = self.options.sizes
+        for size in self._auto_ladder() if sizes is None else sizes:
+            for variant in names:
+                try:
+                    self.prepare(variant, size)
+                except MeasureError as error:
+                    first_error = first_error or error
+                    self._failed_sizes.add((variant, size))
+                    self.warn(f"size {size:g} of {variant} left out: {error}")
+                if self.time_left_s(_COSTS_UNTIL) <= 0 and self.samples.prepared:
+                    self.warn(f"sizes above {size:g} left out: one call each used up their time")
+                    self._refuse_unequal(names)
+                    return
+        if not self.samples.prepared:
+            raise first_error or MeasureError(f"no size of {self.name} could be measured")
+        self._refuse_unequal(names)
+
+    def _usable_variants(self) -> list[str]:
+        wanted = self.options.variants
+        known = [variant["name"] for variant in self.described["variants"]]
+        unknown = [name for name in wanted or () if name not in known]
+        if unknown:
+            raise MeasureError(
+                f"{self.name} has no variant {', '.join(unknown)}; it has: {', '.join(known)}"
+            )
+        for variant in self.described["variants"]:
+            name, reason = variant["name"], variant["reason"]
+            if wanted is not None and name not in wanted:
+                continue
+            status = "ok" if reason is None else "unavailable"
+            self.variants.append(VariantStatus(name, variant["requires"], status, reason))
+        return [variant.name for variant in self.variants if variant.status == "ok"]
+
+    def prepare(self, variant: str, size: float) -> dict[str, Any]:
+        """Make one case, once; a bench that died is replaced.
+
+        Raises:
+            MeasureError: Inputs or call raised, or the call never came back.
+        """
+        if (variant, size) in self.samples.prepared:
+            return self.samples.prepared[variant, size]
+        self.tell(f"trying {variant} at size {size:g}")
+        try:
+            known = self.instrument.prepare(self.name, variant, size)
+        except BenchDiedError:
+            self._reopen()
+            raise
+        self.samples.prepared[variant, size] = known
+        self._note(known)
+        return known
+
+    def _note(self, known: dict[str, Any]) -> None:
+        if known["unportable"] is not None and self.unportable is None:
+            self.unportable = known["unportable"]
+            self.warn(f"not measured on the process lane: {self.unportable}")
+        if known["mutates"]:
+            self.warn(
+                "changes its arguments: every call was given fresh ones. On lanes that share memory "
+                'callers see the change, elsewhere they do not; @task(isolation="required") says so'
+            )
+        if known["threads_left"]:
+            self.warn(
+                f"leaves {known['threads_left']} threads behind after a call: "
+                "their work is part of what was measured"
+            )
+
+    def _auto_ladder(self) -> Iterable[float]:
+        """Decades of sizes, up to calls that are long or arguments that are large."""
+        tried: list[tuple[float, float]] = []
+        size = 1
+        while size <= 10**9 and self.time_left_s(_COSTS_UNTIL / 2) > 0:
+            try:
+                known = self.prepare("default", size)
+            except MeasureError as error:
+                self.warn(f"no sizes were given; the ladder ends before {size}: {error}")
+                break
+            tried.append((size, known["second_call_s"]))
+            large = (known["args_bytes"] or 0) >= _LADDER_TOP_BYTES
+            if known["second_call_s"] >= _LADDER_TOP_S or large:
+                break
+            size *= 10
+        telling = [size for size, wall_s in tried if wall_s >= _LADDER_BOTTOM_S]
+        kept = (telling or [size for size, _ in tried])[-_LADDER_MAX:]
+        for size, _ in tried:
+            if size not in kept:
+                del self.samples.prepared["default", size]
+        return kept
+
+    def _refuse_unequal(self, names: list[str]) -> None:
+        for name in names:
+            if name == "default" or "default" not in names:
+                continue
+            for variant, size in [key for key in self.samples.prepared if key[0] == name]:
+                if ("default", size) in self.samples.prepared:
+                    self._refuse_if_unequal(variant, size)
+
+    def _refuse_if_unequal(self, variant: str, size: float) -> None:
+        reply = self.instrument.bench.ask(
+            "equal", task=self.name, variant=variant, size=size, timeout_s=60
+        )
+        if reply["equal"]:
+            return
+        reason = (
+            f"its result differs from the default's at size {size:g}: "
+            f"expected {reply['expected']}, got {reply['got']}"
+        )
+        self.variants = [
+            VariantStatus(one.name, one.requires, "refused", reason) if one.name == variant else one
+            for one in self.variants
+        ]
+        self.warn(f"variant {variant} refused: {reason}")
+        for key in [key for key in self.samples.prepared if key[0] == variant]:
+            del self.samples.prepared[key]
+
+    # --- costs alone ----------------------------------------------------------------------------
+
+    def measure_costs(self) -> None:
+        """Time every case alone, in rounds of random order."""
+        cases = list(self.samples.prepared)
+        for at in range(_COST_ROUNDS + _MAX_EXTRA_COST_ROUNDS):
+            wanted = cases if at < _COST_ROUNDS else [key for key in cases if self._was_busy(key)]
+            self.rng.shuffle(wanted)
+            for variant, size in wanted:
+                if at > 0 and self.time_left_s(_COSTS_UNTIL) <= 0:
+                    return
+                self.tell(f"cost of {variant} at size {size:g}")
+                self.cost(variant, size)
+
+    def _was_busy(self, key: tuple[str, float]) -> bool:
+        return all(one.busy_share > BUSY_SHARE for one in self.samples.costs.get(key, []))
+
+    def cost(self, variant: str, size: float, *, window_s: float | None = None) -> None:
+        """Add one round of calls alone."""
+        cases = max(1, len(self.samples.prepared))
+        share_s = self.options.budget_s * _COSTS_UNTIL / cases / _COST_ROUNDS / 2
+        window_s = window_s or min(_COST_WINDOW_S[1], max(_COST_WINDOW_S[0], share_s))
+        made = self.instrument.cost_round(self.name, variant, size, window_s)
+        self.samples.costs.setdefault((variant, size), []).append(made)
+
+    # --- loads ----------------------------------------------------------------------------------
+
+    def lanes(self) -> list[LaneName]:
+        """The lanes that take part for this task."""
+        pinned = self.described["lane"]
+        return [
+            lane
+            for lane in self.options.lanes
+            if lane in self.instrument.workers
+            and (lane != "process" or self.unportable is None)
+            and (pinned is None or lane == pinned)
+            and (self.described["isolation"] != "required" or lane == "process")
+        ]
+
+    def cells(self) -> list[Cell]:
+        """Every combination to load."""
+        return [
+            (Contender(lane, variant), size, concurrency)
+            for variant, size in self.samples.costs
+            for lane in self.lanes()
+            for concurrency in self.concurrencies
+        ]
+
+    def measure_loads(self) -> None:
+        """Load every cell once, then again in random order while its share of the time lasts."""
+        cells = self._affordable(self.cells())
+        for at in range(_MAX_LOAD_ROUNDS):
+            self.rng.shuffle(cells)
+            self.measure_references()
+            for cell in cells:
+                if at > 0 and self.time_left_s(_LOADS_UNTIL) <= 0:
+                    return
+                if self.time_left_s() <= 0:
+                    self.warn("time ran out before every lane was loaded once")
+                    return
+                self.load(cell)
+
+    def measure_references(self) -> None:
+        """See what busy cores alone do to the loop, at each concurrency."""
+        for concurrency in self.concurrencies:
+            lag_s = self.instrument.reference_lag_s(concurrency, 0.08)
+            self.samples.reference_lags_s.setdefault(concurrency, []).append(lag_s)
+
+    def window_s(self, cell: Cell) -> float:
+        """How long to load a cell: enough calls of each caller, within the longest window."""
+        contender, size, concurrency = cell
+        wall_s = self.wall_s(contender.variant, size)
+        wanted = _CALLS_PER_WINDOW * wall_s * max(1, concurrency / self.calibrated_cores)
+        return min(_LOAD_WINDOW_S[1], max(_LOAD_WINDOW_S[0] * 2, wanted))
+
+    @property
+    def calibrated_cores(self) -> int:
+        """The cores that the lanes can use."""
+        cores: int = self.instrument.host["usable_cores"]
+        return cores
+
+    def wall_s(self, variant: str, size: float) -> float:
+        """The best present guess of a call's length."""
+        rounds = self.samples.costs.get((variant, size))
+        if rounds:
+            return min(one.wall_s for one in rounds)
+        second_s: float = self.samples.prepared[variant, size]["second_call_s"]
+        return second_s
+
+    def _affordable(self, cells: list[Cell]) -> list[Cell]:
+        """Drop what cannot be loaded even twice in the time: the concurrencies in the middle first."""
+        room_s = max(0.0, self.time_left_s(_LOADS_UNTIL))
+        if sum(map(self.cell_s, cells)) <= room_s:
+            return cells
+        outer = {self.concurrencies[0], self.concurrencies[-1]}
+        fewer = [cell for cell in cells if cell[2] in outer]
+        if len(fewer) < len(cells):
+            self.warn("the budget allows only the lowest and the highest concurrency")
+        if sum(map(self.cell_s, fewer)) <= room_s * 1.5:
+            return fewer
+        self.warn("the budget allows one round of the shortest windows: expect undecided routes")
+        return sorted(fewer, key=self.cell_s)
+
+    def cell_s(self, cell: Cell) -> float:
+        """About how long loading a cell takes, its warm-up included."""
+        contender, size, concurrency = cell
+        overrun_s = self.wall_s(contender.variant, size) * math.ceil(concurrency / self.calibrated_cores)
+        return self.window_s(cell) + 2 * overrun_s
+
+    def load(self, cell: Cell) -> None:
+        """Add one round of one cell."""
+        contender, size, concurrency = cell
+        self.tell(f"{contender} at size {size:g}, {concurrency} callers")
+        made = self.instrument.load_round(
+            self.name, contender.variant, size, contender.lane, concurrency, self.window_s(cell)
+        )
+        if made.calls:
+            self.samples.loads.setdefault(cell, []).append(made)
