@@ -1,9 +1,10 @@
-"""The report page: well-formed, self-contained, escaped, complete, and calm about what is missing."""
+"""The report page: well-formed, self-contained, escaped, complete, and calm about gaps."""
 
 from __future__ import annotations
 
 import base64
 import copy
+import hashlib
 import itertools
 import json
 import math
@@ -56,8 +57,10 @@ def lane(variant: str, name: str, cost: dict[str, Any], concurrency: int) -> dic
     }  # fmt: skip
 
 
-def route(concurrency: int, start: float, end: float | None, *where: Any) -> dict[str, Any]:
-    name, variant, decided = where
+def route(
+    concurrency: int, start: float, end: float | None, where: str, *, decided: bool = True
+) -> dict[str, Any]:
+    name, _, variant = where.partition("/")
     return {
         "concurrency": concurrency, "min_size": start, "max_size": end, "lane": name,
         "variant": variant, "decided": decided,
@@ -81,12 +84,14 @@ def decide(task: dict[str, Any]) -> None:
         for i, (size, name, variant) in enumerate(steps):
             start = size * 0.55 if i else 0
             end = steps[i + 1][0] * 0.55 if i + 1 < len(steps) else None
-            task["routes"].append(route(concurrency, start, end, name, variant, True))
+            task["routes"].append(route(concurrency, start, end, f"{name}/{variant}"))
             if i:
                 before = "/".join(steps[i - 1][1:])
                 point = {"concurrency": concurrency, "from": before, "to": f"{name}/{variant}"}
                 point |= {"size": start, "low": start * 0.9, "high": start * 1.13}
-                task["break_even"].append(point | {"why": "loop budget" if i == 1 else "throughput"})
+                task["break_even"].append(
+                    point | {"why": "loop budget" if i == 1 else "throughput"}
+                )
 
 
 def fit(task: dict[str, Any]) -> None:
@@ -104,8 +109,12 @@ def fit(task: dict[str, Any]) -> None:
         task["saturation"].append(
             where
             | {"concurrency": 1 if contention > 0.9 else 4, "contention": contention}
-            | {"coherency": 0.0004, "rate_per_s": rate, "agrees": row["lane"] != "process"}
-            | {"gil_held_share": held}
+            | {
+                "coherency": 0.0004,
+                "rate_per_s": rate,
+                "agrees": True if row["lane"] == "thread" else None,
+            }
+            | {"gil_held_share": held if row["lane"] == "thread" else None}
         )
         for cores, free in itertools.product([4, 16, 64], [False, True]):
             if row["lane"] == "event_loop" or (free and row["lane"] == "process"):
@@ -120,16 +129,26 @@ def fit(task: dict[str, Any]) -> None:
 def empty_task(name: str, unit: str = "declared") -> dict[str, Any]:
     lists = ("variants", "costs", "lanes", "break_even", "saturation", "routes", "gil_release")
     task: dict[str, Any] = {key: [] for key in (*lists, "predictions", "warnings")}
-    return task | {"name": name, "target": name, "size_unit": unit, "concurrencies": [], "error": None}
+    return task | {
+        "name": name,
+        "target": name,
+        "size_unit": unit,
+        "concurrencies": [],
+        "error": None,
+    }
 
 
-def full_task(name: str, unit: str, shapes: dict[str, tuple[float, float, float]]) -> dict[str, Any]:
+def full_task(
+    name: str, unit: str, shapes: dict[str, tuple[float, float, float]]
+) -> dict[str, Any]:
     """A task whose variants cost (fixed_s, per_item_s, gil_held_share)."""
     task = empty_task(name, unit)
     task["concurrencies"] = CONCURRENCIES
     for variant, (fixed, each, held) in shapes.items():
         requires = None if variant == "default" else variant
-        task["variants"].append({"name": variant, "requires": requires, "status": "ok", "reason": None})
+        task["variants"].append(
+            {"name": variant, "requires": requires, "status": "ok", "reason": None}
+        )
         task["costs"] += [cost(variant, s, fixed + each * s, held) for s in SIZES]
     for one, name_, concurrency in itertools.product(
         task["costs"], ("event_loop", "thread", "process"), CONCURRENCIES
@@ -142,13 +161,16 @@ def full_task(name: str, unit: str, shapes: dict[str, tuple[float, float, float]
 
 def host(version: str, *, free_threaded: bool = False) -> dict[str, Any]:
     costs = {"event_loop": 9e-7, "thread": 5.8e-5, "process": 2.1e-4}
-    lanes = {k: {"dispatch_s": v, "per_call_s": v * 0.9, "loop_lag_p99_s": 9e-5} for k, v in costs.items()}
+    lanes = {
+        k: {"dispatch_s": v, "per_call_s": v * 0.9, "loop_lag_p99_s": 9e-5}
+        for k, v in costs.items()
+    }
     return {
         "python_version": version, "implementation": "CPython", "executable": "python",
         "free_threaded_build": free_threaded, "gil_enabled": not free_threaded, "system": "Linux",
         "kernel": "6.1.0", "cpu_model": "AMD EPYC 7B13", "logical_cores": 8, "usable_cores": 4,
         "memory_bytes": 16_800_000_000, "switch_interval_s": 0.005,
-        "gil_sampler": {"available": True, "source": "the interpreter's own lock word", "reason": None},
+        "gil_sampler": {"available": True, "source": "the lock word itself", "reason": None},
         "calibration": {"lanes": lanes, "pickle_bytes_per_s": 8.2e8, "transfer_bytes_per_s": 1.1e9},
     }  # fmt: skip
 
@@ -170,7 +192,12 @@ def sample() -> dict[str, Any]:
     )
     scores = full_task("supplyr.scores:normalise", "bytes", {"default": (9e-6, 2.1e-8, 0.18)})
     scores["variants"].append(
-        {"name": "numba", "requires": "numba", "status": "unavailable", "reason": "numba is not installed"}
+        {
+            "name": "numba",
+            "requires": "numba",
+            "status": "unavailable",
+            "reason": "numba is not installed",
+        }
     )
     release = {"variant": "default", "size": 2048, "held_share_below": 1.0, "held_share_from": 0.18}
     scores["gil_release"] = [release]
@@ -188,6 +215,9 @@ def sample() -> dict[str, Any]:
     for task in other:
         for one in task["costs"]:
             one.update(wall_s=one["wall_s"] * 1.21, gil_held_share=None)
+        for one in task["lanes"]:
+            scale = 3.1 if one["lane"] == "thread" and one["concurrency"] > 2 else 0.85
+            one["throughput_per_s"] *= scale
     others = [{"python": "python3.13t", "host": host("3.13.9", free_threaded=True), "tasks": other}]
     return document([dedupe, scores, parse, broken], others=others)
 
@@ -265,7 +295,9 @@ def test_the_page_is_well_formed_and_names_every_task():
 def test_the_page_fetches_nothing():
     text = render_report(sample())
     page = Page(text)
-    loading = [v for _, a in page.tags for k, v in a.items() if k in {"src", "srcset", "href", "action"}]
+    loading = [
+        v for _, a in page.tags for k, v in a.items() if k in {"src", "srcset", "href", "action"}
+    ]
     assert all(str(value).startswith(("#", "data:")) for value in loading)
     assert not {"link", "iframe", "object", "base", "img"} & {tag for tag, _ in page.tags}
     assert not re.search(r"https?://|@import|url\((?![#`])|fetch\(|XMLHttpRequest|import\(", text)
@@ -273,8 +305,6 @@ def test_the_page_fetches_nothing():
 
 
 def test_the_policy_admits_exactly_the_script_of_the_page():
-    import hashlib
-
     text = render_report(sample())
     script = Page(text).scripts[-1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -303,12 +333,12 @@ def test_the_page_carries_the_document_twice_for_the_charts_and_for_download():
 def test_the_headline_says_what_to_do_at_each_concurrency():
     task = empty_task("m:f")
     task["routes"] = [
-        route(1, 0, 340, "event_loop", "default", True),
-        route(1, 340, 12_000, "thread", "rapidfuzz", True),
-        route(1, 12_000, None, "process", "default", False),
-        route(2, 0, None, "process", "default", True),
-        route(4, 0, None, "process", "default", True),
-        route(8, 0, None, "process", "default", True),
+        route(1, 0, 340, "event_loop/default"),
+        route(1, 340, 12_000, "thread/rapidfuzz"),
+        route(1, 12_000, None, "process/default", decided=False),
+        route(2, 0, None, "process/default"),
+        route(4, 0, None, "process/default"),
+        route(8, 0, None, "process/default"),
     ]
     words = Page(render_report(document([task]))).text
     assert (
@@ -323,8 +353,8 @@ def test_boundaries_that_differ_between_concurrencies_are_given_as_a_span():
     task = empty_task("m:f", "bytes")
     for concurrency, size in ((1, 2000), (2, 2400), (4, 9000)):
         task["routes"] += [
-            route(concurrency, 0, size, "event_loop", "default", True),
-            route(concurrency, size, None, "process", "default", True),
+            route(concurrency, 0, size, "event_loop/default"),
+            route(concurrency, size, None, "process/default"),
         ]
     words = Page(render_report(document([task]))).text
     assert "Up to 2 kB\u20132.4 kB: event loop; above 2 kB\u20132.4 kB: process." in words
