@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
-from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -20,6 +19,8 @@ MAX_PRICE_CENTS = 10_000_000_00
 _CURRENCIES = frozenset("EUR CHF USD GBP PLN CZK SEK DKK NOK".split())
 _UNITS = frozenset("pcs kg m l box".split())
 _SKU = re.compile(r"[A-Z0-9][A-Z0-9._/-]{2,31}")
+_PRICE_SPACES = re.compile(r"[ \u00a0\u202f']")  # thousands: blank, no-break blanks, Swiss mark
+_PRICE = re.compile(r"([0-9]{1,12})(?:\.([0-9]*))?")
 
 # Field -> accepted headings, compared without case and surrounding blanks.
 _HEADINGS: dict[str, tuple[str, ...]] = {
@@ -80,22 +81,23 @@ def parse_price_cents(text: str) -> int:
     """Return the price in cents; accepts "1234.5", "1.234,50", "1,234.50" and "1 234,50".
 
     The last comma or point is the decimal mark. Raises ValueError for anything else, for amounts
-    that are not positive, and for fractions of a cent.
+    that are not positive, and for fractions of a cent ("1,234" is refused rather than guessed).
     """
-    plain = text.strip().replace(" ", "").replace("\u00a0", "").replace("'", "")
+    plain = _PRICE_SPACES.sub("", text)
     if plain.rfind(",") > plain.rfind("."):
         plain = plain.replace(".", "").replace(",", ".", 1)
     else:
         plain = plain.replace(",", "")
-    try:
-        cents = Decimal(plain) * 100
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not a price") from None
-    if not (cents.is_finite() and 0 < cents <= MAX_PRICE_CENTS):
-        raise ValueError(f"price {text!r} is not above 0 and at most {MAX_PRICE_CENTS // 100}")
-    if cents != int(cents):
+    match = _PRICE.fullmatch(plain)
+    if match is None:
+        raise ValueError(f"{text!r} is not a price such as 1234.50")
+    whole, fraction = match.group(1), (match.group(2) or "").rstrip("0")
+    if len(fraction) > 2:
         raise ValueError(f"price {text!r} has fractions of a cent")
-    return int(cents)
+    cents = int(whole) * 100 + int(fraction.ljust(2, "0"))
+    if not 0 < cents <= MAX_PRICE_CENTS:
+        raise ValueError(f"price {text!r} is not above 0 and at most {MAX_PRICE_CENTS // 100}")
+    return cents
 
 
 def _quantity(text: str) -> int:

@@ -2,6 +2,7 @@
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_SIGNATURE = b"\xff\xd8"
+_MAX_JPEG_SEGMENTS = 500  # real files have dozens; bounds the time a hostile one can take
 # Start-of-frame markers; C4, C8 and CC in that range mean something else.
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
@@ -18,7 +19,9 @@ def _png_size(data: bytes) -> tuple[int, int]:
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
     at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
+    for _ in range(_MAX_JPEG_SEGMENTS):
+        if at + 9 > len(data) or data[at] != 0xFF:
+            break
         marker = data[at + 1]
         if marker == 0xFF:  # fill byte before a marker
             at += 1
@@ -27,7 +30,9 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
             height_px = int.from_bytes(data[at + 5 : at + 7], "big")
             return int.from_bytes(data[at + 7 : at + 9], "big"), height_px
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise InvalidImageError("the JPEG has no frame header; the upload was probably cut off")
+    raise InvalidImageError(
+        "the JPEG has no frame header; it is damaged or was cut off, upload it again"
+    )
 
 
 def image_size_px(data: bytes) -> tuple[int, int]:

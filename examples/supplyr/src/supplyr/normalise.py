@@ -32,7 +32,11 @@ def _without_accents(text: str) -> str:
 
 # The Latin blocks in one table, which is several times faster than decomposing every text.
 _TRANSLITERATION = str.maketrans(
-    {char: _without_accents(char) for char in map(chr, range(0xC0, 0x250))} | _TWO_LETTERS
+    {
+        char: "".join(_TWO_LETTERS.get(base, base) for base in _without_accents(char))
+        for char in map(chr, range(0xC0, 0x250))
+    }
+    | _TWO_LETTERS
 )
 _NOT_TOKEN = re.compile(r"[\W_]+")
 _DOTTED = re.compile(r"\b(\w)\. ?(?=\w\b)")

@@ -19,7 +19,7 @@ Row = Mapping[str, str]
 _EMAIL = re.compile(
     r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}"
 )
-_PHONE_NOISE = re.compile(r"[ ()/.-]|\(0\)")
+_PHONE_NOISE = re.compile(r"[ ()/.-]")
 _PHONE = re.compile(r"(?:\+|00)[1-9][0-9]{6,14}")
 _POSTCODES = {
     "DE": re.compile(r"[0-9]{5}"),
