@@ -188,7 +188,7 @@ def _costs(task: Row) -> Html:
     if not found:
         return NOTHING
     release = tables.gil_release(task)
-    lead = "One call alone, in this process. GIL held: the share of the time it keeps the lock."
+    lead = "One call alone, outside any lane. GIL held: the share of the time it keeps the lock."
     return element(
         "figure",
         element("h3", "What a call costs"),

@@ -113,6 +113,7 @@ function smallMultiples(host, task, state, keys, draw) {
   const variants = unique(series.map((one) => one.variant));
   const entries = variants.length > 1 ? variants.map((variant) => [lineSwatch(task, "other", variant), variant]) : [];
   if (keys.includes("loop_lag_idle_p99_s")) entries.push([swatch(30, 14, svg("line", { x1: 1, x2: 29, y1: 7, y2: 7, ...IDLE })), "idle loop"]);
+  entries.unshift([null, state.concurrency === 1 ? "1 call at a time" : `${atOnce(state.concurrency)} at once`]);
   legend(host, entries);
   const grid = html("div", { class: "panels" });
   host.append(grid);

@@ -193,7 +193,7 @@ function mapLegend(host, chart, task, id, stretches, has) {
   if (stretches.some((s) => !s.decided)) {
     const sample = swatch(24, 14);
     fillStretch(sample, task, id, { left: 0, right: 24, lane: null, variant: "default", decided: false }, 0, 14);
-    entries.push([sample, "undecided: the intervals overlap"]);
+    entries.push([sample, "undecided: see the reason under Routes"]);
   }
   if (has.points) {
     entries.push([swatch(24, 14, svg("path", { d: "M3 4v6M3 7H21M21 4v6M12 2v12", stroke: "var(--ink)", "stroke-width": 1.6, fill: "none" })), "break-even point and its interval"]);
