@@ -1,5 +1,6 @@
 """Catalogue import: good rows, bad rows with their numbers, unusable files."""
 
+import contextlib
 import io
 import zipfile
 
@@ -21,6 +22,7 @@ from supplyr.catalogue_samples import HEADING, csv_bytes, sample_cells, xlsx_byt
 from supplyr.records import PriceRow
 from supplyr.spreadsheet import CatalogueError, declared_rows
 
+SMALL_XLSX = xlsx_bytes(3)
 GOOD = "ABC-1,Bolt,pcs,1.50,EUR,10"
 
 
@@ -124,6 +126,17 @@ def _zip(**members: bytes) -> bytes:
 def test_unusable_xlsx(data: bytes, message: str) -> None:
     with pytest.raises(CatalogueError, match=message):
         import_xlsx(data, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=4))
+def test_damaged_xlsx_raises_nothing_else(damage: list[tuple[int, int]]) -> None:
+    data = bytearray(SMALL_XLSX)
+    for at, value in damage:
+        data[at % len(data)] = value
+    with contextlib.suppress(CatalogueError):
+        assert declared_rows(bytes(data)) >= 0
+    with contextlib.suppress(CatalogueError):
+        assert import_xlsx(bytes(data), 3).rejected >= 0
 
 
 def test_an_empty_sheet_is_explained() -> None:

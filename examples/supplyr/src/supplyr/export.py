@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import xlsxwriter
 from lanewise import task
@@ -17,8 +18,22 @@ _CREATED = datetime(2025, 1, 1)  # a fixed time of creation keeps the output rep
 _COLUMN_WIDTHS = (16, 48, 8, 12, 10, 14)
 _ROW_HEIGHT_PT = 14
 _MARGIN_PT = 40
-_COLUMNS_PT = (40, 125, 375, 410, 475, 520)
-_MAX_TEXT = 48
+
+
+class _Column(NamedTuple):
+    edge_pt: float  # left edge of the text, or its right edge where numbers are aligned
+    right_aligned: bool
+    max_characters: int
+
+
+_COLUMNS = (
+    _Column(40, False, 17),
+    _Column(125, False, 48),
+    _Column(365, False, 8),
+    _Column(450, True, 14),
+    _Column(465, False, 6),
+    _Column(555, True, 12),
+)
 
 
 def _price_text(price_cents: int) -> str:
@@ -57,25 +72,32 @@ def export_xlsx(rows: Sequence[PriceRow]) -> bytes:
     return buffer.getvalue()
 
 
-def _printable(text: str) -> str:
+def _printable(text: str, max_characters: int) -> str:
     # The built-in PDF fonts know Latin-1 only; other characters become "?".
-    shown = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "~"
+    shown = text if len(text) <= max_characters else text[: max_characters - 1] + "~"
     return shown.encode("latin-1", "replace").decode("latin-1")
 
 
+def _draw_line(canvas: Canvas, cells: Sequence[str], height_pt: float) -> None:
+    for column, cell in zip(_COLUMNS, cells, strict=True):
+        draw = canvas.drawRightString if column.right_aligned else canvas.drawString
+        draw(column.edge_pt, height_pt, cell)
+
+
 def _start_page(canvas: Canvas, number: int, top_pt: float) -> None:
-    canvas.setFont("Helvetica-Bold", 9)
-    for left_pt, title in zip(_COLUMNS_PT, HEADING, strict=True):
-        canvas.drawString(left_pt, top_pt, title)
+    canvas.setFont("Helvetica-Bold", 8)
+    _draw_line(canvas, HEADING, top_pt)
     canvas.setFont("Helvetica", 8)
     canvas.drawRightString(A4[0] - _MARGIN_PT, _MARGIN_PT / 2, f"Page {number}")
 
 
-def _draw_row(canvas: Canvas, row: PriceRow, height_pt: float) -> None:
+def _cells(row: PriceRow) -> list[str]:
     price, quantity = _price_text(row.price_cents), str(row.min_quantity)
-    cells = (row.sku, row.description, row.unit, price, row.currency, quantity)
-    for left_pt, cell in zip(_COLUMNS_PT, cells, strict=True):
-        canvas.drawString(left_pt, height_pt, _printable(cell))
+    texts = (row.sku, row.description, row.unit, price, row.currency, quantity)
+    return [
+        _printable(text, column.max_characters)
+        for text, column in zip(texts, _COLUMNS, strict=True)
+    ]
 
 
 @task(size=len, inputs=_rows_inputs, idempotent=True)
@@ -89,7 +111,7 @@ def export_pdf(rows: Sequence[PriceRow]) -> bytes:
     for start in range(0, max(len(rows), 1), rows_per_page):
         _start_page(canvas, start // rows_per_page + 1, top_pt)
         for place, row in enumerate(rows[start : start + rows_per_page], start=1):
-            _draw_row(canvas, row, top_pt - place * _ROW_HEIGHT_PT)
+            _draw_line(canvas, _cells(row), top_pt - place * _ROW_HEIGHT_PT)
         canvas.showPage()
     canvas.save()
     return buffer.getvalue()

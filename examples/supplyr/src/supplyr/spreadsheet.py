@@ -3,6 +3,7 @@
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 
 from python_calamine import CalamineError, CalamineWorkbook
@@ -10,6 +11,11 @@ from python_calamine import CalamineError, CalamineWorkbook
 MAX_UNPACKED_BYTES = 200_000_000
 _DIMENSION_PREFIX_BYTES = 4096
 _DIMENSION = re.compile(rb'<dimension ref="[A-Z]+\d+:[A-Z]+(\d+)"')
+# What zipfile raises for a missing, damaged, encrypted or oddly compressed member.
+_UNREADABLE_MEMBER = (
+    KeyError, EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
+    zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 class CatalogueError(ValueError):
@@ -19,7 +25,7 @@ class CatalogueError(ValueError):
 def _open_archive(data: bytes) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise CatalogueError(
             f"not an XLSX file ({error}); if it is an old .xls or a CSV with another name, save it"
             " as .xlsx"
@@ -27,7 +33,10 @@ def _open_archive(data: bytes) -> zipfile.ZipFile:
 
 
 def check_unpacked_bytes(data: bytes) -> None:
-    """Raise CatalogueError when the file is not an archive or unpacks to too much."""
+    """Raise CatalogueError when the file is not an archive or declares to unpack to too much.
+
+    The archive's own figures are trusted: a forged one is left to the memory limit of the worker.
+    """
     with _open_archive(data) as archive:
         unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
     if unpacked_bytes > MAX_UNPACKED_BYTES:
@@ -47,7 +56,7 @@ def declared_rows(data: bytes) -> int:
         try:
             with archive.open("xl/worksheets/sheet1.xml") as sheet:
                 start = sheet.read(_DIMENSION_PREFIX_BYTES)
-        except (KeyError, OSError, zipfile.BadZipFile):
+        except _UNREADABLE_MEMBER:
             return 0
     match = _DIMENSION.search(start)
     return max(int(match.group(1)) - 1, 0) if match else 0
