@@ -1,5 +1,45 @@
-"""lanewise: the GIL as a design parameter of Python backends."""
+"""lanewise: the GIL as a design parameter of Python backends.
 
+How the library is laid out, from what everything rests on upwards (imports go this way only)::
+
+    errors.py      every exception, drawn as a tree
+    model/         frozen values with units, and the protocols (Lane): no side effects
+    host/          facts about interpreter and machine; where the lock word is
+    plan/          costs + host facts -> routes; pure decisions, and the plan file
+    measuring/     a bench process, a sampler, statistics, break-even search, the report page
+    lanes/         event_loop, thread, process: one file a place to run
+    runtime/       Runtime, routing, admission, statistics: the only owner of state
+    cli/           one file a verb
+
+``_lanewise_worker`` beside this package is what runs in worker processes.
+"""
+
+from lanewise.errors import (
+    LaneUnavailableError,
+    LanewiseError,
+    MeasureError,
+    NotPortableError,
+    OverloadedError,
+    PlanError,
+    TaskTimeoutError,
+    WorkerDiedError,
+)
 from lanewise.model.task import Task, task
+from lanewise.plan.document import Plan
+from lanewise.runtime.runtime import Runtime, run
 
-__all__ = ["Task", "task"]
+__all__ = [
+    "LaneUnavailableError",
+    "LanewiseError",
+    "MeasureError",
+    "NotPortableError",
+    "OverloadedError",
+    "Plan",
+    "PlanError",
+    "Runtime",
+    "Task",
+    "TaskTimeoutError",
+    "WorkerDiedError",
+    "run",
+    "task",
+]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from lanewise.measuring.samples import Samples
 from lanewise.measuring.scalability import Scalability, fit_scalability
-from lanewise.measuring.statistics import bootstrap_median, median, quantile
+from lanewise.measuring.statistics import median, quantile
 from lanewise.measuring.task_session import TaskSession
 from lanewise.model.lane import LANE_NAMES
 from lanewise.model.measurement import (
@@ -126,7 +126,7 @@ def _lane_rows(session: TaskSession, plan: TaskPlan, machine: Machine) -> list[L
             item[0][2],
         ),
     ):
-        rate = bootstrap_median([one.throughput_per_s for one in rounds])
+        rate = session.samples.rate((contender, size, concurrency))
         latencies = [value for one in rounds for value in one.latencies_s]
         keeps, lag_s = _keeps_budget(session, plan, machine, contender, size, concurrency)
         rows.append(

@@ -16,6 +16,9 @@ from lanewise.plan.task_plan import CostPoint, Observation
 # More run-queue time than this makes a round doubtful: the machine was busy with something else.
 BUSY_SHARE = 0.10
 
+# Relative half-width of an interval over one, two, three and more rounds, at least.
+_LEAST_SPREAD = (0.5, 0.2, 0.05, 0.02)
+
 CellKey = tuple[Contender, float, int]
 """Contender, size, concurrency."""
 
@@ -92,7 +95,7 @@ class Samples:
         rounds = self.loads[key]
         known = self._rates.get(key)
         if known is None or known[0] != len(rounds):
-            known = (len(rounds), bootstrap_median([one.throughput_per_s for one in rounds]))
+            known = (len(rounds), _rate([one.throughput_per_s for one in rounds]))
             self._rates[key] = known
         return known[1]
 
@@ -189,6 +192,21 @@ class Samples:
             shift = middle / rate.value
             again._rates[key] = (len(rounds), Interval(middle, rate.low * shift, rate.high * shift))  # noqa: SLF001 - because: the same class
         return again
+
+
+def _rate(values: Sequence[float]) -> Interval:
+    """The median with its interval, never narrower than so few rounds can support.
+
+    Rounds of one cell on a shared machine differ by some ten percent. One of them says nothing of
+    its own spread and two say little; the floor stands for what they cannot show.
+    """
+    interval = bootstrap_median(values)
+    floor = interval.value * _LEAST_SPREAD[min(len(values), len(_LEAST_SPREAD)) - 1]
+    return Interval(
+        interval.value,
+        max(0.0, min(interval.low, interval.value - floor)),
+        max(interval.high, interval.value + floor),
+    )
 
 
 def _drawn(rounds: Sequence[Any], rng: random.Random) -> list[Any]:
