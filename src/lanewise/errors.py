@@ -33,7 +33,15 @@ class NotPortableError(LanewiseError):
     """Something that a call needs cannot cross to another process.
 
     The message names the function, argument or result and how to make it portable.
+
+    Attributes:
+        started: The call ran and it was its result that could not come back, so it must not be run
+            again elsewhere.
     """
+
+    def __init__(self, message: str, *, started: bool = False) -> None:
+        super().__init__(message)
+        self.started = started
 
 
 class WorkerDiedError(LanewiseError, BrokenProcessPool):

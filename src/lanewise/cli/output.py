@@ -20,7 +20,7 @@ class Output:
     def __init__(self, console: Console | None = None) -> None:
         # A pipe has no width; a hundred columns hold every table of ours.
         self.console = console or Console(
-            width=None if sys.stdout.isatty() else 110, highlight=False, soft_wrap=False
+            width=None if sys.stdout.isatty() else 120, highlight=False, soft_wrap=False
         )
 
     def title(self, text: str) -> None:
@@ -43,7 +43,9 @@ class Output:
         """Print a table; columns are (heading, ``left`` or ``right``)."""
         table = Table(box=None, pad_edge=False, padding=(0, 2), header_style="dim")
         for heading, justify in columns:
-            table.add_column(heading, justify="right" if justify == "right" else "left")
+            table.add_column(
+                heading, justify="right" if justify == "right" else "left", no_wrap=True
+            )
         for row in rows:
             table.add_row(*(_plain(cell) for cell in row))
         self.console.print(table)

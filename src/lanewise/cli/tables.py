@@ -37,16 +37,16 @@ def print_task(output: Output, task: TaskMeasurement, host: dict[str, Any]) -> N
 
 
 def _print_costs(output: Output, task: TaskMeasurement) -> None:
-    output.line("\n  one call alone")
+    output.line("\n  one call alone (held: share of wall time with the GIL; queued: waiting for a core)")
     columns = [
         ("variant", "left"),
         ("size", "right"),
         ("wall", "right"),
         ("±", "right"),
         ("CPU", "right"),
-        ("GIL held", "right"),
-        ("hand-overs", "right"),
-        ("run queue", "right"),
+        ("held", "right"),
+        ("drops/s", "right"),
+        ("queued", "right"),
         ("args", "right"),
         ("result", "right"),
         ("pickling", "right"),
@@ -67,7 +67,7 @@ def _cost_row(cost: Cost) -> list[str]:
         f"{half:.0%}",
         format_seconds(cost.cpu_s),
         "–" if cost.gil_held_share is None else f"{cost.gil_held_share:.2f}",
-        "–" if per_s is None else f"{format_count(round(per_s))}/s",
+        "–" if per_s is None else format_count(round(per_s)),
         format_seconds(cost.run_queue_s),
         format_bytes(cost.args_bytes),
         format_bytes(cost.result_bytes),
@@ -154,7 +154,10 @@ def _print_saturation(output: Output, task: TaskMeasurement) -> None:
     last = {(row.variant, row.lane): row for row in sorted(task.saturation, key=lambda row: row.size)}
     for row in last.values():
         held = "unknown" if row.expected_contention is None else f"{row.expected_contention:.0%}"
-        verdict = "" if row.agrees is not False else ", which disagree: another resource is shared"
+        verdict = ""
+        if row.agrees is False:
+            more = row.contention > (row.expected_contention or 0.0)
+            verdict = ": something else is shared too" if more else ": too noisy to say"
         output.line(
             f"  {row.lane}/{row.variant} gains nothing past {row.concurrency} callers "
             f"(size {format_count(row.size)}; contention fitted {row.contention:.0%}, "

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import pickle
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -96,13 +95,16 @@ class ProcessLane:
                 f"a worker process died while {_name(function)} was in flight ({error}). "
                 "Usual causes: a crash in native code, the kernel's out-of-memory killer, os._exit"
             ) from error
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            if _came_from_pickling(error):
-                raise NotPortableError(
-                    f"{_name(function)} cannot cross to a process: {error}. Give it plain, "
-                    "module-level functions and values, or pin it with @task(lane='thread')"
-                ) from error
-            raise
+        except Exception as error:
+            problem = _pickling_problem(error)
+            if problem is None:
+                raise
+            what, started = problem
+            raise NotPortableError(
+                f"{what} of {_name(function)} cannot cross between processes: {error}. Use plain, "
+                "module-level functions and values, or pin the task with @task(lane='thread')",
+                started=started,
+            ) from error
 
     async def _replace(self, broken: ProcessPoolExecutor) -> None:
         """Put a fresh pool in place of a broken one, once, however many calls it took along."""
@@ -122,21 +124,16 @@ def _name(function: Callable[..., Any]) -> str:
     return getattr(function, "name", None) or getattr(function, "__qualname__", repr(function))
 
 
-def _came_from_pickling(error: BaseException) -> bool:
-    """Whether pickling raised it, and not the user's function, which may raise a TypeError too.
+def _pickling_problem(error: Exception) -> tuple[str, bool] | None:
+    """Whether pickling raised this, and not the user's function: (what, whether the call ran).
 
-    An exception from the far side carries the remote traceback as its cause; one from pickling the
-    arguments passes through the pool's feeder, whose frames name the pickler.
+    The pool gives every exception from the far side a ``_RemoteTraceback`` as its cause. One without
+    was raised on this side, where only pickling happens; one whose remote frames end in the pool's
+    own sending of the result was raised when the call was over.
     """
-    if isinstance(error, pickle.PicklingError):
-        return True
-    text = str(error)
-    if "pickle" in text:
-        return True
-    trace = error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code.co_filename.endswith(("queues.py", "reduction.py")):
-            return True
-        trace = trace.tb_next
-    return False
-
+    cause = error.__cause__
+    if type(cause).__name__ != "_RemoteTraceback":
+        return "the function or an argument", False
+    if "_sendback_result" in str(cause):
+        return "the result", True
+    return None

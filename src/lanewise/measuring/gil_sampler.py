@@ -43,6 +43,8 @@ class HeldShare:
     Attributes:
         share: Of the observed time, 0 to 1, with its standard ``error``.
         handovers_per_s: How often the lock was given up, per second of observed time.
+        wait_p99_s: How long somebody who wants the lock at a random moment waits for the present
+            hold to end, 99th percentile, if nobody forces a switch.
         observed_s: Time covered by samples, without the spans in which the target stood in the run
             queue; ``lost_share`` of the windows was not covered.
     """
@@ -50,6 +52,7 @@ class HeldShare:
     share: float
     error: float
     handovers_per_s: float
+    wait_p99_s: float
     observed_s: float
     lost_share: float
     samples: int
@@ -182,6 +185,7 @@ def held_share(
         share=share,
         error=batch_means_error(batches),
         handovers_per_s=_handovers_per_s(good, share),
+        wait_p99_s=_wait_p99_s(good),
         observed_s=observed_ns / 1e9,
         lost_share=max(0.0, 1 - observed_ns / window_ns) if window_ns else 1.0,
         samples=len(good),
@@ -211,6 +215,34 @@ def _steps(
 def _share(steps: Sequence[_Step]) -> float:
     total = sum(step[0] for step in steps)
     return sum(step[0] * (step[1] + step[2]) for step in steps) / 2 / total if total else 0.0
+
+
+def _wait_p99_s(steps: Sequence[_Step]) -> float:
+    """The 99th percentile of the rest of a hold, met at a random moment.
+
+    Of an observed time T with holds of lengths L, a random moment finds a wait longer than x with
+    probability sum(max(0, L - x)) / T; x is where that falls to one percent.
+    """
+    total_ns = sum(step[0] for step in steps)
+    holds: list[int] = []
+    length = 0
+    for duration, held_before, held_after in steps:
+        if held_before:
+            length += duration
+        if length and not held_after:
+            holds.append(length)
+            length = 0
+    if length:
+        holds.append(length)
+    holds.sort(reverse=True)
+    longer_ns = 0.0
+    for count, hold in enumerate(holds, 1):
+        following = holds[count] if count < len(holds) else 0
+        drop_ns = count * (hold - following)
+        if longer_ns + drop_ns >= total_ns / 100:
+            return (hold - (total_ns / 100 - longer_ns) / count) / 1e9
+        longer_ns += drop_ns
+    return 0.0
 
 
 def _handovers_per_s(steps: Sequence[_Step], share: float) -> float:

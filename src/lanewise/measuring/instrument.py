@@ -202,7 +202,7 @@ class Instrument:
 
 
 def _lock_is_off(observed_s: float) -> HeldShare:
-    return HeldShare(0.0, 0.0, 0.0, observed_s, 0.0, 0)
+    return HeldShare(0.0, 0.0, 0.0, 0.0, observed_s, 0.0, 0)
 
 
 def _cores() -> set[int]:

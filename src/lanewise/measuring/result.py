@@ -68,6 +68,7 @@ def _cost_point(row: Cost) -> CostPoint:
         cpu_s=row.cpu_s,
         gil_held_share=row.gil_held_share,
         gil_handovers_per_s=row.gil_handovers_per_s,
+        gil_wait_p99_s=row.gil_wait_p99_s,
         run_queue_s=row.run_queue_s,
         args_bytes=row.args_bytes,
         result_bytes=row.result_bytes,

@@ -107,6 +107,12 @@ class Samples:
         nearest = min(known, key=lambda level: abs(level - concurrency))
         return median(known[nearest])
 
+    def highest_reference_s(self, concurrency: int) -> float:
+        """The highest that the reference lag was seen."""
+        known = self.reference_lags_s
+        nearest = min(known, key=lambda level: abs(level - concurrency), default=None)
+        return 0.0 if nearest is None else max(known[nearest])
+
     def sizes(self) -> list[float]:
         """Sizes with at least one cost, ascending."""
         return sorted({size for _, size in self.costs})
@@ -124,7 +130,7 @@ class Samples:
         used = calm or [min(rounds, key=lambda one: one.busy_share)]
         wall = _wall(used)
         held = [one.held for one in rounds if one.held is not None]
-        share, error, handovers = _held(held)
+        share, error, handovers, wait_s = _held(held)
         known = self.prepared[variant, size]
         busy = min(one.busy_share for one in used)
         return Cost(
@@ -139,6 +145,7 @@ class Samples:
             gil_held_share=share,
             gil_held_share_error=error,
             gil_handovers_per_s=handovers,
+            gil_wait_p99_s=None if wait_s is None else min(wait_s, wall.value),
             run_queue_s=_median_or_none(one.run_queue_s for one in used),
             blocked_s=_median_or_none(one.blocked_s for one in used),
             args_bytes=known["args_bytes"],
@@ -167,8 +174,11 @@ class Samples:
         contender, size, concurrency = key
         modelled = model_lane(contender.lane, costs[contender.variant, size], concurrency, machine)
         rate = self.rate(key)
-        # Only lag that comes back in every round is the lane's: a spike in one is the machine's.
-        lag_s = min(one.lag_p99_s for one in rounds) - self.reference_lag_s(concurrency)
+        # Only lag that comes back in every round, and that busy cores alone never caused, is the
+        # lane's: a spike in one round is the machine's. One round shows nothing of that.
+        lag_s = 0.0
+        if len(rounds) > 1:
+            lag_s = min(one.lag_p99_s for one in rounds) - self.highest_reference_s(concurrency)
         return Observation(
             variant=contender.variant,
             lane=contender.lane,
@@ -223,18 +233,25 @@ def _wall(rounds: Sequence[CostRound]) -> Interval:
     )
 
 
-def _held(rounds: Sequence[HeldShare]) -> tuple[float | None, float | None, float | None]:
-    """Weigh the rounds by how much of each was really observed."""
+def _held(
+    rounds: Sequence[HeldShare],
+) -> tuple[float | None, float | None, float | None, float | None]:
+    """Share, its error, hand-overs and waits; rounds weigh by how much of each was observed."""
     seconds = sum(one.observed_s for one in rounds)
     if not rounds or seconds <= 0:
-        return None, None, None
+        return None, None, None, None
 
     def mean(pick: Callable[[HeldShare], float]) -> float:
         return sum(pick(one) * one.observed_s for one in rounds) / seconds
 
     share = mean(lambda one: one.share)
     error = sum((one.error * one.observed_s / seconds) ** 2 for one in rounds) ** 0.5
-    return min(1.0, max(0.0, share)), error, mean(lambda one: one.handovers_per_s)
+    return (
+        min(1.0, max(0.0, share)),
+        error,
+        mean(lambda one: one.handovers_per_s),
+        median([one.wait_p99_s for one in rounds]),
+    )
 
 
 def _median_or_none(values: Iterable[float | None]) -> float | None:

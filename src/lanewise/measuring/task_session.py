@@ -35,7 +35,10 @@ _MAX_LOAD_ROUNDS = 7
 # A window should see this many calls of each caller, as far as the longest window allows.
 _CALLS_PER_WINDOW = 5
 # The automatic ladder: decades up to calls of this length or arguments of this size.
-_LADDER_TOP_S = 0.03
+_LADDER_TOP_S = 0.01
+_LADDER_TOO_LONG_S = 0.03
+_LADDER_MAX_SIZE = 10**9
+_LADDER_FIRST_AT_MOST = 10_000
 _LADDER_TOP_BYTES = 64_000_000
 _LADDER_MAX = 6
 _LADDER_BOTTOM_S = 5e-6
@@ -179,22 +182,35 @@ class TaskSession:
             )
 
     def _auto_ladder(self) -> Iterable[float]:
-        """Decades of sizes, up to calls that are long or arguments that are large."""
+        """Decades of sizes, from the first that works up to calls that are long."""
         tried: list[tuple[float, float]] = []
         size = 1
-        while size <= 10**9 and self.time_left_s(_COSTS_UNTIL / 2) > 0:
+        while size <= _LADDER_MAX_SIZE and self.time_left_s(_COSTS_UNTIL / 2) > 0:
             try:
                 known = self.prepare("default", size)
-            except MeasureError as error:
+            except BenchDiedError as error:
                 self.warn(f"no sizes were given; the ladder ends before {size}: {error}")
                 break
+            except MeasureError as error:
+                # Some tasks have a least size (argon2: 8 KiB); others end somewhere.
+                if tried or size >= _LADDER_FIRST_AT_MOST:
+                    self.warn(f"no sizes were given; the ladder ends before {size}: {error}")
+                    break
+                size *= 10
+                continue
             tried.append((size, known["second_call_s"]))
             large = (known["args_bytes"] or 0) >= _LADDER_TOP_BYTES
             if known["second_call_s"] >= _LADDER_TOP_S or large:
                 break
             size *= 10
+        return self._telling(tried)
+
+    def _telling(self, tried: list[tuple[float, float]]) -> list[float]:
+        """Of the sizes tried, those whose calls are neither trivial nor too long to repeat."""
         telling = [size for size, wall_s in tried if wall_s >= _LADDER_BOTTOM_S]
         kept = (telling or [size for size, _ in tried])[-_LADDER_MAX:]
+        if len(kept) > 3 and tried[-1][1] > _LADDER_TOO_LONG_S:  # noqa: PLR2004 - because: a shorter ladder needs its top
+            kept[-1] = kept[-2] * 3
         for size, _ in tried:
             if size not in kept:
                 del self.samples.prepared["default", size]

@@ -35,6 +35,8 @@ class Cost:
         gil_held_share: Share of wall time during which the lock was held, or None where it could
             not be read; ``gil_held_share_error`` is its standard error.
         gil_handovers_per_s: How often per second of the call the lock was given up.
+        gil_wait_p99_s: How long somebody else who wants the lock meanwhile waits for the present hold
+            to end, 99th percentile, if nobody forces a switch; at most the length of a call.
         run_queue_s: Time per call spent ready to run, waiting for a core: not the call's own cost
             but the machine's.
         blocked_s: Time per call spent off the core and off the run queue: sleep, I/O, locks.
@@ -54,6 +56,7 @@ class Cost:
     gil_held_share: float | None
     gil_held_share_error: float | None
     gil_handovers_per_s: float | None
+    gil_wait_p99_s: float | None
     run_queue_s: float | None
     blocked_s: float | None
     args_bytes: int | None

@@ -155,8 +155,13 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
 
 
 def _least_harmful(estimates: list[Estimate]) -> list[Estimate]:
-    least = min(one.loop_lag_s for one in estimates)
-    return [one for one in estimates if one.loop_lag_s <= least * _SIMILAR_HARM]
+    """Where none keeps the budget: off the loop if at all possible, and near the least lag.
+
+    The same lag is worse on the loop itself, which can do nothing else for the whole of each call.
+    """
+    off_the_loop = [one for one in estimates if one.contender.lane != "event_loop"] or estimates
+    least = min(one.loop_lag_s for one in off_the_loop)
+    return [one for one in off_the_loop if one.loop_lag_s <= least * _SIMILAR_HARM]
 
 
 def _gain(best: Estimate, other: Estimate) -> float:

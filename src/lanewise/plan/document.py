@@ -21,6 +21,7 @@ SCHEMA = 1
 _OPTIONAL_COST = (
     "gil_held_share",
     "gil_handovers_per_s",
+    "gil_wait_p99_s",
     "args_bytes",
     "result_bytes",
     "pickle_s",

@@ -19,6 +19,8 @@ from lanewise.plan.task_plan import CostPoint
 
 # A thread that holds the lock gives it up after this long when others wait (sys.setswitchinterval).
 SWITCH_INTERVAL_S = 0.005
+# How many holds the loop usually sits out: the present one, and one that is taken before its turn.
+_HOLDERS_BEFORE_THE_LOOP = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +76,14 @@ def _thread_lag_s(cost: CostPoint, concurrency: int, machine: Machine) -> float:
     """A loop that wakes while threads hold the lock waits for the present hold to end.
 
     A hold ends when the call gives the lock up, or after the switch interval, whichever is first
-    (a call in C that keeps the lock ignores the interval: then observations say more).
+    (a call in C that keeps the lock ignores the interval: then observations say more). The lock has
+    no queue, so with several threads another one may take it before the loop does.
     """
     if not machine.gil_enabled:
         return 0.0
-    handovers = (cost.gil_handovers_per_s or 0.0) * cost.wall_s
-    hold_s = min(cost.held_s / max(1.0, handovers), SWITCH_INTERVAL_S)
-    others = max(1, min(concurrency, 2))  # the loop is next in line, or one other thread is before it
-    return hold_s * others
+    wait_s = cost.held_s if cost.gil_wait_p99_s is None else cost.gil_wait_p99_s
+    holders = max(1, min(concurrency, _HOLDERS_BEFORE_THE_LOOP))
+    return min(wait_s, SWITCH_INTERVAL_S) * holders
 
 
 def _process(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine) -> Modelled:

@@ -32,6 +32,7 @@ class CostPoint:
     cpu_s: float
     gil_held_share: float | None
     gil_handovers_per_s: float | None
+    gil_wait_p99_s: float | None
     run_queue_s: float | None
     args_bytes: int | None
     result_bytes: int | None
@@ -156,6 +157,7 @@ class TaskPlan:
             if held[0] is None or held[1] is None
             else held[0] + (held[1] - held[0]) * inside,
             gil_handovers_per_s=between(lambda point: point.gil_handovers_per_s),
+            gil_wait_p99_s=between(lambda point: point.gil_wait_p99_s),
             run_queue_s=None,
             args_bytes=_rounded(between(lambda point: point.args_bytes)),
             result_bytes=_rounded(between(lambda point: point.result_bytes)),

@@ -124,6 +124,8 @@ def _cost_row(cost: CostPoint) -> dict[str, Any]:
         row["gil_held_share"] = round(cost.gil_held_share, 2)
     if cost.gil_handovers_per_s is not None:
         row["gil_handovers_per_s"] = _number(round_significant(cost.gil_handovers_per_s, 2))
+    if cost.gil_wait_p99_s is not None:
+        row["gil_wait_p99_s"] = round_significant(cost.gil_wait_p99_s, 2)
     for key in ("args_bytes", "result_bytes"):
         if getattr(cost, key) is not None:
             row[key] = getattr(cost, key)

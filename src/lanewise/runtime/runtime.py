@@ -309,8 +309,11 @@ class Runtime:
     def _fallback(
         self, state: _State, task: Task[..., Any], decision: Decision, error: NotPortableError
     ) -> Decision:
-        """What cannot cross runs on a thread, which is told once; unless the caller insisted."""
-        insisted = task.isolation == "required" or "process" in (self._options.lane, task.lane)
+        """What cannot cross runs on a thread, which is told once.
+
+        Not when the caller insisted on processes, and never when the call has run already.
+        """
+        insisted = error.started or task.isolation == "required" or "process" in (self._options.lane, task.lane)
         if insisted or "thread" not in state.lanes:
             raise error
         if task.name not in state.tally.fallbacks:

@@ -112,7 +112,7 @@ function smallMultiples(host, task, state, keys, draw) {
   const lanes = unique(series.map((one) => one.lane));
   const variants = unique(series.map((one) => one.variant));
   const entries = variants.length > 1 ? variants.map((variant) => [lineSwatch(task, "other", variant), variant]) : [];
-  if (keys.includes("loop_lag_idle_p99_s")) entries.push([swatch(30, 14, svg("line", { x1: 1, x2: 29, y1: 7, y2: 7, ...IDLE })), "idle loop"]);
+  if (keys.includes("loop_lag_reference_p99_s")) entries.push([swatch(30, 14, svg("line", { x1: 1, x2: 29, y1: 7, y2: 7, ...IDLE })), "idle loop"]);
   entries.unshift([null, state.concurrency === 1 ? "1 call at a time" : `${atOnce(state.concurrency)} at once`]);
   legend(host, entries);
   const grid = html("div", { class: "panels" });
@@ -156,7 +156,7 @@ function latency(host, task, width, id, state) {
 
 function lag(host, task, width, id, state) {
   const budget = report.loop_budget_s;
-  smallMultiples(host, task, state, ["loop_lag_p99_s", "loop_lag_idle_p99_s"], (panel, lane, series, list, values) => {
+  smallMultiples(host, task, state, ["loop_lag_p99_s", "loop_lag_reference_p99_s"], (panel, lane, series, list, values) => {
     const all = budget > 0 ? [...values, budget, budget * 1.6] : values;
     const { chart, x, y, box } = smallFrame(panel, task, list, all, `${host.dataset.label}: ${laneName(lane)}`);
     if (budget > 0) {
@@ -164,13 +164,13 @@ function lag(host, task, width, id, state) {
       chart.append(svg("line", { x1: box.left, x2: box.right, y1: y(budget), y2: y(budget), stroke: "var(--alarm)", "stroke-width": 1.4 }));
     }
     for (const one of series) {
-      const idle = bySize(one.rows, "loop_lag_idle_p99_s");
-      chart.append(svg("path", { d: path(idle.map((row) => [x(row.size), y(row.loop_lag_idle_p99_s)])), fill: "none", ...IDLE }));
+      const idle = bySize(one.rows, "loop_lag_reference_p99_s");
+      chart.append(svg("path", { d: path(idle.map((row) => [x(row.size), y(row.loop_lag_reference_p99_s)])), fill: "none", ...IDLE }));
       const found = bySize(one.rows, "loop_lag_p99_s");
       smallLine(chart, task, one, found, x, y, "loop_lag_p99_s");
       for (const row of found) {
         const dot = marker(lane, x(row.size), y(row.loop_lag_p99_s), 3.2, row.eligible === false);
-        dot.setAttribute("data-tip", `${laneVariant(lane, one.variant)}, size ${sizeText(task, row.size)}\nloop lag p99 ${seconds(row.loop_lag_p99_s)}, idle ${seconds(row.loop_lag_idle_p99_s)}`);
+        dot.setAttribute("data-tip", `${laneVariant(lane, one.variant)}, size ${sizeText(task, row.size)}\nloop lag p99 ${seconds(row.loop_lag_p99_s)}, idle ${seconds(row.loop_lag_reference_p99_s)}`);
         chart.append(dot);
       }
     }
