@@ -87,7 +87,7 @@ def _print_quality(output: Output) -> None:
 
 def _measure(budget_s: float) -> SessionResult:
     """Measure the detector on Febrl's records, and the other tasks on generated data."""
-    sizes: tuple[float, ...] = (10, 50, 200, 600)
+    sizes: tuple[float, ...] = (10, 30, 100, 300)
     inputs: str | None = "supplyr.demo:febrl_arguments"
     try:
         load("febrl3")
