@@ -1,0 +1,12 @@
+"""For the tests of others: a lane that runs calls inline, and what any lane must pass.
+
+Needs no test runner: :class:`LaneContract` is a class with ``test_`` methods and plain asserts, so
+pytest collects it from a subclass, and so does any other runner.
+"""
+
+from lanewise.testing.gate import Gate
+from lanewise.testing.inline import InlineLane, RecordedCall
+from lanewise.testing.lane_contract import LaneContract
+from lanewise.testing.leftovers import Leftovers
+
+__all__ = ["Gate", "InlineLane", "LaneContract", "Leftovers", "RecordedCall"]

@@ -1,0 +1,90 @@
+"""Every lane of ours passes the contract that is asked of anybody's."""
+
+import asyncio
+
+import pytest
+
+from lanewise.errors import LaneUnavailableError
+from lanewise.lanes.event_loop import EventLoopLane
+from lanewise.lanes.process import ProcessLane
+from lanewise.lanes.thread import ThreadLane
+from lanewise.testing import InlineLane, LaneContract, calls
+
+
+class TestEventLoopLane(LaneContract):
+    blocks_the_loop = True
+
+    def make_lane(self, workers):
+        return EventLoopLane()
+
+
+class TestThreadLane(LaneContract):
+    def make_lane(self, workers):
+        return ThreadLane(workers)
+
+
+class TestProcessLane(LaneContract):
+    shares_memory = False
+
+    def make_lane(self, workers):
+        return ProcessLane(workers)
+
+
+class SpawnedProcessLane(LaneContract):
+    shares_memory = False
+
+    def make_lane(self, workers):
+        return ProcessLane(workers, start_method="spawn")
+
+
+@pytest.mark.parametrize(
+    "promise",
+    [
+        "test_gives_each_of_many_callers_its_own_result",
+        "test_leaves_no_thread_and_no_process_behind",
+        "test_runs_the_variant_that_is_asked_for",
+        "test_shows_where_the_function_raised",
+    ],
+)
+def test_workers_that_are_spawned_keep_the_promise(promise):
+    getattr(SpawnedProcessLane(), promise)()
+
+
+class TestInlineLane(LaneContract):
+    blocks_the_loop = True
+
+    def make_lane(self, workers):
+        return InlineLane()
+
+    def test_records_what_was_called_and_what_came_of_it(self):
+        async def scenario():
+            lane = InlineLane("process")
+            await lane.open()
+            await lane.run(calls.greet, "loud", ("Ada",), {"greeting": "hi"})
+            with pytest.raises(calls.ExpectedError):
+                await lane.run(calls.raise_expected, "default", ("no",), {})
+            return lane
+
+        lane = asyncio.run(scenario())
+        good, bad = lane.calls
+        assert lane.name == "process"
+        assert (good.function, good.variant, good.args) == (calls.greet, "loud", ("Ada",))
+        assert (good.kwargs, good.result, good.error) == ({"greeting": "hi"}, "HI ADA, LOUD", None)
+        assert (bad.result, type(bad.error)) == (None, calls.ExpectedError)
+
+    def test_keeps_its_record_when_it_is_closed_and_records_no_refused_call(self):
+        async def scenario():
+            lane = InlineLane()
+            await lane.open()
+            await lane.run(calls.square, "default", (2,), {})
+            await lane.close()
+            with pytest.raises(LaneUnavailableError):
+                await lane.run(calls.square, "default", (3,), {})
+            return lane
+
+        assert [call.args for call in asyncio.run(scenario()).calls] == [(2,)]
+
+
+def test_fork_is_refused_as_a_start_method():
+    with pytest.raises(ValueError, match="fork is unsafe"):
+        ProcessLane(1, start_method="fork")
