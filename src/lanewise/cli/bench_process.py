@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane
@@ -25,7 +26,7 @@ def main() -> None:
     commands_fd, ticks_fd = (int(text) for text in sys.argv[1:3])
     _die_with_the_session()
     # The directory that lanewise was called from comes first, as for ``python -m``.
-    sys.path.insert(0, os.getcwd())
+    sys.path.insert(0, str(Path.cwd()))
     BenchServer(
         socket.socket(fileno=commands_fd),
         socket.socket(fileno=ticks_fd),

@@ -37,7 +37,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look and tell."""
-    lanes = {make().name: asyncio.run(_problem(make())) for make in _LANES}
+    lanes: dict[str, str | None] = {make().name: asyncio.run(_problem(make())) for make in _LANES}
     with Instrument() as instrument:
         host, gil_reason = instrument.host, instrument.gil_reason
     found = {"host": host, "lanes": lanes, "gil_sampler": gil_reason}

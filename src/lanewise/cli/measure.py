@@ -6,7 +6,7 @@ import argparse
 import shlex
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--inputs", metavar="M:CALLABLE", help="makes the tuple of arguments for a size"
     )
-    parser.add_argument("--sizes", type=_checked(parse_sizes), help="such as 50,200,800 or 1k,64k,1M")
+    parser.add_argument(
+        "--sizes", type=_checked(parse_sizes), help="such as 50,200,800 or 1k,64k,1M"
+    )
     parser.add_argument(
         "--concurrency",
         type=_checked(parse_concurrencies),
@@ -96,7 +98,11 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--plan", type=Path, metavar="FILE", help="write or update a plan")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write a page to look at")
     parser.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="write all figures (default: to stdout)"
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="write all figures (default: to stdout)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress")
     parser.set_defaults(run=run)
@@ -123,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = _measure_all(arguments, options)
     run_facts = Run(
         version=_version(),
-        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         command=shlex.join(["lanewise", *sys.argv[1:]]),
         duration_s=round(time.monotonic() - started, 1),
         loop_budget_s=options.loop_budget_s,
@@ -196,7 +202,7 @@ def _measure_all(
 
 def _print(results: list[tuple[str, SessionResult]], arguments: argparse.Namespace) -> None:
     output = Output()
-    name, first = results[0]
+    _, first = results[0]
     for task in first.tasks:
         print_task(output, task, first.host)
     if len(results) > 1:

@@ -48,7 +48,10 @@ def add_parser(verbs: Any) -> None:
     check.add_argument("plan", type=Path, nargs="?", default=_DEFAULT)
     check.add_argument("--task", help="only tasks whose name contains this")
     check.add_argument(
-        "--budget", type=parse_duration_s, default=_CHECK_BUDGET_S, help="for each task (default: 15s)"
+        "--budget",
+        type=parse_duration_s,
+        default=_CHECK_BUDGET_S,
+        help="for each task (default: 15s)",
     )
     check.add_argument("--inputs", metavar="M:CALLABLE", help="as for measure")
     check.add_argument("--json", action="store_true", help="for machines")

@@ -36,8 +36,10 @@ class _Lines:
 
 
 class _Bar:
-    """For terminals. Redraws are driven by the session and happen between measurements, never by a
-    thread, which would take a core and the lock from what is being measured.
+    """For terminals.
+
+    Redraws are driven by the session and happen between measurements, never by a thread, which would
+    take a core and the lock from what is being measured.
     """
 
     def __init__(self, bar: RichProgress) -> None:

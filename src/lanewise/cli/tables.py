@@ -37,7 +37,9 @@ def print_task(output: Output, task: TaskMeasurement, host: dict[str, Any]) -> N
 
 
 def _print_costs(output: Output, task: TaskMeasurement) -> None:
-    output.line("\n  one call alone (held: share of wall time with the GIL; queued: waiting for a core)")
+    output.line(
+        "\n  one call alone (held: share of wall time with the GIL; queued: waiting for a core)"
+    )
     columns = [
         ("variant", "left"),
         ("size", "right"),
@@ -80,7 +82,9 @@ def _print_lanes(output: Output, task: TaskMeasurement) -> None:
     levels = sorted({row.concurrency for row in task.lanes})
     if not levels:
         return
-    output.line("\n  calls per second on each lane, by concurrency (* delays the loop beyond its budget)")
+    output.line(
+        "\n  calls per second on each lane, by concurrency (* delays the loop beyond its budget)"
+    )
     table: dict[tuple[str, str, float], dict[int, LaneResult]] = {}
     for row in task.lanes:
         table.setdefault((row.variant, row.lane, row.size), {})[row.concurrency] = row
@@ -88,9 +92,7 @@ def _print_lanes(output: Output, task: TaskMeasurement) -> None:
     columns = [("variant", "left"), ("lane", "left"), ("size", "right")]
     columns += [(f"{level}", "right") for level in levels]
     columns += [("p50", "right"), ("p95", "right"), ("loop lag p99", "right")]
-    rows = [
-        _lane_row(key, cells, levels) for key, cells in table.items() if key[2] in full
-    ]
+    rows = [_lane_row(key, cells, levels) for key, cells in table.items() if key[2] in full]
     output.table(columns, rows)
 
 
@@ -99,9 +101,7 @@ def _lane_row(
 ) -> list[str]:
     variant, lane, size = key
     last = cells[max(cells)]
-    rates = [
-        "" if level not in cells else _rate(cells[level]) for level in levels
-    ]
+    rates = ["" if level not in cells else _rate(cells[level]) for level in levels]
     return [
         f"  {variant}",
         lane,
@@ -151,7 +151,9 @@ def _print_points(output: Output, task: TaskMeasurement) -> None:
 
 def _print_saturation(output: Output, task: TaskMeasurement) -> None:
     """The largest size of each contender: where contention is least blurred by dispatch."""
-    last = {(row.variant, row.lane): row for row in sorted(task.saturation, key=lambda row: row.size)}
+    last = {
+        (row.variant, row.lane): row for row in sorted(task.saturation, key=lambda row: row.size)
+    }
     for row in last.values():
         held = "unknown" if row.expected_contention is None else f"{row.expected_contention:.0%}"
         verdict = ""
@@ -219,7 +221,7 @@ def print_comparison(output: Output, results: list[tuple[str, SessionResult]]) -
             if any(twin is None for twin in twins[1:]):
                 continue
             head = [f"  {task.name}", cost.variant, format_count(cost.size)]
-            rows.append([*head, "wall", *(format_seconds(twin and twin.wall_s) for twin in twins)])
+            rows.append([*head, "wall", *(format_seconds(twin.wall_s if twin else None) for twin in twins)])
             shares = [twin.gil_held_share if twin else None for twin in twins]
             blank = ["", "", ""]
             rows.append([*blank, "GIL held", *("–" if s is None else f"{s:.2f}" for s in shares)])

@@ -66,7 +66,9 @@ def find_gil_word() -> GilWord:
     address = interval + _LOCKED_OFFSET
     # This thread holds the lock while it reads the word, so anything but 1 is another layout.
     if ctypes.c_int.from_address(address).value != 1:
-        return GilWord(None, "the word found does not read as held while this thread holds the lock")
+        return GilWord(
+            None, "the word found does not read as held while this thread holds the lock"
+        )
     return GilWord(address, None)
 
 

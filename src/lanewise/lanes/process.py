@@ -121,7 +121,11 @@ class ProcessLane:
 
 
 def _name(function: Callable[..., Any]) -> str:
-    return getattr(function, "name", None) or getattr(function, "__qualname__", repr(function))
+    for attribute in ("name", "__qualname__"):
+        found = getattr(function, attribute, None)
+        if isinstance(found, str):
+            return found
+    return repr(function)
 
 
 def _pickling_problem(error: Exception) -> tuple[str, bool] | None:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from lanewise.errors import MeasureError
 from lanewise.measuring.channel import Channel, ChannelClosedError
@@ -190,7 +190,7 @@ class Bench:
         if self._library is not None:
             shutil.rmtree(self._library, ignore_errors=True)
 
-    def __enter__(self) -> Bench:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -13,6 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from _lanewise_worker.call import burn, echo, nothing
@@ -55,7 +56,7 @@ class BenchServer:
 
     def serve(self) -> None:
         """Answer until the other side is gone, then release every lane."""
-        handlers = {
+        handlers: dict[str, Callable[..., dict[str, Any]]] = {
             "hello": self._hello,
             "resolve": self._resolve,
             "prepare": self._prepare,
@@ -149,7 +150,9 @@ class BenchServer:
 
     def _open_lane(self, lane: str, workers: int) -> dict[str, Any]:
         if lane not in self._factories:
-            raise MeasureError(f"there is no lane {lane!r}; there are: {', '.join(self._factories)}")
+            raise MeasureError(
+                f"there is no lane {lane!r}; there are: {', '.join(self._factories)}"
+            )
         started = time.perf_counter()
         if (lane, workers) not in self._open:
             made = self._factories[lane](workers)
@@ -210,7 +213,7 @@ def _describe(target: Target) -> dict[str, Any]:
 def _threads() -> int:
     """Threads of this process, those of native libraries included where the system tells."""
     try:
-        return len(os.listdir("/proc/self/task"))
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
     except OSError:
         return threading.active_count()
 

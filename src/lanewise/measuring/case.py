@@ -216,5 +216,3 @@ def _same_array(expected: Any, got: Any, tolerance: float) -> bool:
 
 def _is_row(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))
-
-

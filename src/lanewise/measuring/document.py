@@ -25,9 +25,7 @@ class Run:
     loop_budget_s: float
 
 
-def measure_document(
-    run: Run, results: Sequence[tuple[str, SessionResult]]
-) -> dict[str, Any]:
+def measure_document(run: Run, results: Sequence[tuple[str, SessionResult]]) -> dict[str, Any]:
     """Return the whole document: the first result at the top level, further interpreters beside it.
 
     Args:

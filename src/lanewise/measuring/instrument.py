@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from lanewise.measuring.bench_client import Bench
 from lanewise.measuring.gil_sampler import GilSampler, HeldShare, held_share, without_run_queue
@@ -19,6 +19,8 @@ _LANE_START_TIMEOUT_S = 60.0
 _GRACE_S = 10.0
 # Threads of a call beyond this many cores' worth of CPU: pinning it to one core would change it.
 _ONE_THREAD = 1.3
+# Below this much CPU time in a round the grain of the clocks decides, not the threads.
+_CLOCK_GRAIN_S = 0.01
 _ECHO_BYTES = 4_000_000
 _CALIBRATION_WINDOW_S = 0.06
 
@@ -78,7 +80,7 @@ class Instrument:
             self._sampler = None
         self.bench.close()
 
-    def __enter__(self) -> Instrument:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,22 +98,27 @@ class Instrument:
         limit_s = duration_s + self.call_limit_s + _GRACE_S
         sampler = self._sampler
         if sampler is None:
-            reply = self.bench.ask("cost", **case, duration_s=duration_s, core=None, timeout_s=limit_s)
+            reply = self.bench.ask(
+                "cost", **case, duration_s=duration_s, core=None, timeout_s=limit_s
+            )
             held = None if self.gil_reason is not None else _lock_is_off(duration_s)
             return CostRound.from_reply(reply, held)
         alone = (task, variant, size) not in self._multi_threaded
-        with self._cores_apart(alone) as core:
+        with self._cores_apart(alone=alone) as core:
             reply = self.bench.ask_sampled(
                 "cost", sampler, **case, duration_s=duration_s, core=core, timeout_s=limit_s
             )
-        if reply["cpu_s"] > _ONE_THREAD * max(reply["thread_cpu_s"], 1e-9) and reply["cpu_s"] > 0.01:  # noqa: PLR2004 - because: below that the clocks' grain decides
+        if (
+            reply["cpu_s"] > _ONE_THREAD * max(reply["thread_cpu_s"], 1e-9)
+            and reply["cpu_s"] > _CLOCK_GRAIN_S
+        ):
             self._multi_threaded.add((task, variant, size))
         windows = [(start, stop) for start, stop in reply["windows_ns"]]
         windows = without_run_queue(windows, sampler.queued_ns)
         return CostRound.from_reply(reply, held_share(sampler.times_ns, sampler.held, windows))
 
     @contextlib.contextmanager
-    def _cores_apart(self, alone: bool) -> Iterator[int | None]:
+    def _cores_apart(self, *, alone: bool) -> Iterator[int | None]:
         """Keep the sampler off the core that the call is given; a call with threads keeps its own."""
         mine = _cores()
         target, sampling = self._rng.sample(sorted(mine), 2)
@@ -159,7 +166,9 @@ class Instrument:
         """The p99 lag of a loop that does nothing beside ``concurrency`` busy processes."""
         if "process" not in self.workers:
             reply = self.bench.ask_ticking("idle", duration_s=duration_s, timeout_s=_GRACE_S)
-            return LoadRound.from_reply({**reply, "throughput_per_s": 0, "latencies_s": [], "calls": 0}).lag_p99_s
+            return LoadRound.from_reply(
+                {**reply, "throughput_per_s": 0, "latencies_s": [], "calls": 0}
+            ).lag_p99_s
         burn_s = max(0.005, duration_s / 4)
         return self.load_round(
             "lanewise:burn", "default", burn_s, "process", concurrency, duration_s
@@ -181,7 +190,7 @@ class Instrument:
                 "lanewise:nothing", "default", 0, lane, concurrency, _CALIBRATION_WINDOW_S
             )
 
-        alone = sorted(nothing(1).latencies_s)
+        alone: list[float] = sorted(nothing(1).latencies_s)
         # Lower quartile: what the lane costs, not what the machine does to it now and then.
         dispatch_s = alone[len(alone) // 4]
         per_call_s = min(1 / nothing(8).throughput_per_s for _ in range(2))
@@ -191,7 +200,7 @@ class Instrument:
         """How fast bytes cross, beyond what pickling them costs, which is measured per task."""
         if "process" not in lanes:
             return 5e8
-        pickle_s = self.prepare("lanewise:echo", "default", _ECHO_BYTES)["pickle_s"]
+        pickle_s: float = self.prepare("lanewise:echo", "default", _ECHO_BYTES)["pickle_s"]
         there_and_back = min(
             self.load_round(
                 "lanewise:echo", "default", _ECHO_BYTES, "process", 1, _CALIBRATION_WINDOW_S
@@ -210,5 +219,3 @@ def _cores() -> set[int]:
         return os.sched_getaffinity(0)
     except AttributeError:  # not on macOS and Windows, where the lock word cannot be read either
         return {0}
-
-

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ def find_gil_releases(session: TaskSession) -> list[GilRelease]:
     found: list[GilRelease] = []
     for variant in dict.fromkeys(variant for variant, _ in list(session.samples.costs)):
         sizes = sorted(size for known, size in session.samples.costs if known == variant)
-        for low, high in zip(sizes, sizes[1:], strict=False):
+        for low, high in itertools.pairwise(sizes):
             if _never_releases(session, variant, low) and _releases(session, variant, high):
                 release = _bisect_release(session, variant, low, high)
                 if release is not None:
@@ -139,7 +140,7 @@ def _open_gaps(session: TaskSession) -> list[_Gap]:
         for at, left, right in boundaries(
             plan, concurrency, machine, session.options.loop_budget_s
         ):
-            seen = [size for size in _sizes_with(session, left, right, concurrency)]
+            seen = list(_sizes_with(session, left, right, concurrency))
             low = max((size for size in seen if size < at), default=None)
             high = min((size for size in seen if size >= at), default=None)
             if low is not None and high is not None and low > 0 and high / low > _CLOSE:
@@ -159,7 +160,7 @@ def _sizes_with(
     )
 
 
-def _next_size(gap: _Gap, whole: bool) -> float:
+def _next_size(gap: _Gap, *, whole: bool) -> float:
     """Inside the gap, near the expected crossing but never hugging an end."""
     low, high = math.log(gap.low), math.log(gap.high)
     margin = (high - low) * 0.2
@@ -175,7 +176,7 @@ def _gap_s(session: TaskSession, gap: _Gap) -> float:
 
 def _measure_inside(session: TaskSession, gap: _Gap) -> None:
     whole = all(float(size).is_integer() for size in session.samples.sizes())
-    size = _next_size(gap, whole)
+    size = _next_size(gap, whole=whole)
     if not gap.low < size < gap.high:
         return
     contenders = list(dict.fromkeys((gap.left, gap.right)))
@@ -248,7 +249,7 @@ def break_evens_of(session: TaskSession) -> list[BreakEven]:
                     size=at,
                     low=min(at, quantile(again, 0.025)),
                     high=max(at, quantile(again, 0.975)),
-                    why=_why(session, left, right, at, concurrency),
+                    why=_why(session, left, at, concurrency),
                 )
             )
     return points
@@ -264,9 +265,7 @@ def _bracket(
     return (low[0] if low else at, high[-1] if high else at)
 
 
-def _why(
-    session: TaskSession, left: Contender, right: Contender, at: float, concurrency: int
-) -> str:
+def _why(session: TaskSession, left: Contender, at: float, concurrency: int) -> str:
     """Whether the left one breaks the budget from here on, or is merely overtaken."""
     choice = choose(
         plan_of(session), at * 1.01, concurrency, machine_of(session), session.options.loop_budget_s

@@ -98,7 +98,7 @@ def measurement_of(
         gil_release=tuple(releases),
         predictions=predictions_of(plan, machine) if loaded else (),
         warnings=tuple(session.warnings),
-        unavailable_lanes=dict(session.calibration.unavailable),
+        unavailable_lanes={**session.calibration.unavailable},
         elapsed_s=session.spent_s,
     )
 

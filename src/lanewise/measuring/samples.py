@@ -200,7 +200,7 @@ class Samples:
             rate = self.rate(key)
             middle = median([one.throughput_per_s for one in rounds])
             shift = middle / rate.value
-            again._rates[key] = (len(rounds), Interval(middle, rate.low * shift, rate.high * shift))  # noqa: SLF001 - because: the same class
+            again._rates[key] = (len(rounds), Interval(middle, rate.low * shift, rate.high * shift))
         return again
 
 

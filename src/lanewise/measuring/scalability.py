@@ -88,7 +88,9 @@ def _misfit(points: list[tuple[int, float]], cores: int, a: float, b: float) -> 
 
 def _spread(bounds: tuple[float, float]) -> list[float]:
     low, high = bounds
-    return [low + (high - low) * at / (_POINTS - 1) for at in range(_POINTS)] if high > low else [low]
+    return (
+        [low + (high - low) * at / (_POINTS - 1) for at in range(_POINTS)] if high > low else [low]
+    )
 
 
 def _around(best: float, bounds: tuple[float, float], most: float) -> tuple[float, float]:

@@ -141,9 +141,7 @@ def _wanted_workers(
     return {lane: workers[lane] for lane in lanes}
 
 
-def _open_lanes(
-    instrument: Instrument, lanes: Sequence[LaneName], threads: int
-) -> Calibration:
+def _open_lanes(instrument: Instrument, lanes: Sequence[LaneName], threads: int) -> Calibration:
     unavailable: dict[LaneName, str] = {}
     for lane, workers in _wanted_workers(instrument, lanes, threads).items():
         reason = instrument.open_lane(lane, workers)

@@ -26,7 +26,7 @@ def check_writable(path: Path) -> None:
             "make it first, or give a path in a directory that you may write to"
         ) from error
     os.close(descriptor)
-    os.unlink(name)
+    Path(name).unlink()
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -43,13 +43,15 @@ def write_atomically(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes files for their owner alone; a result is as readable as any other file.
-        os.chmod(name, path.stat().st_mode if path.exists() else 0o666 & ~_umask())
-        os.replace(name, path)
+        Path(name).chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
+        Path(name).replace(path)
     except OSError as error:
         if name:
             with contextlib.suppress(OSError):
-                os.unlink(name)
-        raise MeasureError(f"{path} could not be written ({error.strerror}); it is as it was") from error
+                Path(name).unlink()
+        raise MeasureError(
+            f"{path} could not be written ({error.strerror}); it is as it was"
+        ) from error
 
 
 def _umask() -> int:

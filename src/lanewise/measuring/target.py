@@ -81,7 +81,9 @@ def _load(words: str, role: str) -> Any:
 def _import(name: str, role: str) -> Any:
     if name.endswith(".py") or "/" in name:
         suggestion = name.removesuffix(".py").strip("./").replace("/", ".")
-        raise MeasureError(f"{role} {name!r} is a path: name the module instead, {suggestion}:function")
+        raise MeasureError(
+            f"{role} {name!r} is a path: name the module instead, {suggestion}:function"
+        )
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -115,4 +117,8 @@ def variant_problem(requires: str | None) -> str | None:
         present = importlib.util.find_spec(requires) is not None
     except (ImportError, ValueError):
         present = False
-    return None if present else f"it requires {requires}, which is not installed: pip install {requires}"
+    return (
+        None
+        if present
+        else f"it requires {requires}, which is not installed: pip install {requires}"
+    )

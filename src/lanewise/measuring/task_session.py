@@ -348,7 +348,9 @@ class TaskSession:
     def cell_s(self, cell: Cell) -> float:
         """About how long loading a cell takes, its warm-up included."""
         contender, size, concurrency = cell
-        overrun_s = self.wall_s(contender.variant, size) * math.ceil(concurrency / self.calibrated_cores)
+        overrun_s = self.wall_s(contender.variant, size) * math.ceil(
+            concurrency / self.calibrated_cores
+        )
         return self.window_s(cell) + 2 * overrun_s
 
     def load(self, cell: Cell) -> None:

@@ -23,7 +23,7 @@ def arguments_bytes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     return round(sum(map(_value_bytes, args)) + sum(map(_value_bytes, kwargs.values())))
 
 
-def _value_bytes(value: Any, depth: int = 0) -> float:
+def _value_bytes(value: Any, depth: int = 0) -> float:  # noqa: PLR0911 - because: one line a kind of value
     if isinstance(value, (bytes, bytearray, str)):
         return len(value)
     nbytes = getattr(value, "nbytes", None)

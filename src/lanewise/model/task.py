@@ -112,7 +112,9 @@ class Task(Generic[P, T]):
             return cast("Callable[..., T]", self._variants[variant].function)
         except KeyError:
             known = ", ".join(self._variants)
-            raise KeyError(f"task {self.name} has no variant {variant!r}; it has: {known}") from None
+            raise KeyError(
+                f"task {self.name} has no variant {variant!r}; it has: {known}"
+            ) from None
 
     def with_inputs(self, inputs: Callable[[Any], tuple[Any, ...]]) -> Task[P, T]:
         """Return the same task with another ``inputs``; the original is not changed."""
@@ -154,7 +156,9 @@ class Task(Generic[P, T]):
             ValueError: The name is taken.
         """
         if name in self._variants:
-            raise ValueError(f"task {self.name} already has a variant {name!r}: give it another name")
+            raise ValueError(
+                f"task {self.name} already has a variant {name!r}: give it another name"
+            )
 
         def declare(function: F) -> F:
             self._variants[name] = Variant(name, function, requires, equal, tolerance)

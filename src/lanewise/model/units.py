@@ -7,7 +7,16 @@ import re
 
 from lanewise.errors import MeasureError
 
-_SECONDS = {"": 1.0, "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0}
+_SECONDS = {
+    "": 1.0,
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+}
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*$")
 _NUMBER = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)(?:[eE](\d+))?\s*([kMG]?)\s*$")
 _SCALE = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
@@ -44,7 +53,9 @@ def parse_sizes(text: str) -> tuple[int | float, ...]:
         value = float(match[1]) * 10 ** int(match[2] or 0) * _SCALE[match[3]]
         sizes.add(int(value) if value.is_integer() else value)
     if not sizes:
-        raise MeasureError(f"{text!r} names no size: write them separated by commas, such as 50,200,800")
+        raise MeasureError(
+            f"{text!r} names no size: write them separated by commas, such as 50,200,800"
+        )
     return tuple(sorted(sizes))
 
 

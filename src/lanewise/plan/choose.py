@@ -66,10 +66,10 @@ def estimate_all(
         if why is not None:
             excluded.append((lane, why))
             continue
-        for variant in plan.variants:
-            estimates.append(
-                _estimate(plan, Contender(lane, variant), size, concurrency, machine, loop_budget_s)
-            )
+        estimates += [
+            _estimate(plan, Contender(lane, variant), size, concurrency, machine, loop_budget_s)
+            for variant in plan.variants
+        ]
     return estimates, excluded
 
 
@@ -182,7 +182,11 @@ def _simplicity(plan: TaskPlan) -> Callable[[Estimate], tuple[int, int]]:
 
 
 def _reason(
-    winner: Estimate, best: Estimate, estimates: list[Estimate], field: list[Estimate], cost: CostPoint
+    winner: Estimate,
+    best: Estimate,
+    estimates: list[Estimate],
+    field: list[Estimate],
+    cost: CostPoint,
 ) -> str:
     rate = f"{format_count(winner.throughput_per_s)} calls/s"
     parts = [f"{winner.contender} carries {rate} at {format_seconds(cost.wall_s)} a call"]

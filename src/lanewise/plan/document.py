@@ -102,7 +102,9 @@ class _Reader:
     def _table(self, data: dict[str, Any], key: str, words: str) -> dict[str, Any]:
         value = data.get(key, {})
         if not isinstance(value, dict):
-            raise self._error(words, f"{key} must be a table", f"write [{key}...] and keys below it")
+            raise self._error(
+                words, f"{key} must be a table", f"write [{key}...] and keys below it"
+            )
         return value
 
     def _task(self, name: str, table: dict[str, Any], hosts: dict[str, Any]) -> TaskPlan:
@@ -131,7 +133,9 @@ class _Reader:
             )
         except KeyError as error:
             raise self._error(
-                name, f"task {name} lacks {error}", "measure it again: lanewise measure TARGET --plan"
+                name,
+                f"task {name} lacks {error}",
+                "measure it again: lanewise measure TARGET --plan",
             ) from error
         except (TypeError, ValueError, AttributeError) as error:
             raise self._error(

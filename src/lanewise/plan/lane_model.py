@@ -97,7 +97,8 @@ def _process(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine)
         "callers": concurrency / (far_s + own.dispatch_s + pickle_s + transfer_s),
         "worker processes": machine.cores / far_s,
         "pickling and dispatch on the loop's side": 1 / near_s,
-        "cores": machine.cores / max(cost.cpu_s + 2 * pickle_s + transfer_s + own.per_call_s, 1e-12),
+        "cores": machine.cores
+        / max(cost.cpu_s + 2 * pickle_s + transfer_s + own.per_call_s, 1e-12),
     }
     bottleneck = min(limits, key=lambda name: limits[name])
     lag_s = pickle_s if machine.gil_enabled else 0.0

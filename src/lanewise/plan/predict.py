@@ -30,14 +30,16 @@ def predictions_of(plan: TaskPlan, machine: Machine) -> tuple[Prediction, ...]:
                         cores=cores,
                         free_threaded=not gil_enabled,
                         throughput_per_s=one.throughput_per_s,
-                        assumption=_assumption(one.contender.lane, one.bottleneck, gil_enabled),
+                        assumption=_assumption(
+                            one.contender.lane, one.bottleneck, gil_enabled=gil_enabled
+                        ),
                     )
                     for one in estimates
                 ]
     return tuple(found)
 
 
-def _assumption(lane: str, bottleneck: str, gil_enabled: bool) -> str:
+def _assumption(lane: str, bottleneck: str, *, gil_enabled: bool) -> str:
     text = f"limited by {bottleneck}; one core there is as fast as one here"
     if not gil_enabled and lane == "thread":
         text += "; the calls share no hot object, and the build runs one thread as fast as this one"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +53,7 @@ def boundaries(
     found = stretches(plan, concurrency, machine, loop_budget_s)
     return [
         (right.start, left.choice.contender, right.choice.contender)
-        for left, right in zip(found, found[1:], strict=False)
+        for left, right in itertools.pairwise(found)
     ]
 
 
@@ -93,8 +94,10 @@ def stretches(
     merged = _merged(looks)
     result: list[Stretch] = []
     start = looks[0][0]
-    for (left_last, choice), (right_first, following) in zip(merged, merged[1:], strict=False):
-        boundary = _narrow(left_last[1], right_first[0], choice.contender, following.contender, decide)
+    for (left_last, choice), (right_first, following) in itertools.pairwise(merged):
+        boundary = _narrow(
+            left_last[1], right_first[0], choice.contender, following.contender, decide
+        )
         result.append(Stretch(start, boundary, choice))
         start = boundary
     return [*result, Stretch(start, None, merged[-1][1])]
@@ -102,7 +105,7 @@ def stretches(
 
 def _looked_at(sizes: Sequence[float]) -> list[float]:
     looked: list[float] = []
-    for low, high in zip(sizes, sizes[1:], strict=False):
+    for low, high in itertools.pairwise(sizes):
         looks = 0
         if low > 0:  # neighbours that are close to each other have nothing between them
             looks = min(_LOOKS_BETWEEN, math.floor(math.log(high / low) / math.log(_NARROWEST)))

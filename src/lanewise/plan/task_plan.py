@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -129,8 +130,10 @@ class TaskPlan:
         return table
 
     def cost_at(self, variant: str, size: float) -> CostPoint:
-        """Return the cost at any size: between measured sizes on a log-log line, flat beyond them
-        below, and going on with the last slope above.
+        """Return the cost at any size.
+
+        Between measured sizes it lies on a log-log line; below them it is flat, and above them it
+        goes on with the last slope.
 
         Raises:
             PlanError: The plan has no cost of that variant.
@@ -205,7 +208,7 @@ class TaskPlan:
     @cached_property
     def _size_pairs(self) -> list[tuple[float, float]]:
         pairs = sorted({(cost.call_size, cost.size) for cost in self.costs})
-        rising = all(a[0] < b[0] and a[1] < b[1] for a, b in zip(pairs, pairs[1:], strict=False))
+        rising = all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(pairs))
         same = all(math.isclose(call, size) for call, size in pairs)
         return pairs if rising and not same else []
 
@@ -215,9 +218,7 @@ class TaskPlan:
         return len({cost.call_size for cost in self.costs}) == len(self.sizes)
 
 
-def _neighbours(
-    rows: Sequence[T], at: float, key: Callable[[T], float]
-) -> tuple[T, T, float]:
+def _neighbours(rows: Sequence[T], at: float, key: Callable[[T], float]) -> tuple[T, T, float]:
     """The two rows around ``at`` and the share of the way between them on a logarithmic scale.
 
     Below the first row that row twice; above the last one the last two with a share over 1.
@@ -230,7 +231,9 @@ def _neighbours(
     if keys[right] == at:
         return high, high, 0.0
     span = math.log(max(keys[right], _TINY)) - math.log(max(keys[right - 1], _TINY))
-    share = (math.log(max(at, _TINY)) - math.log(max(keys[right - 1], _TINY))) / span if span else 1.0
+    share = (
+        (math.log(max(at, _TINY)) - math.log(max(keys[right - 1], _TINY))) / span if span else 1.0
+    )
     return low, high, share
 
 

@@ -41,7 +41,7 @@ class Router:
         unavailable: Those that are not, with their reason.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - because: the facts that decisions rest on, each once
         self,
         plan: Plan,
         lanes: frozenset[LaneName],
@@ -119,15 +119,11 @@ class Router:
     def _choice(self, planned: TaskPlan, call_size: float, concurrency: int) -> Choice:
         machine = Machine(planned.calibration, self._cores, self._gil_enabled)
         size = planned.size_of_call(call_size)
-        allowed = [
-            Contender(lane, variant)
-            for lane in self._lanes
-            for variant in planned.variants
-        ]
+        allowed = [Contender(lane, variant) for lane in self._lanes for variant in planned.variants]
         try:
             return choose(planned, size, concurrency, machine, self._loop_budget_s, allowed)
         except LookupError as error:
-            raise LaneUnavailableError(str(error), reasons=dict(self._unavailable)) from error
+            raise LaneUnavailableError(str(error), reasons={**self._unavailable}) from error
 
     def _pinned(  # noqa: PLR0913 - because: one call and how it was pinned
         self,
@@ -168,7 +164,7 @@ class Router:
                 return Decision(lane, DEFAULT_VARIANT, reason)
         raise LaneUnavailableError(
             f"{task.name} asks for isolation, and no lane that isolates is available here",
-            reasons=dict(self._unavailable),
+            reasons={**self._unavailable},
         )
 
     def _task_plan(self, task: Task[..., Any]) -> TaskPlan | None:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from lanewise.errors import (
     LaneUnavailableError,
@@ -36,7 +36,9 @@ _THREADS_PER_CORE = 4
 # What a refused caller is told to wait when nothing is known of how long calls take.
 _DEFAULT_RETRY_S = 1.0
 
-_active: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar("lanewise_runtime", default=None)
+_active: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar(
+    "lanewise_runtime", default=None
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Runtime:
 
     # --- lifetime -------------------------------------------------------------------------------
 
-    async def __aenter__(self) -> Runtime:
+    async def __aenter__(self) -> Self:
         if self._state is not None:
             raise LanewiseError("this runtime is entered already: make another one")
         made: dict[LaneName, Callable[[], Lane]] = {
@@ -153,7 +155,9 @@ class Runtime:
 
     def _entered(self) -> _State:
         if self._state is None:
-            raise LanewiseError("the runtime is not running: use it inside `async with Runtime() as rt:`")
+            raise LanewiseError(
+                "the runtime is not running: use it inside `async with Runtime() as rt:`"
+            )
         return self._state
 
     # --- calls ----------------------------------------------------------------------------------
@@ -176,13 +180,14 @@ class Runtime:
         """
         task = as_task(fn)
         timeout_s = self._options.timeout_s or task.timeout_s
+        result: T
         if timeout_s is None:
-            result: T = await self._admitted(task, args, dict(kwargs))
+            result = await self._admitted(task, args, dict(kwargs))
             return result
         try:
             async with asyncio.timeout(timeout_s) as scope:
                 result = await self._admitted(task, args, dict(kwargs))
-                return result
+            return result
         except TimeoutError as error:
             if not scope.expired():
                 raise  # the function's own
@@ -192,7 +197,12 @@ class Runtime:
             ) from error
 
     async def map(
-        self, fn: Callable[[Any], T], items: Iterable[Any], *, ordered: bool = True, window: int | None = None
+        self,
+        fn: Callable[[Any], T],
+        items: Iterable[Any],
+        *,
+        ordered: bool = True,
+        window: int | None = None,
     ) -> AsyncIterator[T]:
         """Run ``fn(item)`` for each item, some at once, and yield the results as they come.
 
@@ -237,7 +247,9 @@ class Runtime:
             raise ValueError(f"timeout_s={timeout_s!r} must be above 0, or None")
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
-        view._options = CallOptions(lane or self._options.lane, timeout_s or self._options.timeout_s)
+        view._options = CallOptions(
+            lane or self._options.lane, timeout_s or self._options.timeout_s
+        )
         return view
 
     def explain(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
@@ -252,7 +264,9 @@ class Runtime:
 
     # --- one call -------------------------------------------------------------------------------
 
-    async def _admitted(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _admitted(
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         state = self._entered()
         await self._wait_for_room(state)
         try:
@@ -313,7 +327,11 @@ class Runtime:
 
         Not when the caller insisted on processes, and never when the call has run already.
         """
-        insisted = error.started or task.isolation == "required" or "process" in (self._options.lane, task.lane)
+        insisted = (
+            error.started
+            or task.isolation == "required"
+            or "process" in (self._options.lane, task.lane)
+        )
         if insisted or "thread" not in state.lanes:
             raise error
         if task.name not in state.tally.fallbacks:

@@ -103,7 +103,7 @@ def details(summary: str, *content: str) -> Html:
 def share_bar(share: float | None, label: str, *, kind: str = "gil") -> Html:
     """Return a share of 1 as a small bar with its value next to it."""
     if share is None:
-        return Html(escape(text(label, "–")))  # noqa: RUF001
+        return Html(escape(text(label, "–")))
     width = max(0.0, min(share, 1.0)) * 100
     fill = element("span", class_="fill", style=f"width:{width:.1f}%")
     track = element("span", fill, class_=f"track {kind}", aria_hidden="true")
