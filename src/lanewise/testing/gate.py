@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from typing import Self
 
 # Longer than any machine needs to start a call; only a call that never comes waits so long.
 _PATIENCE_S = 30.0
