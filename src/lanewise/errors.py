@@ -19,7 +19,7 @@ these. Messages say what happened, the likely cause and the next step, in that o
 from __future__ import annotations
 
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,9 +74,9 @@ class LaneUnavailableError(LanewiseError):
         reasons: For each lane that was considered, why it cannot be used.
     """
 
-    def __init__(self, message: str, *, reasons: Mapping[str, str] | None = None) -> None:
+    def __init__(self, message: str, *, reasons: Mapping[Any, str] | None = None) -> None:
         super().__init__(message)
-        self.reasons = dict(reasons or {})
+        self.reasons: dict[str, str] = {str(lane): why for lane, why in (reasons or {}).items()}
 
 
 class PlanError(LanewiseError):

@@ -68,7 +68,7 @@ def _cost_row(cost: Cost) -> list[str]:
         format_seconds(cost.wall_s),
         f"{half:.0%}",
         format_seconds(cost.cpu_s),
-        "–" if cost.gil_held_share is None else f"{cost.gil_held_share:.2f}",
+        _share(cost.gil_held_share),
         "–" if per_s is None else format_count(round(per_s)),
         format_seconds(cost.run_queue_s),
         format_bytes(cost.args_bytes),
@@ -210,24 +210,26 @@ def _print_predictions(output: Output, task: TaskMeasurement) -> None:
 
 def print_comparison(output: Output, results: list[tuple[str, SessionResult]]) -> None:
     """The same tasks under several interpreters, side by side."""
-    output.title("interpreters side by side")
-    names = [_interpreter(result) for _, result in results]
-    columns = [("task", "left"), ("variant", "left"), ("size", "right"), ("", "left")]
-    columns += [(name, "right") for name in names]
-    rows: list[list[str]] = []
+    columns = [("variant", "left"), ("size", "right"), ("", "left")]
+    columns += [(_interpreter(result), "right") for _, result in results]
     for task in results[0][1].tasks:
+        rows: list[list[str]] = []
         for cost in task.costs:
             twins = [_same_cost(result, task.name, cost) for _, result in results]
-            if any(twin is None for twin in twins[1:]):
-                continue
-            head = [f"  {task.name}", cost.variant, format_count(cost.size)]
-            rows.append([*head, "wall", *(format_seconds(twin.wall_s if twin else None) for twin in twins)])
-            shares = [twin.gil_held_share if twin else None for twin in twins]
-            blank = ["", "", ""]
-            rows.append([*blank, "GIL held", *("–" if s is None else f"{s:.2f}" for s in shares)])
+            known = [twin for twin in twins if twin is not None]
+            if len(known) < len(results):
+                continue  # a size that only one of them refined
+            walls = [format_seconds(twin.wall_s) for twin in known]
+            rows.append([f"  {cost.variant}", format_count(cost.size), "wall", *walls])
+            rows.append(["", "", "GIL held", *(_share(twin.gil_held_share) for twin in known)])
             best = [_best(result, task.name, cost) for _, result in results]
-            rows.append([*blank, "best lane", *best])
-    output.table(columns, rows)
+            rows.append(["", "", "best lane", *best])
+        output.title(f"{task.name} under each interpreter")
+        output.table(columns, rows)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _interpreter(result: SessionResult) -> str:

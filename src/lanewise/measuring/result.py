@@ -98,7 +98,7 @@ def measurement_of(
         gil_release=tuple(releases),
         predictions=predictions_of(plan, machine) if loaded else (),
         warnings=tuple(session.warnings),
-        unavailable_lanes={**session.calibration.unavailable},
+        unavailable_lanes={str(lane): why for lane, why in session.calibration.unavailable.items()},
         elapsed_s=session.spent_s,
     )
 

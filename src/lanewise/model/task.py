@@ -80,6 +80,7 @@ class Task(Generic[P, T]):
         self._variants: dict[str, Variant] = {DEFAULT_VARIANT: Variant(DEFAULT_VARIANT, function)}
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call the function, here and now."""
         return self.__wrapped__(*args, **kwargs)
 
     def __repr__(self) -> str:

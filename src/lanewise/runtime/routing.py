@@ -123,7 +123,7 @@ class Router:
         try:
             return choose(planned, size, concurrency, machine, self._loop_budget_s, allowed)
         except LookupError as error:
-            raise LaneUnavailableError(str(error), reasons={**self._unavailable}) from error
+            raise LaneUnavailableError(str(error), reasons=self._unavailable) from error
 
     def _pinned(  # noqa: PLR0913 - because: one call and how it was pinned
         self,
@@ -164,7 +164,7 @@ class Router:
                 return Decision(lane, DEFAULT_VARIANT, reason)
         raise LaneUnavailableError(
             f"{task.name} asks for isolation, and no lane that isolates is available here",
-            reasons={**self._unavailable},
+            reasons=self._unavailable,
         )
 
     def _task_plan(self, task: Task[..., Any]) -> TaskPlan | None:
