@@ -121,7 +121,11 @@ def test_other_inputs_leave_the_original_and_everything_else() -> None:
     assert changed is not total
     assert changed.inputs is maker
     assert total.inputs is before
-    assert (changed.name, changed.lane, changed.variants) == (total.name, total.lane, total.variants)
+    assert (changed.name, changed.lane, changed.variants) == (
+        total.name,
+        total.lane,
+        total.variants,
+    )
     assert changed([1, 2]) == 3
 
 
