@@ -30,7 +30,15 @@ _KEPT_OUTPUT_BYTES = 4_096
 
 
 class BenchDiedError(MeasureError):
-    """The bench process is gone: user code crashed it, or it was killed for taking too long."""
+    """The bench process is gone: user code crashed it, or it was killed for taking too long.
+
+    Attributes:
+        timed_out: The second; a larger size will hardly be faster.
+    """
+
+    def __init__(self, message: str, *, timed_out: bool = False) -> None:
+        super().__init__(message)
+        self.timed_out = timed_out
 
 
 class Bench:
@@ -152,7 +160,7 @@ class Bench:
             raise self._died(command) from None
         if reply is None:
             self.kill()
-            raise BenchDiedError("it did not return in time and was stopped")
+            raise BenchDiedError("it did not return in time and was stopped", timed_out=True)
         if "error" in reply:
             raise MeasureError(reply["message"])
         answer: dict[str, Any] = reply["ok"]

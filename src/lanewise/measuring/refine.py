@@ -21,6 +21,8 @@ _COMPARED_ROUNDS = 2
 _MAX_STEPS = 8
 _RELEASE_WINDOW_S = 0.03
 _RELEASE_LOOKS = 5
+# The search must leave time for loading the lanes.
+_RELEASES_UNTIL = 0.5
 _BOOTSTRAP_DRAWS = 60
 _EXTRA_ROUNDS_AT_MOST = 12
 
@@ -75,7 +77,7 @@ def _bisect_release(
         return None
     below, above = int(low), int(high)
     tried: list[int] = []
-    while above - below > 1 and session.time_left_s() > 0:
+    while above - below > 1 and session.time_left_s(_RELEASES_UNTIL) > 0:
         middle = (below + above) // 2 if above < 2 * below else round(math.sqrt(below * above))
         middle = min(max(middle, below + 1), above - 1)
         session.tell(f"where {variant} gives the lock up: between {below} and {above}")

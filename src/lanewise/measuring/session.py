@@ -171,6 +171,9 @@ def _measure_task(session: TaskSession, result: SessionResult) -> None:
         session.warn(f"stopped early: {error}")
     if not session.samples.costs:
         return
+    printed = session.instrument.bench.output_bytes
+    if printed:
+        session.warn(f"prints while it runs ({printed} bytes, discarded): printing was timed too")
     break_even = break_evens_of(session) if session.samples.loads else []
     result.tasks.append(measurement_of(session, releases, break_even))
     result.plans.append(plan_of(session))

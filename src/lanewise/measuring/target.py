@@ -38,7 +38,10 @@ def resolve_targets(words: str, inputs: str | None) -> list[Target]:
     found = _load(words, "target")
     if not callable(found):
         raise MeasureError(f"target {words}: a {type(found).__name__} is not a function")
-    task = as_task(found, name=words, inputs=maker)
+    try:
+        task = as_task(found, name=words, inputs=maker)
+    except TypeError as error:
+        raise MeasureError(f"target {words}: {error}") from error
     if task.inputs is None:
         raise MeasureError(
             f"target {words} declares no inputs, so there is nothing to call it with. Declare "

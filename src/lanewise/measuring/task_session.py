@@ -82,7 +82,7 @@ class TaskSession:
         self._reopen = reopen
         self._clock = clock
         self._started = clock()
-        self._failed_sizes: set[tuple[str, float]] = set()
+        self._failing: set[Contender] = set()
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -115,15 +115,21 @@ class TaskSession:
         names = self._usable_variants()
         self.instrument.call_limit_s = max(2.0, min(30.0, self.options.budget_s / 4))
         first_error: MeasureError | None = None
+        endless: set[str] = set()
         sizes = self.options.sizes
         for size in self._auto_ladder() if sizes is None else sizes:
             for variant in names:
+                if variant in endless:
+                    continue
                 try:
                     self.prepare(variant, size)
                 except MeasureError as error:
                     first_error = first_error or error
-                    self._failed_sizes.add((variant, size))
-                    self.warn(f"size {size:g} of {variant} left out: {error}")
+                    larger = ""
+                    if isinstance(error, BenchDiedError) and error.timed_out:
+                        endless.add(variant)
+                        larger = " and larger ones"
+                    self.warn(f"size {size:g}{larger} of {variant} left out: {error}")
                 if self.time_left_s(_COSTS_UNTIL) <= 0 and self.samples.prepared:
                     self.warn(f"sizes above {size:g} left out: one call each used up their time")
                     self._refuse_unequal(names)
@@ -288,6 +294,7 @@ class TaskSession:
             for variant, size in self.samples.costs
             for lane in self.lanes()
             for concurrency in self.concurrencies
+            if Contender(lane, variant) not in self._failing
         ]
 
     def measure_loads(self) -> None:
@@ -356,9 +363,19 @@ class TaskSession:
     def load(self, cell: Cell) -> None:
         """Add one round of one cell."""
         contender, size, concurrency = cell
+        if contender in self._failing:
+            return
         self.tell(f"{contender} at size {size:g}, {concurrency} callers")
-        made = self.instrument.load_round(
-            self.name, contender.variant, size, contender.lane, concurrency, self.window_s(cell)
-        )
+        try:
+            made = self.instrument.load_round(
+                self.name, contender.variant, size, contender.lane, concurrency, self.window_s(cell)
+            )
+        except BenchDiedError:
+            raise
+        except MeasureError as error:
+            # It ran alone but fails there: in a worker, or beside others of its kind.
+            self._failing.add(contender)
+            self.warn(f"{contender} fails at size {size:g} with {concurrency} callers: {error}")
+            return
         if made.calls:
             self.samples.loads.setdefault(cell, []).append(made)

@@ -7,6 +7,7 @@ description for ``measure`` and for the runtime. It pickles by reference, like t
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
@@ -212,12 +213,17 @@ def task(fn: Callable[P, T] | None = None, /, **options: Any) -> Any:
 
 
 def _check_declaration(
-    function: object, lane: str | None, timeout_s: float | None, isolation: str
+    function: Callable[..., Any], lane: str | None, timeout_s: float | None, isolation: str
 ) -> None:
     if not callable(function) or isinstance(function, Task):
         raise TypeError(
             f"@task takes a function, got {type(function).__name__}: "
             "write @task above a def, or @task(size=..., inputs=...)"
+        )
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{_name_of(function)} is async: it belongs on the event loop, so await it there. "
+            "A task is the plain function inside that computes"
         )
     if lane is not None and lane not in LANE_NAMES:
         raise ValueError(f"lane={lane!r} is not a lane; choose one of {', '.join(LANE_NAMES)}")

@@ -17,6 +17,9 @@ from lanewise.plan.task_plan import CostPoint, TaskPlan
 WORTHWHILE_GAIN = 0.07
 # The spread that is assumed for a contender which was modelled and never measured.
 _UNMEASURED_SPREAD = 0.25
+# A call on the process lane that takes twice as long as elsewhere spends more on crossing than its
+# own work is worth: then it is not recommended, whatever it would do for the loop.
+_CROSSING_LOSS = 0.5
 # Lanes that break the budget count as equally harmful when their lags differ by less than this.
 _SIMILAR_HARM = 1.5
 
@@ -124,7 +127,7 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
     """Choose among all lanes and variants for one size and concurrency.
 
     The contenders that keep the loop budget compete by throughput. Where none does, those that harm
-    the loop least compete. Those that are too near the best to be told apart, or not worth a lane
+    the loop least compete. Processes take part only where crossing costs less than it saves. Those that are too near the best to be told apart, or not worth a lane
     change, yield to the simplest lane among them. ``only`` restricts the field.
 
     Raises:
@@ -137,8 +140,9 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
     if not estimates:
         reasons = "; ".join(f"{lane}: {why}" for lane, why in excluded)
         raise LookupError(f"no lane can run {plan.name}: {reasons}")
-    fit = [one for one in estimates if one.keeps_budget]
-    field = fit or _least_harmful(estimates)
+    worthwhile = _worth_crossing(estimates)
+    fit = [one for one in worthwhile if one.keeps_budget]
+    field = fit or _least_harmful(worthwhile)
     best = max(field, key=lambda one: one.throughput_per_s)
     rivals = [one for one in field if _gain(best, one) <= max(WORTHWHILE_GAIN, _doubt(best, one))]
     winner = min(rivals, key=_simplicity(plan))
@@ -152,6 +156,17 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
         near = [str(one.contender) for one in rivals if one is not winner]
         reason = f"undecided: {' and '.join(near)} could be better within the noise; " + reason
     return Choice(winner.contender, decided, reason, tuple(estimates), tuple(excluded))
+
+
+def _worth_crossing(estimates: list[Estimate]) -> list[Estimate]:
+    """Drop process contenders that carry less than half of what the best other lane carries."""
+    elsewhere = [one.throughput_per_s for one in estimates if one.contender.lane != "process"]
+    least = _CROSSING_LOSS * max(elsewhere, default=0.0)
+    return [
+        one
+        for one in estimates
+        if one.contender.lane != "process" or one.throughput_per_s >= least
+    ]
 
 
 def _least_harmful(estimates: list[Estimate]) -> list[Estimate]:
@@ -208,4 +223,6 @@ def _reason(
     lanes = sorted({(one.contender.lane, one.loop_lag_s) for one in faster_but_harmful})
     for lane, lag_s in dict(lanes).items():
         text += f"; {lane} would delay the loop by {format_seconds(lag_s)}"
+    if len(_worth_crossing(estimates)) < len(estimates) and winner.contender.lane == "thread":
+        text += "; process would spend more on crossing than it saves"
     return text
