@@ -44,7 +44,7 @@ def make_calibration(**changes: Any) -> Calibration:
     return Calibration(**{**values, **changes})
 
 
-def make_machine(cores: int = 4, gil_enabled: bool = True, **calibration: Any) -> Machine:
+def make_machine(cores: int = 4, *, gil_enabled: bool = True, **calibration: Any) -> Machine:
     return Machine(make_calibration(**calibration), cores, gil_enabled)
 
 
