@@ -11,11 +11,13 @@ from lanewise.cli.output import Output, print_json
 from lanewise.cli.progress import make_progress
 from lanewise.cli.tables import print_routes
 from lanewise.errors import PlanError
-from lanewise.measuring.options import MeasureOptions
-from lanewise.measuring.session import measure
+from lanewise.measuring.instrument import Instrument
+from lanewise.measuring.options import MEASURED_LANES, MeasureOptions
+from lanewise.measuring.session import measure, open_and_calibrate
 from lanewise.model.units import format_count, parse_duration_s
 from lanewise.plan.compare import PlanDifference, compare_plans, machine_for
 from lanewise.plan.document import Plan
+from lanewise.plan.lane_model import Machine
 from lanewise.plan.routes import routes_of
 from lanewise.plan.task_plan import TaskPlan
 
@@ -35,6 +37,11 @@ def add_parser(verbs: Any) -> None:
     show = actions.add_parser("show", help="which lane each size goes to, and why")
     show.add_argument("plan", type=Path, nargs="?", default=_DEFAULT)
     show.add_argument("--task", help="only tasks whose name contains this")
+    show.add_argument(
+        "--here",
+        action="store_true",
+        help="for this host: calibrates its lanes first (default: the host it was measured on)",
+    )
     show.add_argument("--json", action="store_true", help="for machines")
     show.set_defaults(run=run_show)
 
@@ -75,8 +82,10 @@ def _tasks(plan: Plan, words: str | None) -> dict[str, TaskPlan]:
 def run_show(arguments: argparse.Namespace) -> int:
     """Explain every route."""
     tasks = _tasks(Plan.load(arguments.plan), arguments.task)
+    here = _this_machine() if arguments.here else None
     routes = {
-        name: routes_of(task, machine_for(task), task.loop_budget_s) for name, task in tasks.items()
+        name: routes_of(task, here or machine_for(task), task.loop_budget_s)
+        for name, task in tasks.items()
     }
     if arguments.json:
         print_json({name: [asdict(route) for route in found] for name, found in routes.items()})
@@ -89,6 +98,14 @@ def run_show(arguments: argparse.Namespace) -> int:
         output.note(f"measured on {task.calibration.fingerprint}; sizes in {unit}")
         print_routes(output, found)
     return 0
+
+
+def _this_machine() -> Machine:
+    """Calibrate this host's lanes: about a second."""
+    with Instrument() as instrument:
+        calibration = open_and_calibrate(instrument, MEASURED_LANES, threads=4)
+        host = instrument.host
+        return Machine(calibration, host["usable_cores"], host["gil_enabled"])
 
 
 def run_check(arguments: argparse.Namespace) -> int:

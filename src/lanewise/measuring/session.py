@@ -91,7 +91,7 @@ def _measure_targets(
 ) -> None:
     described = _resolve(instrument, targets, options)
     concurrencies = options.concurrencies_for(instrument.host["usable_cores"])
-    result.calibration = _open_lanes(instrument, options.lanes, max(concurrencies))
+    result.calibration = open_and_calibrate(instrument, options.lanes, threads=max(concurrencies))
     for task in described:
         # Lanes and cases of the task before are gone with its bench: one task cannot slow another.
         if task is not described[0]:
@@ -141,7 +141,14 @@ def _wanted_workers(
     return {lane: workers[lane] for lane in lanes}
 
 
-def _open_lanes(instrument: Instrument, lanes: Sequence[LaneName], threads: int) -> Calibration:
+def open_and_calibrate(
+    instrument: Instrument, lanes: Sequence[LaneName], *, threads: int
+) -> Calibration:
+    """Open the lanes and measure what each adds to a call that does nothing.
+
+    Raises:
+        MeasureError: None can be opened.
+    """
     unavailable: dict[LaneName, str] = {}
     for lane, workers in _wanted_workers(instrument, lanes, threads).items():
         reason = instrument.open_lane(lane, workers)

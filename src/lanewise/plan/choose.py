@@ -127,8 +127,9 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
     """Choose among all lanes and variants for one size and concurrency.
 
     The contenders that keep the loop budget compete by throughput. Where none does, those that harm
-    the loop least compete. Processes take part only where crossing costs less than it saves. Those that are too near the best to be told apart, or not worth a lane
-    change, yield to the simplest lane among them. ``only`` restricts the field.
+    the loop least compete. Processes take part only where crossing costs less than it saves. Those
+    that are too near the best to be told apart, or not worth a lane change, yield to the simplest
+    lane among them. ``only`` restricts the field.
 
     Raises:
         PlanError: The plan knows no cost of the task.
@@ -163,9 +164,7 @@ def _worth_crossing(estimates: list[Estimate]) -> list[Estimate]:
     elsewhere = [one.throughput_per_s for one in estimates if one.contender.lane != "process"]
     least = _CROSSING_LOSS * max(elsewhere, default=0.0)
     return [
-        one
-        for one in estimates
-        if one.contender.lane != "process" or one.throughput_per_s >= least
+        one for one in estimates if one.contender.lane != "process" or one.throughput_per_s >= least
     ]
 
 

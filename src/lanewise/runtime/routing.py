@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lanewise.errors import LaneUnavailableError
+from lanewise.model.facts import Calibration
 from lanewise.model.lane import LaneName
 from lanewise.model.measurement import Contender
 from lanewise.model.task import DEFAULT_VARIANT, Task
@@ -39,6 +40,7 @@ class Router:
         plan: May be empty.
         lanes: Those that are open.
         unavailable: Those that are not, with their reason.
+        calibration: Of this host's lanes, or None where every task was measured on this host.
     """
 
     def __init__(  # noqa: PLR0913 - because: the facts that decisions rest on, each once
@@ -46,6 +48,7 @@ class Router:
         plan: Plan,
         lanes: frozenset[LaneName],
         unavailable: dict[LaneName, str],
+        calibration: Calibration | None,
         loop_budget_s: float,
         cores: int,
         gil_enabled: bool,  # noqa: FBT001 - because: a fact, not a switch
@@ -53,6 +56,7 @@ class Router:
         self._plan = plan
         self._lanes = lanes
         self._unavailable = unavailable
+        self._calibration = calibration
         self._loop_budget_s = loop_budget_s
         self._cores = cores
         self._gil_enabled = gil_enabled
@@ -105,6 +109,11 @@ class Router:
             lines += [f"  {lane}: {why}" for lane, why in choice.excluded]
         return "\n".join(lines)
 
+    def _machine(self, planned: TaskPlan) -> Machine:
+        """This host; its own calibration goes before that of the host which the plan was made on."""
+        calibration = self._calibration or planned.calibration
+        return Machine(calibration, self._cores, self._gil_enabled)
+
     def _by_plan(self, planned: TaskPlan, call_size: float, concurrency: int) -> Decision:
         key = (planned.name, _size_class(call_size), _nearest(planned.concurrencies, concurrency))
         kept = self._kept.get(key)
@@ -117,11 +126,12 @@ class Router:
         return kept
 
     def _choice(self, planned: TaskPlan, call_size: float, concurrency: int) -> Choice:
-        machine = Machine(planned.calibration, self._cores, self._gil_enabled)
         size = planned.size_of_call(call_size)
         allowed = [Contender(lane, variant) for lane in self._lanes for variant in planned.variants]
         try:
-            return choose(planned, size, concurrency, machine, self._loop_budget_s, allowed)
+            return choose(
+                planned, size, concurrency, self._machine(planned), self._loop_budget_s, allowed
+            )
         except LookupError as error:
             raise LaneUnavailableError(str(error), reasons=self._unavailable) from error
 
@@ -143,7 +153,7 @@ class Router:
         variant = DEFAULT_VARIANT
         if planned is not None:
             free = replace(planned, pinned=None)
-            machine = Machine(planned.calibration, self._cores, self._gil_enabled)
+            machine = self._machine(planned)
             size = planned.size_of_call(task.size_of(args, kwargs))
             only = [Contender(lane, name) for name in planned.variants]
             try:

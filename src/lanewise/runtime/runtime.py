@@ -19,13 +19,15 @@ from lanewise.errors import (
     OverloadedError,
     TaskTimeoutError,
 )
-from lanewise.host.facts import gil_enabled, usable_cores
+from lanewise.host.facts import gil_enabled, host_facts, usable_cores
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.thread import ThreadLane
+from lanewise.model.facts import Calibration
 from lanewise.model.lane import Lane, LaneName
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
+from lanewise.runtime.calibrate import calibrate
 from lanewise.runtime.routing import Decision, Router
 from lanewise.runtime.statistics import Outcome, RuntimeStatistics, Tally
 
@@ -130,6 +132,7 @@ class Runtime:
             self._plan,
             frozenset(opened),
             unavailable,
+            await self._calibration(opened, unavailable),
             self._loop_budget_s,
             self._processes,
             gil_enabled(),
@@ -137,6 +140,15 @@ class Runtime:
         self._state = _State(opened, router, Tally(), asyncio.Semaphore(self._max_queue))
         self._token = _active.set(self)
         return self
+
+    async def _calibration(
+        self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
+    ) -> Calibration | None:
+        """Calibrate this host, unless all that the plan knows was measured on one like it."""
+        here = host_facts().fingerprint
+        if all(task.calibration.fingerprint == here for task in self._plan.tasks.values()):
+            return None
+        return await calibrate(opened, unavailable, here)
 
     async def __aexit__(
         self,

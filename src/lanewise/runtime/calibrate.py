@@ -1,0 +1,63 @@
+"""What the opened lanes of this host cost, for plans that were measured on another one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+
+from _lanewise_worker.call import echo, nothing
+from lanewise.model.facts import Calibration, LaneCost
+from lanewise.model.lane import Lane, LaneName
+
+# Enough calls for a lower quartile that holds still; about a fifth of a second for all lanes.
+_ALONE = 40
+_AT_ONCE = 8
+_TOGETHER = 160
+_ECHO_BYTES = 2_000_000
+_ECHOES = 3
+
+
+async def calibrate(
+    lanes: Mapping[LaneName, Lane], unavailable: Mapping[LaneName, str], fingerprint: str
+) -> Calibration:
+    """Measure what each lane adds to a call that does nothing.
+
+    Threads: runs on the loop that opened the lanes, before any other call.
+    """
+    costs = {name: await _lane_cost(lane) for name, lane in lanes.items()}
+    rate = 5e8
+    if "process" in lanes:
+        rate = await _transfer_bytes_per_s(lanes["process"], costs["process"])
+    return Calibration(fingerprint, costs, dict(unavailable), rate)
+
+
+async def _lane_cost(lane: Lane) -> LaneCost:
+    alone = sorted([await _timed(lane) for _ in range(_ALONE)])
+    started = time.perf_counter()
+    await asyncio.gather(*(_some(lane, _TOGETHER // _AT_ONCE) for _ in range(_AT_ONCE)))
+    per_call_s = (time.perf_counter() - started) / _TOGETHER
+    # Lower quartile: what the lane costs, not what the machine does to it now and then.
+    dispatch_s = alone[_ALONE // 4]
+    return LaneCost(dispatch_s, min(per_call_s, dispatch_s))
+
+
+async def _timed(lane: Lane) -> float:
+    started = time.perf_counter()
+    await lane.run(nothing, "default", (), {})
+    return time.perf_counter() - started
+
+
+async def _some(lane: Lane, count: int) -> None:
+    for _ in range(count):
+        await lane.run(nothing, "default", (), {})
+
+
+async def _transfer_bytes_per_s(lane: Lane, cost: LaneCost) -> float:
+    data = bytes(_ECHO_BYTES)
+    times: list[float] = []
+    for _ in range(_ECHOES):
+        started = time.perf_counter()
+        await lane.run(echo, "default", (data,), {})
+        times.append(time.perf_counter() - started - cost.dispatch_s)
+    return 2 * _ECHO_BYTES / max(min(times), 1e-6)
