@@ -9,6 +9,7 @@ from typing import Any
 from lanewise.errors import MeasureError
 from lanewise.measuring.instrument import Instrument
 from lanewise.measuring.options import MeasureOptions
+from lanewise.measuring.prepare import prepare_all
 from lanewise.measuring.progress import NoProgress, Progress
 from lanewise.measuring.refine import (
     break_evens_of,
@@ -163,7 +164,7 @@ def open_and_calibrate(
 def _measure_task(session: TaskSession, result: SessionResult) -> None:
     releases: list[GilRelease] = []
     try:
-        session.prepare_all()
+        prepare_all(session)
         session.measure_costs()
         releases = find_gil_releases(session)
         session.measure_loads()

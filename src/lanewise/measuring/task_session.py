@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from lanewise.errors import MeasureError
@@ -25,7 +25,7 @@ from lanewise.model.lane import LaneName
 from lanewise.model.measurement import Contender, VariantStatus
 
 # Shares of the budget: up to here costs, up to here the rounds of all lanes; the rest refines.
-_COSTS_UNTIL = 0.28
+COSTS_UNTIL = 0.28
 _LOADS_UNTIL = 0.72
 _COST_WINDOW_S = (0.04, 0.15)
 _LOAD_WINDOW_S = (0.03, 0.4)
@@ -34,14 +34,6 @@ _MAX_EXTRA_COST_ROUNDS = 3
 _MAX_LOAD_ROUNDS = 7
 # A window should see this many calls of each caller, as far as the longest window allows.
 _CALLS_PER_WINDOW = 5
-# The automatic ladder: decades up to calls of this length or arguments of this size.
-_LADDER_TOP_S = 0.01
-_LADDER_TOO_LONG_S = 0.03
-_LADDER_MAX_SIZE = 10**9
-_LADDER_FIRST_AT_MOST = 10_000
-_LADDER_TOP_BYTES = 64_000_000
-_LADDER_MAX = 6
-_LADDER_BOTTOM_S = 5e-6
 # Below this share of unlocked samples a call counts as never giving the lock up.
 NEVER_RELEASES = 0.995
 _RELEASE_DROP = 0.015
@@ -106,54 +98,6 @@ class TaskSession:
 
     # --- trying every variant and size once -----------------------------------------------------
 
-    def prepare_all(self) -> None:
-        """Find the variants and sizes that work.
-
-        Raises:
-            MeasureError: None does.
-        """
-        names = self._usable_variants()
-        self.instrument.call_limit_s = max(2.0, min(30.0, self.options.budget_s / 4))
-        first_error: MeasureError | None = None
-        endless: set[str] = set()
-        sizes = self.options.sizes
-        for size in self._auto_ladder() if sizes is None else sizes:
-            for variant in names:
-                if variant in endless:
-                    continue
-                try:
-                    self.prepare(variant, size)
-                except MeasureError as error:
-                    first_error = first_error or error
-                    larger = ""
-                    if isinstance(error, BenchDiedError) and error.timed_out:
-                        endless.add(variant)
-                        larger = " and larger ones"
-                    self.warn(f"size {size:g}{larger} of {variant} left out: {error}")
-                if self.time_left_s(_COSTS_UNTIL) <= 0 and self.samples.prepared:
-                    self.warn(f"sizes above {size:g} left out: one call each used up their time")
-                    self._refuse_unequal(names)
-                    return
-        if not self.samples.prepared:
-            raise first_error or MeasureError(f"no size of {self.name} could be measured")
-        self._refuse_unequal(names)
-
-    def _usable_variants(self) -> list[str]:
-        wanted = self.options.variants
-        known = [variant["name"] for variant in self.described["variants"]]
-        unknown = [name for name in wanted or () if name not in known]
-        if unknown:
-            raise MeasureError(
-                f"{self.name} has no variant {', '.join(unknown)}; it has: {', '.join(known)}"
-            )
-        for variant in self.described["variants"]:
-            name, reason = variant["name"], variant["reason"]
-            if wanted is not None and name not in wanted:
-                continue
-            status = "ok" if reason is None else "unavailable"
-            self.variants.append(VariantStatus(name, variant["requires"], status, reason))
-        return [variant.name for variant in self.variants if variant.status == "ok"]
-
     def prepare(self, variant: str, size: float) -> dict[str, Any]:
         """Make one case, once; a bench that died is replaced.
 
@@ -187,67 +131,6 @@ class TaskSession:
                 "their work is part of what was measured"
             )
 
-    def _auto_ladder(self) -> Iterable[float]:
-        """Decades of sizes, from the first that works up to calls that are long."""
-        tried: list[tuple[float, float]] = []
-        size = 1
-        while size <= _LADDER_MAX_SIZE and self.time_left_s(_COSTS_UNTIL / 2) > 0:
-            try:
-                known = self.prepare("default", size)
-            except BenchDiedError as error:
-                self.warn(f"no sizes were given; the ladder ends before {size}: {error}")
-                break
-            except MeasureError as error:
-                # Some tasks have a least size (argon2: 8 KiB); others end somewhere.
-                if tried or size >= _LADDER_FIRST_AT_MOST:
-                    self.warn(f"no sizes were given; the ladder ends before {size}: {error}")
-                    break
-                size *= 10
-                continue
-            tried.append((size, known["second_call_s"]))
-            large = (known["args_bytes"] or 0) >= _LADDER_TOP_BYTES
-            if known["second_call_s"] >= _LADDER_TOP_S or large:
-                break
-            size *= 10
-        return self._telling(tried)
-
-    def _telling(self, tried: list[tuple[float, float]]) -> list[float]:
-        """Of the sizes tried, those whose calls are neither trivial nor too long to repeat."""
-        telling = [size for size, wall_s in tried if wall_s >= _LADDER_BOTTOM_S]
-        kept = (telling or [size for size, _ in tried])[-_LADDER_MAX:]
-        if len(kept) > 3 and tried[-1][1] > _LADDER_TOO_LONG_S:  # noqa: PLR2004 - because: a shorter ladder needs its top
-            kept[-1] = kept[-2] * 3
-        for size, _ in tried:
-            if size not in kept:
-                del self.samples.prepared["default", size]
-        return kept
-
-    def _refuse_unequal(self, names: list[str]) -> None:
-        for name in names:
-            if name == "default" or "default" not in names:
-                continue
-            for variant, size in [key for key in self.samples.prepared if key[0] == name]:
-                if ("default", size) in self.samples.prepared:
-                    self._refuse_if_unequal(variant, size)
-
-    def _refuse_if_unequal(self, variant: str, size: float) -> None:
-        reply = self.instrument.bench.ask(
-            "equal", task=self.name, variant=variant, size=size, timeout_s=60
-        )
-        if reply["equal"]:
-            return
-        reason = (
-            f"its result differs from the default's at size {size:g}: "
-            f"expected {reply['expected']}, got {reply['got']}"
-        )
-        self.variants = [
-            VariantStatus(one.name, one.requires, "refused", reason) if one.name == variant else one
-            for one in self.variants
-        ]
-        self.warn(f"variant {variant} refused: {reason}")
-        for key in [key for key in self.samples.prepared if key[0] == variant]:
-            del self.samples.prepared[key]
-
     # --- costs alone ----------------------------------------------------------------------------
 
     def measure_costs(self) -> None:
@@ -257,7 +140,7 @@ class TaskSession:
             wanted = cases if at < _COST_ROUNDS else [key for key in cases if self._was_busy(key)]
             self.rng.shuffle(wanted)
             for variant, size in wanted:
-                if at > 0 and self.time_left_s(_COSTS_UNTIL) <= 0:
+                if at > 0 and self.time_left_s(COSTS_UNTIL) <= 0:
                     return
                 self.tell(f"cost of {variant} at size {size:g}")
                 self.cost(variant, size)
@@ -268,7 +151,7 @@ class TaskSession:
     def cost(self, variant: str, size: float, *, window_s: float | None = None) -> None:
         """Add one round of calls alone."""
         cases = max(1, len(self.samples.prepared))
-        share_s = self.options.budget_s * _COSTS_UNTIL / cases / _COST_ROUNDS / 2
+        share_s = self.options.budget_s * COSTS_UNTIL / cases / _COST_ROUNDS / 2
         window_s = window_s or min(_COST_WINDOW_S[1], max(_COST_WINDOW_S[0], share_s))
         made = self.instrument.cost_round(self.name, variant, size, window_s)
         self.samples.costs.setdefault((variant, size), []).append(made)
