@@ -79,7 +79,9 @@ def test_a_task_that_changes_its_arguments_is_seen_and_given_fresh_ones() -> Non
 
 def test_copies_are_limited_by_the_memory_that_they_take() -> None:
     large = as_task(
-        lambda data: data.append(0), inputs=lambda size: (bytearray(40 * 1024 * 1024),), name="large"
+        lambda data: data.append(0),
+        inputs=lambda size: (bytearray(40 * 1024 * 1024),),
+        name="large",
     )
     assert len(case_of(large).fresh_arguments(10)) == 1
 
@@ -249,6 +251,8 @@ ArrayPair = Callable[[Any], tuple[Any, Any]]
         "unsigned above", "unsigned below", "scalars", "different scalars", "in a list", "in a dict",
     ],
 )  # fmt: skip
-def test_arrays_are_compared_item_by_item(make: ArrayPair, tolerance: float, expected: bool) -> None:
+def test_arrays_are_compared_item_by_item(
+    make: ArrayPair, tolerance: float, expected: bool
+) -> None:
     one, other = make(pytest.importorskip("numpy"))
     assert results_equal(one, other, comparing(tolerance=tolerance)) is expected

@@ -52,7 +52,11 @@ def test_a_message_in_two_pieces_is_whole_only_with_the_second(
 
 def test_two_messages_in_one_piece_are_two(pair: tuple[Channel, Channel]) -> None:
     pair[0].socket.sendall(frame({"n": 1}) + frame({"n": 2}))
-    assert [pair[1].receive(0), pair[1].receive(0), pair[1].receive(0)] == [{"n": 1}, {"n": 2}, None]
+    assert [pair[1].receive(0), pair[1].receive(0), pair[1].receive(0)] == [
+        {"n": 1},
+        {"n": 2},
+        None,
+    ]
 
 
 def test_without_a_message_the_time_runs_out(pair: tuple[Channel, Channel]) -> None:

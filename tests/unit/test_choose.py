@@ -27,7 +27,9 @@ def host(*lanes: str, cores: int = 4, gil_enabled: bool = True) -> Machine:
     return Machine(make_calibration(lanes=known), cores, gil_enabled)
 
 
-def decide(plan: TaskPlan, concurrency: int = 1, machine: Machine | None = None, **more: Any) -> Choice:
+def decide(
+    plan: TaskPlan, concurrency: int = 1, machine: Machine | None = None, **more: Any
+) -> Choice:
     more.setdefault("size", plan.sizes[0])
     more.setdefault("loop_budget_s", plan.loop_budget_s)
     return choose(plan, concurrency=concurrency, machine=machine or host(), **more)
@@ -36,7 +38,9 @@ def decide(plan: TaskPlan, concurrency: int = 1, machine: Machine | None = None,
 def certain(plan: TaskPlan, *concurrencies: int) -> TaskPlan:
     """The same plan with every contender measured as modelled."""
     changes = vars(plan) | {"observations": exact_observations(plan, concurrencies or (1,))}
-    return make_plan(*plan.costs, **{k: changes[k] for k in TaskPlan.__dataclass_fields__ if k != "costs"})
+    return make_plan(
+        *plan.costs, **{k: changes[k] for k in TaskPlan.__dataclass_fields__ if k != "costs"}
+    )
 
 
 def test_a_tiny_call_stays_on_the_loop() -> None:
@@ -52,7 +56,9 @@ def test_a_long_call_that_holds_the_lock_goes_to_processes() -> None:
 
 
 def test_a_long_call_that_gives_the_lock_up_goes_to_threads() -> None:
-    cost = make_cost(1.0, 5e-3, gil_held_share=0.01, gil_wait_p99_s=5e-5, args_bytes=10**7, pickle_s=4e-3)
+    cost = make_cost(
+        1.0, 5e-3, gil_held_share=0.01, gil_wait_p99_s=5e-5, args_bytes=10**7, pickle_s=4e-3
+    )
     choice = decide(certain(make_plan(cost), 4), 4)
     assert choice.contender == Contender("thread", "default")
     assert choice.decided

@@ -56,7 +56,10 @@ def test_ten_milliseconds_of_work(
     ("held", "concurrency", "words"), [(1.0, 8, "lock"), (0.1, 8, "cores"), (0.1, 1, "callers")]
 )
 def test_what_limits_threads_is_said(held: float, concurrency: int, words: str) -> None:
-    assert words in modelled("thread", make_cost(1.0, 0.01, gil_held_share=held), concurrency).bottleneck
+    assert (
+        words
+        in modelled("thread", make_cost(1.0, 0.01, gil_held_share=held), concurrency).bottleneck
+    )
 
 
 def test_a_call_that_sleeps_needs_no_core_on_threads() -> None:
@@ -109,7 +112,9 @@ def test_bytes_take_their_time_to_cross() -> None:
 
 @pytest.mark.parametrize(("concurrency", "lag_s"), [(1, 0.003), (5, 0.015)])
 def test_the_loop_itself_is_away_for_every_call_that_waits(concurrency: int, lag_s: float) -> None:
-    assert modelled("event_loop", make_cost(1.0, 0.003), concurrency).loop_lag_s == pytest.approx(lag_s)
+    assert modelled("event_loop", make_cost(1.0, 0.003), concurrency).loop_lag_s == pytest.approx(
+        lag_s
+    )
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,9 @@ def test_held_shares_weigh_by_the_time_that_was_observed() -> None:
     rounds = [cost_round(1.0, held=held(0.2, 3.0)), cost_round(1.0, held=held(0.6, 1.0))]
     (row,) = samples_of(*rounds).cost_rows()
     assert row.gil_held_share == pytest.approx(0.3)
-    assert row.gil_held_share_error == pytest.approx(((0.01 * 0.75) ** 2 + (0.01 * 0.25) ** 2) ** 0.5)
+    assert row.gil_held_share_error == pytest.approx(
+        ((0.01 * 0.75) ** 2 + (0.01 * 0.25) ** 2) ** 0.5
+    )
 
 
 def test_the_wait_for_the_lock_is_never_longer_than_a_call() -> None:
