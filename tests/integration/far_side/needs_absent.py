@@ -1,0 +1,1 @@
+import lanewise_no_such_package  # noqa: F401
