@@ -7,6 +7,7 @@ elsewhere.
 import contextlib
 import functools
 import io
+import itertools
 import json
 import os
 import select
@@ -378,7 +379,7 @@ def test_routes_cover_every_size_without_gaps_and_give_a_reason(written):
     for concurrency in (1, 2):
         routes = [route for route in task["routes"] if route["concurrency"] == concurrency]
         assert routes[-1]["max_size"] is None
-        for route, following in zip(routes, routes[1:], strict=False):
+        for route, following in itertools.pairwise(routes):
             assert route["max_size"] == following["min_size"]
         assert all(route["reason"] for route in routes)
 
@@ -562,8 +563,10 @@ def loading(out):
         listener.listen(8)
         listener.settimeout(60)
         process = subprocess.Popen(
-            [sys.executable, "-m", "lanewise", "measure", "troubled:tells_when_loaded"]
-            + ["--sizes", "100,1000", "--concurrency", "1", "--budget", "60s", "--json", str(out)],
+            [
+                *(sys.executable, "-m", "lanewise", "measure", "troubled:tells_when_loaded"),
+                *("--sizes", "100,1000", "--concurrency", "1", "--budget", "60s", "--json", out),
+            ],
             cwd=FAR_SIDE,
             env={**os.environ, "LANEWISE_TEST_MARK": mark, troubled.SOCKET_VARIABLE: address},
             stdout=subprocess.PIPE,

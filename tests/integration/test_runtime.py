@@ -506,13 +506,10 @@ async def test_leaving_a_map_early_cancels_what_has_not_started():
 
 async def test_an_item_that_fails_ends_the_map_with_its_exception_and_cancels_the_rest():
     async with on_threads(threads=2) as rt:
-        got = []
+        results = rt.map(jobs.reciprocal, itertools.chain([1, 2, 0], itertools.count(3)))
+        assert [await anext(results) for _ in range(2)] == [1, 0.5]
         with pytest.raises(ZeroDivisionError):
-            async for result in rt.map(
-                jobs.reciprocal, itertools.chain([1, 2, 0], itertools.count(3))
-            ):
-                got.append(result)
-        assert got == [1, 0.5]
+            await anext(results)
         assert rt.statistics().lanes["thread"].running == 0
         assert await rt.run(square, 3) == 9
 
