@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 
 from lanewise import task
@@ -63,17 +62,6 @@ def raises_later(n, seen=[]):  # noqa: B006
 
 @task(inputs=lambda n: {}["rows"], size=lambda n: n)
 def inputs_raise(n):
-    return compute(n)
-
-
-def inputs_but_not_of_100(n):
-    if n == 100:
-        raise KeyError("rows")
-    return (n,)
-
-
-@task(inputs=inputs_but_not_of_100, size=lambda n: n)
-def inputs_raise_at_100(n):
     return compute(n)
 
 
@@ -206,10 +194,6 @@ def tells_when_loaded(n, told=[]):  # noqa: B006
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as line:
             line.connect(os.environ[SOCKET_VARIABLE])
     return compute(n)
-
-
-def sleeps(n):
-    time.sleep(0.005)
 
 
 def needs_inputs(n):
