@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 class LanewiseError(Exception):
     """The root of the tree: ``except LanewiseError`` catches all that is not the user's own."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle with every attribute, whatever arguments the constructor asks for."""
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
+
+
+def _rebuild(
+    kind: type[LanewiseError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> LanewiseError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
 
 class NotPortableError(LanewiseError):
     """Something that a call needs cannot cross to another process.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 import pickle
 import time
 from collections.abc import Mapping, Sequence
@@ -188,10 +189,8 @@ def results_equal(expected: Any, got: Any, variant: Variant) -> bool:
 
 
 def _same(expected: Any, got: Any, tolerance: float) -> bool:
-    if isinstance(expected, float) and isinstance(got, float):
-        if math.isnan(expected) and math.isnan(got):
-            return True
-        return math.isclose(expected, got, rel_tol=tolerance, abs_tol=0.0)
+    if isinstance(expected, numbers.Real) and isinstance(got, numbers.Real):
+        return _same_number(expected, got, tolerance)
     if isinstance(expected, Mapping) and isinstance(got, Mapping):
         return expected.keys() == got.keys() and all(
             _same(value, got[key], tolerance) for key, value in expected.items()
@@ -200,18 +199,29 @@ def _same(expected: Any, got: Any, tolerance: float) -> bool:
         return len(expected) == len(got) and all(
             _same(one, other, tolerance) for one, other in zip(expected, got, strict=True)
         )
-    answer: Any = expected == got
-    if hasattr(answer, "all"):  # arrays compare item by item
-        return getattr(expected, "shape", None) == getattr(got, "shape", None) and _same_array(
-            expected, got, tolerance
-        )
-    return bool(answer)
+    if hasattr(expected, "shape") or hasattr(got, "shape"):
+        return _same_array(expected, got, tolerance)
+    return bool(expected == got)
+
+
+def _same_number(expected: numbers.Real, got: numbers.Real, tolerance: float) -> bool:
+    """Equal, both not-a-number, or within the relative tolerance; huge whole numbers stay exact."""
+    if expected == got:
+        return True
+    if expected != expected and got != got:  # noqa: PLR0124 - because: only not-a-number differs from itself
+        return True
+    return tolerance > 0 and math.isclose(expected, got, rel_tol=tolerance, abs_tol=0.0)
 
 
 def _same_array(expected: Any, got: Any, tolerance: float) -> bool:
-    if tolerance == 0:
-        return bool((expected == got).all())
-    return bool((abs(expected - got) <= tolerance * abs(expected)).all())
+    """Arrays compare item by item; shapes first, since arrays of other shapes would be stretched."""
+    if getattr(expected, "shape", None) != getattr(got, "shape", None):
+        return False
+    answer: Any = expected == got
+    if bool(answer.all()) if hasattr(answer, "all") else bool(answer):
+        return True
+    # Not-a-number, tolerances, text and objects: one item at a time, as for lists.
+    return _same(expected.tolist(), got.tolist(), tolerance)
 
 
 def _is_row(value: Any) -> bool:

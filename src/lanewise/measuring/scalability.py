@@ -7,17 +7,11 @@ cores in the numerator and in the contention term; coherency is paid for every c
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 # A further caller that adds less than this adds nothing.
 _NOTHING_GAINED = 0.05
-_MAX_COHERENCY = 0.2
-# Coarse-to-fine search over (contention, coherency): each pass narrows both ranges fourfold, so six
-# passes settle them to 1/4096 of the range. The surface is smooth with one valley.
-_PASSES = 6
-_POINTS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,11 @@ class Scalability:
 
 
 def fit_scalability(throughput_by_concurrency: Mapping[int, float], cores: int) -> Scalability:
-    """Fit the law by least squares of logarithms.
+    """Fit the law by weighted least squares.
+
+    Written as useful/X = a + b·(useful-1) + d·N·(N-1) it is linear, with contention b/a and coherency
+    d/a; weighing each point by X/useful makes the errors relative. Neither share may be negative and
+    contention is at most 1, so the best fit inside these bounds is taken.
 
     With fewer than three concurrencies coherency cannot be told from contention and is taken as 0;
     with one, contention is unknown too and taken as 0.
@@ -58,15 +56,49 @@ def fit_scalability(throughput_by_concurrency: Mapping[int, float], cores: int) 
     points = sorted(throughput_by_concurrency.items())
     if not points or any(value <= 0 for _, value in points):
         raise ValueError("a fit needs at least one throughput above 0")
-    contention = (0.0, 1.0 if len(points) > 1 else 0.0)
-    coherency = (0.0, _MAX_COHERENCY if len(points) > 2 else 0.0)  # noqa: PLR2004 - because: see the docstring
-    best = (0.0, 0.0)
-    for _ in range(_PASSES):
-        grid = [(a, b) for a in _spread(contention) for b in _spread(coherency)]
-        best = min(grid, key=lambda pair: _misfit(points, cores, *pair))
-        contention = _around(best[0], contention, 1.0)
-        coherency = _around(best[1], coherency, _MAX_COHERENCY)
-    return Scalability(_rate(points, cores, *best), *best, cores)
+    best: tuple[float, Scalability] | None = None
+    for columns in _ADMISSIBLE:
+        if len(columns) > len(points):
+            continue
+        candidate = _fit_columns(points, cores, columns)
+        if candidate is not None:
+            misfit = _misfit(points, candidate)
+            # Simpler shapes come first; a richer one must fit better by more than rounding.
+            if best is None or misfit < best[0] * (1 - 1e-9) - 1e-15:
+                best = (misfit, candidate)
+    assert best is not None  # the constant alone always fits
+    return best[1]
+
+
+_Column = Callable[[int, int], float]
+
+
+def _constant(_concurrency: int, _cores: int) -> float:
+    return 1.0
+
+
+def _contention(concurrency: int, cores: int) -> float:
+    return min(concurrency, cores) - 1.0
+
+
+def _coherency(concurrency: int, _cores: int) -> float:
+    return float(concurrency * (concurrency - 1))
+
+
+def _full_contention(concurrency: int, cores: int) -> float:
+    """The constant and the contention term with a share of 1: the bound of the law."""
+    return float(min(concurrency, cores))
+
+
+# The shapes between which the bounds leave the choice, simplest first.
+_ADMISSIBLE: tuple[tuple[_Column, ...], ...] = (
+    (_constant,),
+    (_full_contention,),
+    (_constant, _contention),
+    (_constant, _coherency),
+    (_full_contention, _coherency),
+    (_constant, _contention, _coherency),
+)
 
 
 def _shape(concurrency: int, cores: int, contention: float, coherency: float) -> float:
@@ -75,24 +107,48 @@ def _shape(concurrency: int, cores: int, contention: float, coherency: float) ->
     return useful / slowed
 
 
-def _rate(points: list[tuple[int, float]], cores: int, a: float, b: float) -> float:
-    logs = [math.log(value / _shape(level, cores, a, b)) for level, value in points]
-    return math.exp(sum(logs) / len(logs))
+def _misfit(points: Sequence[tuple[int, float]], fit: Scalability) -> float:
+    return sum((fit.throughput_per_s(level) / value - 1) ** 2 for level, value in points)
 
 
-def _misfit(points: list[tuple[int, float]], cores: int, a: float, b: float) -> float:
-    logs = [math.log(value / _shape(level, cores, a, b)) for level, value in points]
-    mean = sum(logs) / len(logs)
-    return sum((log - mean) ** 2 for log in logs)
+def _fit_columns(
+    points: Sequence[tuple[int, float]], cores: int, columns: tuple[_Column, ...]
+) -> Scalability | None:
+    """Least squares over the given columns; None where it leaves the bounds or is undetermined."""
+    rows: list[list[float]] = []
+    for concurrency, value in points:
+        weight = value / min(concurrency, cores)
+        rows.append([weight * column(concurrency, cores) for column in columns])
+    found = _solve(_normal_equations(rows))
+    if found is None or found[0] <= 0 or any(value < 0 for value in found):
+        return None
+    shares = dict(zip(columns, found, strict=True))
+    base = found[0]
+    contention = 1.0 if _full_contention in shares else shares.get(_contention, 0.0) / base
+    if contention > 1:
+        return None
+    return Scalability(1 / base, contention, shares.get(_coherency, 0.0) / base, cores)
 
 
-def _spread(bounds: tuple[float, float]) -> list[float]:
-    low, high = bounds
-    return (
-        [low + (high - low) * at / (_POINTS - 1) for at in range(_POINTS)] if high > low else [low]
-    )
+def _normal_equations(rows: Sequence[Sequence[float]]) -> list[list[float]]:
+    """The augmented matrix of AᵀA x = Aᵀ1: every weighted left side is 1."""
+    width = len(rows[0])
+    return [
+        [*(sum(row[i] * row[j] for row in rows) for j in range(width)), sum(row[i] for row in rows)]
+        for i in range(width)
+    ]
 
 
-def _around(best: float, bounds: tuple[float, float], most: float) -> tuple[float, float]:
-    reach = (bounds[1] - bounds[0]) / 4
-    return max(0.0, best - reach / 2), min(most, best + reach / 2)
+def _solve(matrix: list[list[float]]) -> list[float] | None:
+    """Gauss-Jordan elimination with pivoting; None for a singular matrix."""
+    size = len(matrix)
+    for at in range(size):
+        pivot = max(range(at, size), key=lambda row: abs(matrix[row][at]))
+        if abs(matrix[pivot][at]) < 1e-12 * max(map(abs, matrix[pivot]), default=1.0):
+            return None
+        matrix[at], matrix[pivot] = matrix[pivot], matrix[at]
+        for row in range(size):
+            if row != at:
+                factor = matrix[row][at] / matrix[at][at]
+                matrix[row] = [a - factor * b for a, b in zip(matrix[row], matrix[at], strict=True)]
+    return [matrix[at][size] / matrix[at][at] for at in range(size)]

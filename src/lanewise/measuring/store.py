@@ -16,9 +16,9 @@ def check_writable(path: Path) -> None:
     Raises:
         MeasureError: The directory is missing or read-only, or the path is a directory.
     """
-    if path.is_dir():
-        raise MeasureError(f"{path} is a directory: give the name of a file in it")
     try:
+        if path.is_dir():
+            raise MeasureError(f"{path} is a directory: give the name of a file in it")
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise MeasureError(
@@ -45,13 +45,11 @@ def write_atomically(path: Path, text: str) -> None:
         # mkstemp makes files for their owner alone; a result is as readable as any other file.
         Path(name).chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
         Path(name).replace(path)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         if name:
             with contextlib.suppress(OSError):
                 Path(name).unlink()
-        raise MeasureError(
-            f"{path} could not be written ({error.strerror}); it is as it was"
-        ) from error
+        raise MeasureError(f"{path} could not be written ({error}); it is as it was") from error
 
 
 def _umask() -> int:

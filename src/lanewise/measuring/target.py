@@ -99,7 +99,7 @@ def _import(name: str, role: str) -> Any:
             f"{role}: importing {name!r} failed, since it needs {error.name!r}, which is not installed "
             "for this interpreter"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise MeasureError(
             f"{role}: importing {name!r} raised {type(error).__name__}: {error}"
         ) from error

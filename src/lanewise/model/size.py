@@ -23,11 +23,11 @@ def arguments_bytes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     return round(sum(map(_value_bytes, args)) + sum(map(_value_bytes, kwargs.values())))
 
 
-def _value_bytes(value: Any, depth: int = 0) -> float:  # noqa: PLR0911 - because: one line a kind of value
+def _value_bytes(value: Any, depth: int = 0) -> float:
     if isinstance(value, (bytes, bytearray, str)):
         return len(value)
-    nbytes = getattr(value, "nbytes", None)
-    if isinstance(nbytes, int):
+    nbytes = _buffer_bytes(value)
+    if nbytes is not None:
         return nbytes
     if depth >= _MAX_DEPTH:
         return _SCALAR_BYTES
@@ -35,10 +35,33 @@ def _value_bytes(value: Any, depth: int = 0) -> float:  # noqa: PLR0911 - becaus
         return _sampled(value.items(), len(value), depth)
     if isinstance(value, (list, tuple, set, frozenset)):
         return _sampled(value, len(value), depth)
-    fields = getattr(value, "__dict__", None)
-    if isinstance(fields, dict) and fields and not isinstance(value, type) and not callable(value):
-        return _sampled(fields.values(), len(fields), depth)
-    return _SCALAR_BYTES
+    fields = _fields(value)
+    return _sampled(fields, len(fields), depth) if fields else _SCALAR_BYTES
+
+
+def _buffer_bytes(value: Any) -> int | None:
+    """The bytes of an array or another buffer, None for what is neither."""
+    nbytes = getattr(value, "nbytes", None)
+    if isinstance(nbytes, int):
+        return nbytes
+    try:
+        with memoryview(value) as view:
+            return view.nbytes
+    except TypeError:
+        return None
+
+
+def _fields(value: Any) -> list[Any]:
+    """The attributes that pickle would send along with an object."""
+    if isinstance(value, type) or callable(value):
+        return []
+    fields = list(getattr(value, "__dict__", {}).values())
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        names = (slots,) if isinstance(slots, str) else slots
+        own = (name for name in names if name not in ("__dict__", "__weakref__"))
+        fields += [getattr(value, name) for name in own if hasattr(value, name)]
+    return fields
 
 
 def _sampled(items: Iterable[Any], count: int, depth: int) -> float:

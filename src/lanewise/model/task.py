@@ -164,7 +164,7 @@ class Task(Generic[P, T]):
 
         def declare(function: F) -> F:
             self._variants[name] = Variant(name, function, requires, equal, tolerance)
-            same_name = function.__qualname__ == self.__qualname__
+            same_name = getattr(function, "__qualname__", None) == self.__qualname__
             return cast("F", self) if same_name else function
 
         return declare

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 
 from lanewise.errors import MeasureError
 
@@ -19,6 +20,7 @@ _SECONDS = {
 }
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*$")
 _NUMBER = re.compile(r"^\s*(\d+(?:\.\d*)?|\.\d+)(?:[eE](\d+))?\s*([kMG]?)\s*$")
+_LARGEST_SIZE = 10**15
 _SCALE = {"": 1, "k": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
 
@@ -50,8 +52,11 @@ def parse_sizes(text: str) -> tuple[int | float, ...]:
             raise MeasureError(
                 f"{part!r} is not a size: write numbers separated by commas, such as 50,200,800 or 1k,64k"
             )
-        value = float(match[1]) * 10 ** int(match[2] or 0) * _SCALE[match[3]]
-        sizes.add(int(value) if value.is_integer() else value)
+        # Decimal, since 1.001k must be 1001 and not its neighbour among the floats.
+        value = Decimal(match[1]).scaleb(min(int(match[2] or 0), 99)) * _SCALE[match[3]]
+        if value > _LARGEST_SIZE:
+            raise MeasureError(f"size {part} is beyond {_LARGEST_SIZE:g}: give smaller sizes")
+        sizes.add(int(value) if value == value.to_integral_value() else float(value))
     if not sizes:
         raise MeasureError(
             f"{text!r} names no size: write them separated by commas, such as 50,200,800"
@@ -91,7 +96,7 @@ def format_count(value: float | None) -> str:
     if float(value).is_integer() and abs(value) < 10_000:  # noqa: PLR2004 - because: four digits read well as they are
         return str(int(value))
     for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= factor:
+        if abs(round_significant(value)) >= factor:
             return f"{_three_digits(value / factor)}{unit}"
     return _three_digits(value)
 

@@ -15,6 +15,8 @@ from lanewise.plan.task_plan import CostPoint, TaskPlan
 # Below this advantage two contenders count as equal and the simpler one is kept: a lane change is
 # not worth having for less, and it keeps routes from flapping between two measurements.
 WORTHWHILE_GAIN = 0.07
+# Lanes in which a call sees its caller's own objects; to every other one they must be sent.
+_SHARING_MEMORY: tuple[LaneName, ...] = ("event_loop", "thread")
 # The spread that is assumed for a contender which was modelled and never measured.
 _UNMEASURED_SPREAD = 0.25
 # A call on the process lane that takes twice as long as elsewhere spends more on crossing than its
@@ -81,9 +83,9 @@ def _why_not(plan: TaskPlan, lane: LaneName, machine: Machine) -> str | None:
         return f"the task is pinned to {plan.pinned}"
     if lane not in machine.calibration.lanes:
         return machine.calibration.unavailable.get(lane, "not available on this host")
-    if lane == "process" and plan.unportable is not None:
+    if lane not in _SHARING_MEMORY and plan.unportable is not None:
         return plan.unportable
-    if plan.isolated and lane in ("event_loop", "thread"):
+    if plan.isolated and lane in _SHARING_MEMORY:
         return 'the task declares isolation="required"'
     return None
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -18,14 +19,6 @@ from lanewise.model.lane import LANE_NAMES
 from lanewise.plan.task_plan import CostPoint, Observation, TaskPlan
 
 SCHEMA = 1
-_OPTIONAL_COST = (
-    "gil_held_share",
-    "gil_handovers_per_s",
-    "gil_wait_p99_s",
-    "args_bytes",
-    "result_bytes",
-    "pickle_s",
-)
 
 
 @dataclass(frozen=True)
@@ -86,111 +79,163 @@ class _Reader:
 
     def read(self, data: dict[str, Any]) -> Plan:
         schema = data.get("schema")
-        if not isinstance(schema, int) or schema < 1:
-            raise self._error("schema", "it must begin with schema = 1", "add that line")
+        if type(schema) is not int or schema < 1:
+            raise self._error(_SCHEMA_LINE, "it must begin with schema = 1", "add that line")
         if schema > SCHEMA:
             raise self._error(
-                "schema",
+                _SCHEMA_LINE,
                 f"schema {schema} is newer than this lanewise understands ({SCHEMA})",
                 "upgrade lanewise, or write the plan again with this version",
             )
-        hosts = self._table(data, "host", "host")
-        tasks = self._table(data, "task", "task")
-        read = {name: self._task(name, self._table(tasks, name, name), hosts) for name in tasks}
+        hosts = self._table(data, "host", r"^\s*host\s*=")
+        tasks = self._table(data, "task", r"^\s*task\s*=")
+        read = {
+            name: self._task(name, self._table(tasks, name, _header_of(name)), hosts)
+            for name in tasks
+        }
         return Plan(read, self._source)
 
-    def _table(self, data: dict[str, Any], key: str, words: str) -> dict[str, Any]:
+    def _table(self, data: dict[str, Any], key: str, near: str) -> dict[str, Any]:
         value = data.get(key, {})
         if not isinstance(value, dict):
-            raise self._error(
-                words, f"{key} must be a table", f"write [{key}...] and keys below it"
-            )
+            raise self._error(near, f"{key} must be a table", "write its keys below a [header]")
         return value
 
     def _task(self, name: str, table: dict[str, Any], hosts: dict[str, Any]) -> TaskPlan:
         try:
-            calibration = self._calibration(table, hosts)
-            costs = tuple(self._cost(row) for row in table["costs"])
-            pinned = table.get("lane")
-            if pinned is not None and pinned not in LANE_NAMES:
-                raise ValueError(f"lane {pinned!r} is not one of {', '.join(LANE_NAMES)}")
-            if not costs:
-                raise ValueError("costs is empty")
-            return TaskPlan(
-                name=name,
-                size_unit=str(table.get("size_unit", "declared")),
-                calibration=calibration,
-                usable_cores=int(table["usable_cores"]),
-                gil_enabled=bool(table["gil_enabled"]),
-                loop_budget_s=float(table["loop_budget_s"]),
-                costs=costs,
-                observations=tuple(_observations(table.get("observed", []))),
-                unportable=table.get("unportable"),
-                isolated=bool(table.get("isolated", False)),
-                pinned=pinned,
-                python=str(table.get("python", "")),
-                target=str(table.get("target", "")),
-            )
+            return _read_task(name, table, hosts)
         except KeyError as error:
-            raise self._error(
-                name,
+            what, cure = (
                 f"task {name} lacks {error}",
                 "measure it again: lanewise measure TARGET --plan",
-            ) from error
+            )
+            raise self._error(_header_of(name), what, cure) from error
         except (TypeError, ValueError, AttributeError) as error:
-            raise self._error(
-                name, f"task {name} cannot be read: {error}", "mend it, or measure the task again"
-            ) from error
-
-    def _calibration(self, table: dict[str, Any], hosts: dict[str, Any]) -> Calibration:
-        fingerprint = table["host"]
-        if fingerprint not in hosts:
-            raise ValueError(f'there is no [host."{fingerprint}"] for its host')
-        return Calibration.from_dict({"fingerprint": fingerprint, **hosts[fingerprint]})
-
-    def _cost(self, row: dict[str, Any]) -> CostPoint:
-        if not row["wall_s"] > 0:
-            raise ValueError(f"wall_s = {row['wall_s']} must be above 0")
-        optional = {key: row.get(key) for key in _OPTIONAL_COST}
-        return CostPoint(
-            variant=str(row["variant"]),
-            size=float(row["size"]),
-            call_size=float(row.get("call_size", row["size"])),
-            wall_s=float(row["wall_s"]),
-            cpu_s=float(row["cpu_s"]),
-            run_queue_s=None,
-            **optional,
-        )
+            what, cure = (
+                f"task {name} cannot be read: {error}",
+                "mend it, or measure the task again",
+            )
+            raise self._error(_header_of(name), what, cure) from error
 
     def _error(self, near: str, what: str, cure: str) -> PlanError:
-        line = self._line_of(near)
+        """``near`` is a pattern for the line that the message is about."""
+        found = (number for number, line in enumerate(self._lines, 1) if re.search(near, line))
+        line = next(found, None)
         where = f"{self._source}, line {line}" if line else self._source
         return PlanError(f"{where}: {what}. Cure: {cure}")
 
-    def _line_of(self, words: str) -> int | None:
-        """The line that a message is about: the table's header, or else the key."""
-        quoted = re.escape(words)
-        for pattern in (rf'^\s*\[.*"?{quoted}"?\s*\]', rf"^\s*{quoted}\s*="):
-            for number, line in enumerate(self._lines, 1):
-                if re.search(pattern, line):
-                    return number
-        return None
+
+_SCHEMA_LINE = r"^\s*schema\s*="
+
+
+def _header_of(name: str) -> str:
+    """A pattern for the header of a task's table, in any of the ways that TOML can quote it."""
+    return rf"^\s*\[\s*task\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]"
+
+
+def _read_task(name: str, table: dict[str, Any], hosts: dict[str, Any]) -> TaskPlan:
+    fingerprint = table["host"]
+    if fingerprint not in hosts:
+        raise ValueError(f'there is no [host."{fingerprint}"] for its host')
+    pinned = table.get("lane")
+    if pinned is not None:
+        _known_lane(pinned)
+    costs = tuple(_cost(row) for row in table["costs"])
+    if not costs:
+        raise ValueError("costs is empty")
+    gil_enabled = table["gil_enabled"]
+    if not isinstance(gil_enabled, bool):
+        raise ValueError(f"gil_enabled = {gil_enabled!r} must be true or false")  # noqa: TRY004 - because: a wrong value in a file, told like the others
+    return TaskPlan(
+        name=name,
+        size_unit=str(table.get("size_unit", "declared")),
+        calibration=_calibration(fingerprint, hosts[fingerprint]),
+        usable_cores=_whole(table, "usable_cores"),
+        gil_enabled=gil_enabled,
+        loop_budget_s=_number(table, "loop_budget_s", above=0),
+        costs=costs,
+        observations=tuple(_observations(table.get("observed", []))),
+        unportable=table.get("unportable"),
+        isolated=bool(table.get("isolated", False)),
+        pinned=pinned,
+        python=str(table.get("python", "")),
+        target=str(table.get("target", "")),
+    )
+
+
+def _calibration(fingerprint: str, table: dict[str, Any]) -> Calibration:
+    _number(table, "transfer_bytes_per_s", above=0)
+    for lane, cost in table["lanes"].items():
+        _known_lane(lane)
+        for key in ("dispatch_s", "per_call_s"):
+            _number(cost, key, above=0)
+    return Calibration.from_dict({"fingerprint": fingerprint, **table})
+
+
+def _cost(row: dict[str, Any]) -> CostPoint:
+    share = _optional(row, "gil_held_share", least=0)
+    if share is not None and share > 1:
+        raise ValueError(f"gil_held_share = {share} must be at most 1")
+    size = _number(row, "size", least=0)
+    args_bytes, result_bytes = (
+        _optional(row, key, least=0) for key in ("args_bytes", "result_bytes")
+    )
+    return CostPoint(
+        variant=str(row["variant"]),
+        size=size,
+        call_size=_number(row, "call_size", least=0) if "call_size" in row else size,
+        wall_s=_number(row, "wall_s", above=0),
+        cpu_s=_number(row, "cpu_s", least=0),
+        gil_held_share=share,
+        gil_handovers_per_s=_optional(row, "gil_handovers_per_s", least=0),
+        gil_wait_p99_s=_optional(row, "gil_wait_p99_s", least=0),
+        run_queue_s=None,
+        args_bytes=None if args_bytes is None else int(args_bytes),
+        result_bytes=None if result_bytes is None else int(result_bytes),
+        pickle_s=_optional(row, "pickle_s", least=0),
+    )
 
 
 def _observations(rows: Iterable[dict[str, Any]]) -> Iterable[Observation]:
     for row in rows:
-        if row["lane"] not in LANE_NAMES:
-            raise ValueError(f"observed lane {row['lane']!r} is not one of {', '.join(LANE_NAMES)}")
+        _known_lane(row["lane"])
         columns = (row["sizes"], row["efficiency"], row["spread"], row["loop_lag_s"])
-        for size, efficiency, spread, lag_s in zip(*columns, strict=True):
-            if not efficiency > 0:
-                raise ValueError(f"efficiency {efficiency} must be above 0")
+        for values in zip(*columns, strict=True):
+            cell = dict(zip(("size", "efficiency", "spread", "loop_lag_s"), values, strict=True))
             yield Observation(
                 variant=str(row["variant"]),
                 lane=row["lane"],
-                concurrency=int(row["concurrency"]),
-                size=float(size),
-                efficiency=float(efficiency),
-                spread=float(spread),
-                loop_lag_s=float(lag_s),
+                concurrency=_whole(row, "concurrency"),
+                size=_number(cell, "size", least=0),
+                efficiency=_number(cell, "efficiency", above=0),
+                spread=_number(cell, "spread", least=0),
+                loop_lag_s=_number(cell, "loop_lag_s", least=0),
             )
+
+
+def _known_lane(lane: object) -> None:
+    if lane not in LANE_NAMES:
+        raise ValueError(f"lane {lane!r} is not one of {', '.join(LANE_NAMES)}")
+
+
+def _number(
+    row: dict[str, Any], key: str, *, above: float = -math.inf, least: float = -math.inf
+) -> float:
+    value = row[key]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{key} = {value!r} must be a number")
+    if not math.isfinite(value) or value <= above or value < least:
+        bound = f"above {above:g}" if above > -math.inf else f"at least {least:g}"
+        raise ValueError(f"{key} = {value} must be a finite number, {bound}")
+    return float(value)
+
+
+def _optional(row: dict[str, Any], key: str, *, least: float) -> float | None:
+    return _number(row, key, least=least) if key in row else None
+
+
+def _whole(row: dict[str, Any], key: str) -> int:
+    value = row[key]
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{key} = {value!r} must be a whole number from 1 up")
+    return value

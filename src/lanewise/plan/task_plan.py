@@ -207,7 +207,7 @@ class TaskPlan:
 
     @cached_property
     def _size_pairs(self) -> list[tuple[float, float]]:
-        pairs = sorted({(cost.call_size, cost.size) for cost in self.costs})
+        pairs = [(call_size, size) for size, call_size in self._call_sizes.items()]
         rising = all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(pairs))
         same = all(math.isclose(call, size) for call, size in pairs)
         return pairs if rising and not same else []
@@ -215,7 +215,18 @@ class TaskPlan:
     @property
     def sizes_can_be_told_apart(self) -> bool:
         """Whether calls of different sizes look different to the runtime."""
-        return len({cost.call_size for cost in self.costs}) == len(self.sizes)
+        return len(set(self._call_sizes.values())) == len(self.sizes)
+
+    @cached_property
+    def _call_sizes(self) -> dict[float, float]:
+        """For each size what the runtime sees of it.
+
+        Arguments are made anew for each variant and may differ by some bytes: the middle one stands.
+        """
+        found: dict[float, list[float]] = {}
+        for cost in self.costs:
+            found.setdefault(cost.size, []).append(cost.call_size)
+        return {size: sorted(calls)[len(calls) // 2] for size, calls in sorted(found.items())}
 
 
 def _neighbours(rows: Sequence[T], at: float, key: Callable[[T], float]) -> tuple[T, T, float]:

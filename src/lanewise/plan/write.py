@@ -63,7 +63,9 @@ def _update(tables: Any, name: str, values: dict[str, Any]) -> None:
     table = tables[name]
     for key, value in values.items():
         if value is None:
-            table.pop(key, None)
+            # A pin is the reviewer's word: measuring again must not take it back.
+            if key != "lane":
+                table.pop(key, None)
         elif isinstance(value, list):
             table[key] = _rows(value)
         elif key not in table or table[key] != value:
@@ -88,13 +90,11 @@ def _host_values(task: TaskPlan) -> dict[str, Any]:
         lane: {key: round_significant(value) for key, value in cost.items()}
         for lane, cost in calibration["lanes"].items()
     }
-    values: dict[str, Any] = {
+    return {
         "transfer_bytes_per_s": round_significant(calibration["transfer_bytes_per_s"]),
         "lanes": lanes,
+        "unavailable": calibration["unavailable"] or None,
     }
-    if calibration["unavailable"]:
-        values["unavailable"] = calibration["unavailable"]
-    return values
 
 
 def _task_values(task: TaskPlan) -> dict[str, Any]:
