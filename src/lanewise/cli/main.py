@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 
 from lanewise.cli import doctor, measure, plan
+from lanewise.cli.version import library_version
 from lanewise.errors import LanewiseError
 
 FINE = 0
@@ -38,14 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
     for module in (measure, plan, doctor):
         module.add_parser(verbs)
     return parser
-
-
-def library_version() -> str:
-    """The installed version; running from bare files has none."""
-    try:
-        return version("lanewise")
-    except PackageNotFoundError:
-        return "0 (from files)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

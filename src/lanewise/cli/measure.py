@@ -13,6 +13,7 @@ from typing import Any
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.progress import make_progress
 from lanewise.cli.tables import print_comparison, print_task
+from lanewise.cli.version import library_version
 from lanewise.errors import LanewiseError, MeasureError
 from lanewise.measuring.document import Run, measure_document
 from lanewise.measuring.options import DEFAULT_BUDGET_S, MEASURED_LANES, MeasureOptions
@@ -128,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     results = _measure_all(arguments, options)
     run_facts = Run(
-        version=_version(),
+        version=library_version(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         command=shlex.join(["lanewise", *sys.argv[1:]]),
         duration_s=round(time.monotonic() - started, 1),
@@ -229,9 +230,3 @@ def _write(
     if arguments.plan is not None and plans:
         text = to_toml(Plan({plan.name: plan for plan in plans}), existing)
         write_atomically(arguments.plan, text)
-
-
-def _version() -> str:
-    from lanewise.cli.main import library_version  # noqa: PLC0415 - because: main imports the verbs
-
-    return library_version()

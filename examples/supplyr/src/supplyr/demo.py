@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lanewise.cli.main import library_version
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.progress import make_progress
 from lanewise.cli.tables import print_task
+from lanewise.cli.version import library_version
 from lanewise.measuring.document import Run, measure_document
 from lanewise.measuring.options import DEFAULT_LOOP_BUDGET_S, MeasureOptions
 from lanewise.measuring.report_page import render_report
