@@ -14,7 +14,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lanewise import Runtime
+from lanewise import Runtime, Task
 
 from supplyr.tasks import (
     find_duplicates,
@@ -46,13 +46,14 @@ class Observed(NamedTuple):
 
 def heavy_calls() -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
     """Return the heavy calls that clients make in turn: (function, arguments)."""
-    sizes = ((find_duplicates, 300), (make_thumbnails, 128), (import_csv, 1000))
-    more = ((validate_rows, 1000), (hash_password, 8192))
-    calls: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
-    for task, size in (*sizes, *more):
-        assert task.inputs is not None
-        calls.append((task, task.inputs(size)))
-    return calls
+    sizes: tuple[tuple[Task[..., Any], int], ...] = (
+        (find_duplicates, 300),
+        (make_thumbnails, 128),
+        (import_csv, 1000),
+        (validate_rows, 1000),
+        (hash_password, 8192),
+    )
+    return [(task, task.inputs(size)) for task, size in sizes if task.inputs is not None]
 
 
 @asynccontextmanager
@@ -78,11 +79,11 @@ async def serve(name: str, handlers: Handlers, duration_s: float) -> Observed:
         for function, arguments in heavy_calls():  # start workers and import modules
             await asyncio.gather(*(run(function, *arguments) for _ in range(HEAVY_CLIENTS)))
         stop_at = time.perf_counter() + duration_s
-        lags, cheap, *heavy = await asyncio.gather(
-            _heartbeat(stop_at),
-            _cheap_requests(stop_at),
-            *(_heavy_client(run, at, stop_at) for at in range(HEAVY_CLIENTS)),
+        watching = asyncio.gather(_heartbeat(stop_at), _cheap_requests(stop_at))
+        heavy = await asyncio.gather(
+            *(_heavy_client(run, at, stop_at) for at in range(HEAVY_CLIENTS))
         )
+        lags, cheap = await watching
     return Observed(
         name,
         sum(heavy) / duration_s,
