@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from dataclasses import dataclass
@@ -313,6 +314,15 @@ def test_measuring_leaves_no_thread_and_no_process_behind_whatever_happened():
         measure(["no_such_module:f"], MeasureOptions())
     left = Leftovers.now().since(before)
     assert not left, str(left)
+
+
+def test_an_interpreter_that_cannot_be_started_leaves_no_file_and_no_socket_behind(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(MeasureError, match="cannot be started"):
+        measure(["troubled:healthy"], MeasureOptions(), python="/no/such/python")
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- a whole run with everything written ----------------------------------------------------------
@@ -653,3 +663,12 @@ def test_plan_show_of_a_task_that_is_not_there_lists_those_that_are(written):
     run = lanewise("plan", "show", written.plan, "--task", "nothing")
     assert run.returncode == WRONG
     assert "troubled:healthy" in told(run)
+
+
+def test_plan_show_of_a_plan_without_tasks_says_how_to_fill_it(tmp_path):
+    plan = tmp_path / "lanewise.toml"
+    plan.write_text("schema = 1\n")
+    run = lanewise("plan", "show", plan)
+    assert run.returncode == WRONG
+    assert "None" not in told(run)
+    assert "lanewise measure" in told(run)
