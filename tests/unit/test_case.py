@@ -204,7 +204,7 @@ def test_numbers_may_differ_by_the_relative_tolerance(one: Any, other: Any) -> N
 
 
 @pytest.mark.parametrize(("answer", "expected"), [(True, True), (0, False), ([1], True)])
-def test_the_declared_comparison_decides(answer: Any, expected: bool) -> None:
+def test_the_declared_comparison_decides(answer: Any, *, expected: bool) -> None:
     seen: list[Any] = []
 
     def equal(default: Any, variant: Any) -> Any:
@@ -252,7 +252,7 @@ ArrayPair = Callable[[Any], tuple[Any, Any]]
     ],
 )  # fmt: skip
 def test_arrays_are_compared_item_by_item(
-    make: ArrayPair, tolerance: float, expected: bool
+    make: ArrayPair, tolerance: float, *, expected: bool
 ) -> None:
     one, other = make(pytest.importorskip("numpy"))
     assert results_equal(one, other, comparing(tolerance=tolerance)) is expected

@@ -5,13 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from lanewise.errors import PlanError
-from lanewise.model.lane import LANE_NAMES
-from lanewise.model.measurement import Contender
-from lanewise.plan.choose import Choice, choose, estimate_all
-from lanewise.plan.lane_model import Machine
-from lanewise.plan.task_plan import TaskPlan
 from tests.unit.builders import (
     LANES,
     exact_observations,
@@ -20,6 +13,13 @@ from tests.unit.builders import (
     make_observation,
     make_plan,
 )
+
+from lanewise.errors import PlanError
+from lanewise.model.lane import LANE_NAMES
+from lanewise.model.measurement import Contender
+from lanewise.plan.choose import Choice, choose, estimate_all
+from lanewise.plan.lane_model import Machine
+from lanewise.plan.task_plan import TaskPlan
 
 
 def host(*lanes: str, cores: int = 4, gil_enabled: bool = True) -> Machine:
@@ -116,7 +116,7 @@ def test_a_pin_wins_over_speed_and_budget(lane: Any, wall_s: float) -> None:
 @pytest.mark.parametrize("wall_s", [1e-6, 1e-3, 1.0])
 @pytest.mark.parametrize("gil_enabled", [True, False])
 def test_an_isolated_task_never_runs_in_the_memory_of_its_caller(
-    wall_s: float, gil_enabled: bool
+    wall_s: float, *, gil_enabled: bool
 ) -> None:
     choice = decide(
         make_plan(make_cost(1.0, wall_s), isolated=True), 2, host(gil_enabled=gil_enabled)

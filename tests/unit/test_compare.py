@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.builders import exact_observations, make_calibration, make_cost, make_plan
 
 from lanewise.plan.compare import compare_plans, machine_for
 from lanewise.plan.document import Plan
 from lanewise.plan.task_plan import TaskPlan
-from tests.unit.builders import exact_observations, make_calibration, make_cost, make_plan
 
 
 def measured(*costs: Any, levels: tuple[int, ...] = (4,), **changes: Any) -> TaskPlan:

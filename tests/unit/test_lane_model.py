@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.builders import make_calibration, make_cost
 
 from lanewise.model.facts import LaneCost
 from lanewise.plan.lane_model import SWITCH_INTERVAL_S, Machine, Modelled, model_lane
-from tests.unit.builders import make_calibration, make_cost
 
 FREE = LaneCost(0.0, 1e-9)
 

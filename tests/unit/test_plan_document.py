@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.unit.builders import make_plan
 
 from lanewise.errors import PlanError
 from lanewise.plan.choose import choose
 from lanewise.plan.compare import machine_for
 from lanewise.plan.document import Plan
-from tests.unit.builders import make_plan
 
 HOST = """schema = 1
 
@@ -34,7 +34,9 @@ costs = [
     { variant = "default", size = 400, call_size = 3200, wall_s = 0.008, cpu_s = 0.004 },
 ]
 observed = [
-    { variant = "default", lane = "thread", concurrency = 4, sizes = [100, 400], efficiency = [0.9, 0.8], spread = [0.1, 0.05], loop_lag_s = [0, 0.002] },
+    { variant = "default", lane = "thread", concurrency = 4, sizes = [
+        100, 400,
+    ], efficiency = [0.9, 0.8], spread = [0.1, 0.05], loop_lag_s = [0, 0.002] },
 ]
 """
 TEXT = HOST + TASK
@@ -144,7 +146,9 @@ def test_a_newer_schema_is_told_with_its_line_and_the_upgrade() -> None:
 def test_a_missing_key_is_told_with_the_line_of_its_task_and_the_cure(key: str) -> None:
     lines = [line for line in TEXT.splitlines() if not line.startswith(f"{key} =")]
     text = (
-        "\n".join(lines) if key != "costs" else re.sub(r"costs = \[.*?\n\]\n", "", TEXT, flags=re.S)
+        "\n".join(lines)
+        if key != "costs"
+        else re.sub(r"costs = \[.*?\n\]\n", "", TEXT, flags=re.DOTALL)
     )
     message = refusal(text)
     assert message.startswith(f"lanewise.toml, line {line_of(text, '[task.')}: ")
@@ -198,7 +202,7 @@ def test_a_value_that_cannot_be_is_told_with_the_line_of_its_task_and_a_cure(
 
 
 def test_a_task_with_empty_costs_is_told_as_such() -> None:
-    text = re.sub(r"costs = \[.*?\n\]\n", "costs = []\n", TEXT, flags=re.S)
+    text = re.sub(r"costs = \[.*?\n\]\n", "costs = []\n", TEXT, flags=re.DOTALL)
     message = refusal(text)
     assert "costs is empty" in message
     assert message.startswith(f"lanewise.toml, line {line_of(text, '[task.')}: ")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 
 import pytest
+from tests.unit.builders import exact_observations, make_calibration, make_cost, make_plan
 
 from lanewise.errors import PlanError
 from lanewise.plan.document import Plan
 from lanewise.plan.write import to_toml
-from tests.unit.builders import exact_observations, make_calibration, make_cost, make_plan
 
 FULL = make_plan(
     make_cost(100.0, 1e-3, gil_held_share=0.42, gil_handovers_per_s=190.0, call_size=2400.0),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from tests.unit.builders import make_cost, make_machine, make_plan
 
 from lanewise.plan.predict import PREDICTED_CORES, predictions_of
-from tests.unit.builders import make_cost, make_machine, make_plan
 
 
 def predicted(**changes: object) -> dict[tuple[str, int, bool], float]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit.builders import exact_observations, make_calibration, make_cost, make_plan
 
 from lanewise.model.facts import LaneCost
 from lanewise.model.measurement import Contender
@@ -14,7 +15,6 @@ from lanewise.plan.choose import choose
 from lanewise.plan.lane_model import Machine
 from lanewise.plan.routes import boundaries, crossing, routes_of, stretches, without_reasons
 from lanewise.plan.task_plan import TaskPlan
-from tests.unit.builders import exact_observations, make_calibration, make_cost, make_plan
 
 LADDER = (10.0, 100.0, 1000.0, 10_000.0, 100_000.0)
 

@@ -6,11 +6,11 @@ import random
 from typing import Any
 
 import pytest
+from tests.unit.builders import make_cost, make_machine
 
 from lanewise.measuring.gil_sampler import HeldShare
 from lanewise.measuring.samples import CostRound, LoadRound, Samples
 from lanewise.model.measurement import Contender
-from tests.unit.builders import make_cost, make_machine
 
 THREAD = Contender("thread", "default")
 PREPARED = {

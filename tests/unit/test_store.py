@@ -12,6 +12,10 @@ from lanewise.errors import MeasureError
 from lanewise.measuring.store import check_writable, write_atomically
 
 
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -19,7 +23,7 @@ def mode(path: Path) -> int:
 def test_the_text_is_written_as_utf_8(tmp_path: Path) -> None:
     write_atomically(tmp_path / "plan.toml", "größe = 1\n")
     assert (tmp_path / "plan.toml").read_bytes() == "größe = 1\n".encode()
-    assert os.listdir(tmp_path) == ["plan.toml"]
+    assert names_in(tmp_path) == ["plan.toml"]
 
 
 def test_a_reader_that_has_the_old_file_open_reads_all_of_it(tmp_path: Path) -> None:
@@ -101,7 +105,7 @@ def test_checking_leaves_an_existing_file_and_nothing_else(tmp_path: Path) -> No
     check_writable(path)
     check_writable(tmp_path / "other.toml")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["plan.toml"]
+    assert names_in(tmp_path) == ["plan.toml"]
 
 
 def test_text_that_cannot_be_encoded_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -111,4 +115,4 @@ def test_text_that_cannot_be_encoded_leaves_the_old_file_and_nothing_else(tmp_pa
     with pytest.raises(MeasureError, match=r"plan\.toml"):
         write_atomically(path, "target = '\udcff'")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["plan.toml"]
+    assert names_in(tmp_path) == ["plan.toml"]

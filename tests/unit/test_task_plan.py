@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.unit.builders import make_cost, make_observation, make_plan
 
 from lanewise.errors import PlanError
 from lanewise.model.measurement import Contender
-from tests.unit.builders import make_cost, make_observation, make_plan
 
 THREAD = Contender("thread", "default")
 
@@ -32,6 +32,13 @@ def test_between_two_sizes_a_power_law_is_followed() -> None:
 def test_above_the_last_size_the_last_slope_goes_on() -> None:
     plan = make_plan(make_cost(1.0, 1.0), make_cost(10.0, 1.0), make_cost(100.0, 10.0))
     assert plan.cost_at("default", 10_000.0).wall_s == pytest.approx(1000.0)
+
+
+def test_two_close_sizes_at_the_end_do_not_set_the_slope_for_all_larger_ones() -> None:
+    """Neighbours that bisection left, ten percent apart by noise: the call is still linear."""
+    walls = {64.0: 64e-6, 1024.0: 1e-3, 2047.0: 2e-3, 2048.0: 2.2e-3}
+    plan = make_plan(*[make_cost(size, wall_s) for size, wall_s in walls.items()])
+    assert 10e-3 < plan.cost_at("default", 20_480.0).wall_s < 50e-3
 
 
 def test_below_the_first_size_the_cost_stays() -> None:
@@ -179,6 +186,6 @@ def test_variants_whose_arguments_differ_by_a_little_do_not_end_the_translation(
     [([(8.0, 1.0), (80.0, 10.0)], True), ([(8.0, 1.0), (8.0, 10.0)], False), ([(8.0, 1.0)], True)],
 )
 def test_sizes_are_told_apart_by_what_the_runtime_sees(
-    pairs: list[tuple[float, float]], apart: bool
+    pairs: list[tuple[float, float]], *, apart: bool
 ) -> None:
     assert make_plan(*in_bytes(*pairs)).sizes_can_be_told_apart is apart
