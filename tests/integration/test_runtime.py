@@ -365,6 +365,14 @@ async def test_a_timeout_error_of_the_functions_own_stays_its_own(lane):
     assert type(own.value) is TimeoutError
 
 
+async def test_a_call_that_raises_a_timeout_error_is_not_run_again_elsewhere(tmp_path):
+    log = tmp_path / "log"
+    async with on_one_process() as rt:
+        with pytest.raises(TimeoutError, match="the database's"):
+            await rt.run(jobs.time_out_and_tell, str(log))
+    assert log.read_text() == "ran\n"
+
+
 @pytest.mark.parametrize("timeout_s", [0, -1])
 async def test_a_timeout_that_is_no_time_is_refused(timeout_s):
     with pytest.raises(ValueError, match="timeout_s"):

@@ -28,6 +28,7 @@ T = TypeVar("T")
 # Longer than any call here takes on any machine; only a call that never ends waits so long.
 _PATIENCE_S = 20.0
 _MANY_CALLS = 64
+_TURNS = 50
 
 
 class LaneContract:
@@ -198,10 +199,14 @@ class LaneContract:
             async with Gate() as gate:
                 running = asyncio.create_task(_run(lane, calls.visit, gate.address, "running"))
                 await gate.visited("running")
-                queued = asyncio.create_task(_run(lane, calls.visit, gate.address, "cancelled"))
-                await asyncio.sleep(0)  # it reaches the lane, whose only worker is taken
-                queued.cancel()
-                assert isinstance(await _raised(queued), asyncio.CancelledError)
+                queued = [
+                    asyncio.create_task(_run(lane, calls.visit, gate.address, f"queued {number}"))
+                    for number in range(4)
+                ]
+                await _others_had_a_turn()
+                for one in queued:
+                    one.cancel()
+                    assert isinstance(await _raised(one), asyncio.CancelledError)
                 gate.open()
                 assert await running == "running"
                 # One worker, first come, first served: what was queued would have run by now.
@@ -352,6 +357,12 @@ class LaneContract:
 
 async def _run(lane: Lane, function: Callable[..., Any], *args: Any) -> Any:
     return await lane.run(function, DEFAULT_VARIANT, args, {})
+
+
+async def _others_had_a_turn() -> None:
+    """Let other threads of this process run, so that a lane's own ones move what they would move."""
+    for _ in range(_TURNS):
+        await asyncio.to_thread(os.sched_yield)
 
 
 async def _raised(awaitable: Awaitable[object]) -> BaseException:

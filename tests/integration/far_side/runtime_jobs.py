@@ -65,6 +65,12 @@ def own_timeout():
     raise TimeoutError("the database's")
 
 
+def time_out_and_tell(path):
+    with Path(path).open("a") as log:
+        log.write("ran\n")
+    raise TimeoutError("the database's")
+
+
 def unportable_result(path):
     with Path(path).open("a") as log:
         log.write("ran\n")
