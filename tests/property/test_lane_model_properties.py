@@ -18,22 +18,25 @@ CORES = st.sampled_from([1, 2, 4, 64])
 LANE = st.sampled_from(MEASURED_LANES)
 
 
+HOSTS = st.builds(
+    lambda cores, gil: Machine(make_calibration(), cores, gil_enabled=gil), CORES, st.booleans()
+)
+
+
 def machine(cores: int, *, gil_enabled: bool = True) -> Machine:
     return Machine(make_calibration(), cores, gil_enabled)
 
 
-@given(LANE, costs(), LEVELS, CORES, st.booleans())
+@given(LANE, costs(), LEVELS, HOSTS)
 def test_no_lane_carries_more_than_its_callers_ask_for_or_its_cores_can_do(
-    lane: str, cost: CostPoint, concurrency: int, cores: int, *, gil_enabled: bool
+    lane: str, cost: CostPoint, concurrency: int, host: Machine
 ) -> None:
-    rate = model_lane(
-        lane, cost, concurrency, machine(cores, gil_enabled=gil_enabled)
-    ).throughput_per_s  # type: ignore[arg-type]
+    rate = model_lane(lane, cost, concurrency, host).throughput_per_s  # type: ignore[arg-type]
     assert 0 < rate <= concurrency / cost.wall_s * SLACK
     if cost.cpu_s and lane != "event_loop":
-        assert rate <= cores / cost.cpu_s * SLACK
+        assert rate <= host.cores / cost.cpu_s * SLACK
     if lane == "process":
-        assert rate <= cores / cost.wall_s * SLACK
+        assert rate <= host.cores / cost.wall_s * SLACK
     if lane == "event_loop":
         assert rate <= 1 / cost.wall_s * SLACK
 
@@ -57,16 +60,17 @@ def test_without_the_lock_threads_never_carry_less_and_never_harm_more(
     assert free.loop_lag_s <= locked.loop_lag_s
 
 
-@given(LANE, costs(), LEVELS, CORES, st.booleans())
+@given(LANE, costs(), LEVELS, HOSTS)
 def test_more_cores_and_more_callers_never_carry_less(
-    lane: str, cost: CostPoint, concurrency: int, cores: int, *, gil_enabled: bool
+    lane: str, cost: CostPoint, concurrency: int, host: Machine
 ) -> None:
     def rate(callers: int, on_cores: int) -> float:
-        host = machine(on_cores, gil_enabled=gil_enabled)
-        return model_lane(lane, cost, callers, host).throughput_per_s  # type: ignore[arg-type]
+        there = replace(host, cores=on_cores)
+        return model_lane(lane, cost, callers, there).throughput_per_s  # type: ignore[arg-type]
 
-    assert rate(concurrency, cores * 2) >= rate(concurrency, cores)
-    assert rate(concurrency * 2, cores) >= rate(concurrency, cores)
+    here = rate(concurrency, host.cores)
+    assert rate(concurrency, host.cores * 2) >= here
+    assert rate(concurrency * 2, host.cores) >= here
 
 
 @given(LANE, costs(), LEVELS, CORES, st.floats(1.01, 100))
@@ -108,11 +112,10 @@ def test_more_to_send_never_makes_processes_better(
     assert heavy.loop_lag_s >= light.loop_lag_s
 
 
-@given(costs(), LEVELS, CORES, st.booleans())
+@given(costs(), LEVELS, HOSTS)
 def test_the_loop_lane_is_always_the_one_that_harms_the_loop_most_but_for_pickling(
-    cost: CostPoint, concurrency: int, cores: int, *, gil_enabled: bool
+    cost: CostPoint, concurrency: int, host: Machine
 ) -> None:
-    host = machine(cores, gil_enabled=gil_enabled)
     loop = model_lane("event_loop", cost, concurrency, host).loop_lag_s
     assert model_lane("thread", cost, concurrency, host).loop_lag_s <= loop * SLACK
     assert model_lane("process", cost, concurrency, host).loop_lag_s <= (cost.pickle_s or 0.0)

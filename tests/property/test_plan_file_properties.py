@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import tomllib
 from dataclasses import replace
 from typing import Any
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from tests.property.strategies import plans
 
 from lanewise.errors import PlanError
+from lanewise.plan.choose import choose
+from lanewise.plan.compare import machine_for
 from lanewise.plan.document import Plan
 from lanewise.plan.task_plan import CostPoint, Observation, TaskPlan
 from lanewise.plan.write import to_toml
@@ -124,3 +128,27 @@ def test_a_file_that_was_cut_off_or_bitten_is_read_or_refused_and_nothing_else(
         Plan.parse(bitten)
     except PlanError as error:
         assert len(str(error)) > 20  # noqa: PT017 - because: either outcome is right
+
+
+HOSTILE = ["0", "-1", "nan", "inf", "-inf", "1e300", "1e-300", '"x"', "true", "[]", "{}", "2"]
+
+
+@settings(max_examples=150)
+@given(plans(most_sizes=2), st.sampled_from(HOSTILE), st.data())
+def test_whatever_number_is_mistyped_the_plan_is_refused_or_decides(
+    plan: TaskPlan, hostile: str, data: st.DataObject
+) -> None:
+    """A service must hear of it when it starts, and not at some later call."""
+    text = to_toml(Plan({plan.name: plan}))
+    numbers = list(re.finditer(r"(?<== )[0-9][0-9.e-]*|(?<=[\[ ])[0-9][0-9.e-]*(?=[,\]])", text))
+    spot = data.draw(st.sampled_from(numbers))
+    try:
+        read = Plan.parse(text[: spot.start()] + hostile + text[spot.end() :])
+    except PlanError:
+        return
+    for task in read.tasks.values():
+        machine = machine_for(task)
+        for size in (*task.sizes, task.sizes[-1] * 50):
+            with contextlib.suppress(LookupError):
+                choice = choose(task, task.size_of_call(size), 3, machine, task.loop_budget_s)
+                assert choice.reason

@@ -41,6 +41,11 @@ def test_two_close_sizes_at_the_end_do_not_set_the_slope_for_all_larger_ones() -
     assert 10e-3 < plan.cost_at("default", 20_480.0).wall_s < 50e-3
 
 
+def test_a_steep_end_of_the_ladder_still_has_a_cost_far_beyond_it() -> None:
+    plan = make_plan(make_cost(1.0, 1e-6), make_cost(1.3, 1.0))
+    assert plan.cost_at("default", 1e8).wall_s >= 1.0
+
+
 def test_below_the_first_size_the_cost_stays() -> None:
     plan = make_plan(make_cost(10.0, 1.0), make_cost(100.0, 10.0))
     assert plan.cost_at("default", 0.0).wall_s == 1.0
