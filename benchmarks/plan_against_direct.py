@@ -98,7 +98,9 @@ def _direct(name, ladder, plan, points):
             for level in task.concurrencies:
                 found = _load_all(instrument, task.name, size, level, known, rng)
                 route = choose(task, size, level, machine_for(task), LOOP_BUDGET_S)
-                rows.append({"workload": name, "size": size, "concurrency": level, **_judge(found, route)})
+                rows.append(
+                    {"workload": name, "size": size, "concurrency": level, **_judge(found, route)}
+                )
     return rows
 
 
@@ -129,7 +131,8 @@ def _judge(found, route):
     fit = {
         lane: one
         for lane, one in found.items()
-        if one["lag_caused_s"] <= LOOP_BUDGET_S and (lane != "event_loop" or one["wall_s"] <= LOOP_BUDGET_S)
+        if one["lag_caused_s"] <= LOOP_BUDGET_S
+        and (lane != "event_loop" or one["wall_s"] <= LOOP_BUDGET_S)
     }
     field = fit or {lane: one for lane, one in found.items() if lane != "event_loop"}
     best = max(field, key=lambda lane: field[lane]["throughput_per_s"])
@@ -142,7 +145,9 @@ def _judge(found, route):
         "regret": max(1.0, regret),
         "kept_budget": chosen in field,
         "agree": chosen == best or (chosen in field and regret <= SAME),
-        "throughput_per_s": {lane: round(one["throughput_per_s"], 1) for lane, one in found.items()},
+        "throughput_per_s": {
+            lane: round(one["throughput_per_s"], 1) for lane, one in found.items()
+        },
         "lag_caused_s": {lane: round(one["lag_caused_s"], 6) for lane, one in found.items()},
     }
 

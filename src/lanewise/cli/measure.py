@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from lanewise.cli.arguments import checked
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.progress import make_progress
 from lanewise.cli.tables import print_comparison, print_task
 from lanewise.cli.version import library_version
-from lanewise.errors import LanewiseError, MeasureError
+from lanewise.errors import MeasureError
 from lanewise.measuring.document import Run, measure_document
 from lanewise.measuring.options import DEFAULT_BUDGET_S, MEASURED_LANES, MeasureOptions
 from lanewise.measuring.report_page import render_report
@@ -63,11 +65,11 @@ def add_parser(verbs: Any) -> None:
         "--inputs", metavar="M:CALLABLE", help="makes the tuple of arguments for a size"
     )
     parser.add_argument(
-        "--sizes", type=_checked(parse_sizes), help="such as 50,200,800 or 1k,64k,1M"
+        "--sizes", type=checked(parse_sizes), help="such as 50,200,800 or 1k,64k,1M"
     )
     parser.add_argument(
         "--concurrency",
-        type=_checked(parse_concurrencies),
+        type=checked(parse_concurrencies),
         help="callers at once, such as 1,2,4 (default: up to twice the usable cores)",
     )
     parser.add_argument(
@@ -78,13 +80,13 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--variants", help="which variants take part, such as default,rapidfuzz")
     parser.add_argument(
         "--budget",
-        type=_checked(parse_duration_s),
+        type=checked(parse_duration_s),
         default=DEFAULT_BUDGET_S,
         help="time for each task, such as 40s (default: 60s)",
     )
     parser.add_argument(
         "--loop-budget",
-        type=_checked(parse_duration_s),
+        type=checked(parse_duration_s),
         default=0.001,
         help="a lane that delays the event loop longer is not eligible (default: 1ms)",
     )
@@ -109,16 +111,6 @@ def add_parser(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _checked(parse: Any) -> Any:
-    def convert(text: str) -> Any:
-        try:
-            return parse(text)
-        except LanewiseError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Measure, print, and write what was asked for."""
     options = options_of(arguments)
@@ -126,6 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
         if path is not None:
             check_writable(path)
     existing = _existing_plan(arguments.plan)
+    _check_interpreters(arguments.python)
     started = time.monotonic()
     results = _measure_all(arguments, options)
     run_facts = Run(
@@ -180,12 +173,20 @@ def _json_path(arguments: argparse.Namespace) -> Path | None:
 
 def _existing_plan(path: Path | None) -> str | None:
     """The present plan, read before anything is measured: a broken one is told at once."""
-    if path is None or not path.exists():
+    if path is None or not path.exists() or not path.read_bytes().strip():
         return None
-    text = path.read_text(encoding="utf-8")
-    if text.strip():
-        Plan.parse(text, source=str(path))
-    return text
+    Plan.load(path)
+    return path.read_text(encoding="utf-8")
+
+
+def _check_interpreters(names: list[str]) -> None:
+    """Find every interpreter before the first is measured, not after."""
+    for name in names:
+        if shutil.which(name) is None:
+            raise MeasureError(
+                f"--python {name} cannot be started: there is no such executable. Give the path of a "
+                "CPython 3.11 or later, or a name on PATH"
+            )
 
 
 def _measure_all(

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from lanewise.cli.arguments import checked
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.progress import make_progress
 from lanewise.cli.tables import print_routes
@@ -56,7 +57,7 @@ def add_parser(verbs: Any) -> None:
     check.add_argument("--task", help="only tasks whose name contains this")
     check.add_argument(
         "--budget",
-        type=parse_duration_s,
+        type=checked(parse_duration_s),
         default=_CHECK_BUDGET_S,
         help="for each task (default: 15s)",
     )
@@ -73,6 +74,10 @@ def add_parser(verbs: Any) -> None:
 
 def _tasks(plan: Plan, words: str | None) -> dict[str, TaskPlan]:
     chosen = {name: task for name, task in plan.tasks.items() if words is None or words in name}
+    if not plan.tasks:
+        raise PlanError(
+            f"{plan.source} has no task yet. Fill it: lanewise measure TARGET --plan {plan.source}"
+        )
     if not chosen:
         known = ", ".join(plan.tasks) or "none"
         raise PlanError(f"{plan.source} has no task that contains {words!r}; it has: {known}")

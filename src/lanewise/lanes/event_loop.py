@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.resolve import plain_function
 from lanewise.model.lane import LaneName
 
@@ -17,8 +18,13 @@ class EventLoopLane:
 
     name: LaneName = "event_loop"
 
+    def __init__(self) -> None:
+        # owner: the loop that opened the lane.
+        self._opened = False
+
     async def open(self) -> None:
-        """Nothing to make ready."""
+        """Make ready: there is nothing to start."""
+        self._opened = True
 
     async def run(
         self,
@@ -28,7 +34,10 @@ class EventLoopLane:
         kwargs: dict[str, Any],
     ) -> Any:
         """Run the call at once."""
+        if not self._opened:
+            raise LaneUnavailableError("the event-loop lane is closed: enter the runtime first")
         return plain_function(function, variant)(*args, **kwargs)
 
     async def close(self) -> None:
         """Nothing to release."""
+        self._opened = False

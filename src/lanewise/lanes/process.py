@@ -14,8 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from _lanewise_worker.call import invoke, nothing, start_worker
+from _lanewise_worker.call import FarSideError, Sealed, invoke, nothing, start_worker
 from lanewise.errors import LaneUnavailableError, NotPortableError, WorkerDiedError
+from lanewise.lanes.pooled import await_on
 from lanewise.model.lane import LaneName
 
 
@@ -40,17 +41,32 @@ class ProcessLane:
             )
         self.processes = processes
         self._start_method = start_method
-        # owner: the loop that opened the lane.
+        # owner: the loop that opened the lane; guarded by _changing while it is replaced.
         self._pool: ProcessPoolExecutor | None = None
+        self._changing = asyncio.Lock()
+        self._room = asyncio.Semaphore(processes)
 
     async def open(self) -> None:
-        """Start every worker and wait until all of them answer.
+        """Start every worker and wait until all of them answer. Idempotent.
 
         Raises:
             LaneUnavailableError: Processes cannot be started here.
         """
+        async with self._changing:
+            if self._pool is None:
+                self._pool = await self._started()
+
+    async def _started(self) -> ProcessPoolExecutor:
+        """Start a pool without blocking the loop."""
+        starting = asyncio.ensure_future(asyncio.to_thread(self._start))
         try:
-            self._pool = await asyncio.to_thread(self._start)
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # A thread that starts processes cannot be stopped: wait for it, then end what it made.
+            await asyncio.wait([starting])
+            if not starting.cancelled() and starting.exception() is None:
+                await asyncio.to_thread(starting.result().shutdown, wait=True, cancel_futures=True)
+            raise
         except (OSError, ImportError, ValueError, BrokenProcessPool) as error:
             raise LaneUnavailableError(
                 f"worker processes cannot be started here ({type(error).__name__}: {error}). "
@@ -84,11 +100,18 @@ class ProcessLane:
             NotPortableError: The function, an argument or the result cannot be pickled.
             WorkerDiedError: A worker died; this call may have been the one it ran.
         """
-        if self._pool is None:
+        if self._changing.locked():
+            async with self._changing:  # a broken pool is being replaced: wait for the new one
+                pass
+        pool = self._pool
+        if pool is None:
             raise LaneUnavailableError("the process lane is closed: enter the runtime first")
-        loop, pool = asyncio.get_running_loop(), self._pool
         try:
-            return await loop.run_in_executor(pool, invoke, function, variant, args, kwargs)
+            # The pool prefetches one call a worker, which could no longer be removed: wait out here.
+            async with self._room:
+                return await await_on(pool, invoke, Sealed(function, variant, args, kwargs))
+        except FarSideError as error:
+            raise _not_portable(_name(function), error) from error
         except BrokenProcessPool as error:
             await self._replace(pool)
             raise WorkerDiedError(
@@ -108,10 +131,11 @@ class ProcessLane:
 
     async def _replace(self, broken: ProcessPoolExecutor) -> None:
         """Put a fresh pool in place of a broken one, once, however many calls it took along."""
-        if self._pool is broken:
-            self._pool = None
-            broken.shutdown(wait=False, cancel_futures=True)
-            await self.open()
+        async with self._changing:
+            if self._pool is broken:
+                self._pool = None
+                broken.shutdown(wait=False, cancel_futures=True)
+                self._pool = await self._started()
 
     async def close(self) -> None:
         """Wait for running calls, drop queued ones, end the workers."""
@@ -128,16 +152,32 @@ def _name(function: Callable[..., Any]) -> str:
     return repr(function)
 
 
+def _not_portable(name: str, error: FarSideError) -> NotPortableError:
+    if error.what == "arguments":
+        return NotPortableError(
+            f"the function or an argument of {name} arrived in a worker and could not be made again "
+            f"there: {error.words}. Check its __reduce__ or __setstate__, and that workers can "
+            "import its module"
+        )
+    return NotPortableError(
+        f"{name} raised an exception that cannot cross between processes: {error.words}. Give that "
+        "exception a constructor which takes its args, or a __reduce__",
+        started=True,
+    )
+
+
 def _pickling_problem(error: Exception) -> tuple[str, bool] | None:
     """Whether pickling raised this, and not the user's function: (what, whether the call ran).
 
-    The pool gives every exception from the far side a ``_RemoteTraceback`` as its cause. One without
-    was raised on this side, where only pickling happens; one whose remote frames end in the pool's
-    own sending of the result was raised when the call was over.
+    The pool gives both kinds a ``_RemoteTraceback`` as their cause, whose text tells them apart:
+    arguments are pickled by the queue's feeder on this side, a result by the pool's own sending.
     """
     cause = error.__cause__
     if type(cause).__name__ != "_RemoteTraceback":
-        return "the function or an argument", False
-    if "_sendback_result" in str(cause):
+        return None
+    frames = str(cause)
+    if "_sendback_result" in frames:
         return "the result", True
+    if "queues.py" in frames and ", in _feed" in frames:
+        return "the function or an argument", False
     return None

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from _lanewise_worker.call import call_plainly
 from lanewise.errors import LaneUnavailableError
+from lanewise.lanes.pooled import await_on
 from lanewise.lanes.resolve import plain_function
 from lanewise.model.lane import LaneName
 
@@ -33,7 +34,8 @@ class ThreadLane:
 
     async def open(self) -> None:
         """Make the pool; its threads start as calls come."""
-        self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="lanewise-thread")
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="lanewise-thread")
 
     async def run(
         self,
@@ -45,10 +47,9 @@ class ThreadLane:
         """Run the call in a thread, under a copy of the caller's context variables."""
         if self._pool is None:
             raise LaneUnavailableError("the thread lane is closed: enter the runtime first")
-        call = functools.partial(
-            contextvars.copy_context().run, plain_function(function, variant), *args, **kwargs
-        )
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        run_in_context = contextvars.copy_context().run
+        plain = plain_function(function, variant)
+        return await await_on(self._pool, run_in_context, call_plainly, plain, args, kwargs)
 
     async def close(self) -> None:
         """Wait for running calls, drop queued ones, end the threads."""

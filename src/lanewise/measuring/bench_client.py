@@ -62,12 +62,19 @@ class Bench:
         self.output_bytes = 0
         try:
             self._process = self._start(python, far_commands, far_ticks)
+        except BaseException:
+            self._release()
+            raise
         finally:
             far_commands.close()
             far_ticks.close()
         self._drain = threading.Thread(target=self._drain_output, name="bench-output", daemon=True)
         self._drain.start()
-        self.facts = self.ask("hello", timeout_s=_START_TIMEOUT_S)
+        try:
+            self.facts = self.ask("hello", timeout_s=_START_TIMEOUT_S)
+        except BaseException:
+            self.close()
+            raise
 
     def _start(
         self, python: str | None, commands: socket.socket, ticks: socket.socket
@@ -193,6 +200,10 @@ class Bench:
         self._drain.join(timeout=1)
         if self._process.stdout is not None:
             self._process.stdout.close()
+        self._release()
+
+    def _release(self) -> None:
+        """Close and remove what this side holds. Idempotent."""
         self.channel.socket.close()
         self._ticks.close()
         if self._library is not None:

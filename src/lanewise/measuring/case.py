@@ -79,6 +79,7 @@ def make_case(task: Task[..., Any], variant: Variant, size: float) -> Case:
     """
     args = make_arguments(task, size)
     before, args_problem = _try_pickle(args)
+    call_size = _call_size(task, args, size)  # now: a call may empty its arguments
     started = time.perf_counter()
     result = call_once(task, variant, size, args)
     first_call_s = time.perf_counter() - started
@@ -92,7 +93,7 @@ def make_case(task: Task[..., Any], variant: Variant, size: float) -> Case:
         args=make_arguments(task, size) if mutates else args,
         result=result,
         first_call_s=first_call_s,
-        call_size=_call_size(task, args, size),
+        call_size=call_size,
         args_bytes=None if before is None else len(before),
         result_bytes=None if reply is None else len(reply),
         pickle_s=None,

@@ -42,7 +42,7 @@ def _probe(case: Case, duration_s: float) -> dict[str, Any]:
     run = _Run(case.variant.function, time.perf_counter() + duration_s)
     clock = ThreadClock()
     try:
-        first = [[case.args]] if case.mutates else repeat([case.args] * per_batch)
+        first = [case.fresh_arguments(1)] if case.mutates else repeat([case.args] * per_batch)
         total = _one_stretch(run, clock, first)
         while case.mutates and not run.over():
             # Making arguments is not the call's own cost: it happens between stretches.

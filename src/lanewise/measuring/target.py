@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from lanewise.errors import MeasureError
+from lanewise.host.modules import module_present
 from lanewise.model.task import Task, as_task
 
 
@@ -114,14 +114,7 @@ def _did_you_mean(owner: object, missing: str) -> str:
 
 def variant_problem(requires: str | None) -> str | None:
     """Why a variant cannot take part, or None: the module that it requires is not installed."""
-    if requires is None:
+    if requires is None or module_present(requires):
         return None
-    try:
-        present = importlib.util.find_spec(requires) is not None
-    except (ImportError, ValueError):
-        present = False
-    return (
-        None
-        if present
-        else f"it requires {requires}, which is not installed: pip install {requires}"
-    )
+    package = requires.partition(".")[0]
+    return f"it requires {requires}, which is not installed: pip install {package}"

@@ -176,7 +176,8 @@ def _cost(row: dict[str, Any]) -> CostPoint:
     share = _optional(row, "gil_held_share", least=0)
     if share is not None and share > 1:
         raise ValueError(f"gil_held_share = {share} must be at most 1")
-    size = _number(row, "size", least=0)
+    _number(row, "size", least=0)
+    size: float = row["size"]  # whole sizes stay whole: a task's inputs may want range(size)
     args_bytes, result_bytes = (
         _optional(row, key, least=0) for key in ("args_bytes", "result_bytes")
     )

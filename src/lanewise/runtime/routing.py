@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lanewise.errors import LaneUnavailableError
+from lanewise.host.modules import module_present
 from lanewise.model.facts import Calibration
 from lanewise.model.lane import LaneName
 from lanewise.model.measurement import Contender
@@ -189,7 +189,7 @@ def _usable(planned: TaskPlan, task: Task[..., Any]) -> TaskPlan | None:
     usable = {
         name
         for name, variant in task.variants.items()
-        if variant.requires is None or importlib.util.find_spec(variant.requires) is not None
+        if variant.requires is None or module_present(variant.requires)
     }
     costs = tuple(cost for cost in planned.costs if cost.variant in usable)
     seen = tuple(row for row in planned.observations if row.variant in usable)

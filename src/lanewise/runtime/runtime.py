@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import time
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -24,10 +25,18 @@ from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.thread import ThreadLane
 from lanewise.model.facts import Calibration
-from lanewise.model.lane import Lane, LaneName
+from lanewise.model.lane import Lane, LaneName, was_abandoned
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
 from lanewise.runtime.calibrate import calibrate
+from lanewise.runtime.lifetime import (
+    CallOptions,
+    Life,
+    State,
+    at_least_one,
+    close_all,
+    known_lanes,
+)
 from lanewise.runtime.routing import Decision, Router
 from lanewise.runtime.statistics import Outcome, RuntimeStatistics, Tally
 
@@ -41,14 +50,6 @@ _DEFAULT_RETRY_S = 1.0
 _active: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar(
     "lanewise_runtime", default=None
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """What one call may override."""
-
-    lane: LaneName | None = None
-    timeout_s: float | None = None
 
 
 class Runtime:
@@ -93,39 +94,50 @@ class Runtime:
             raise ValueError(f"max_queue={max_queue} must be at least 1")
         cores = usable_cores()
         self._plan = plan if isinstance(plan, Plan) else Plan() if plan is None else Plan.load(plan)
-        self._processes = _at_least_one("processes", processes, cores)
-        self._threads = _at_least_one("threads", threads, _THREADS_PER_CORE * cores)
+        self._processes = at_least_one("processes", processes, cores)
+        self._threads = at_least_one("threads", threads, _THREADS_PER_CORE * cores)
         self._loop_budget_s = loop_budget_s
         self._max_queue = max_queue
         self._queue_timeout_s = queue_timeout_s
         self._start_method = start_method
-        self._wanted = tuple(lanes or ("event_loop", "thread", "process"))
+        self._wanted = known_lanes(lanes)
+        if start_method is not None:
+            ProcessLane(
+                1, start_method=start_method
+            )  # refuses what it cannot use, now and not later
         self._options = CallOptions()
-        # owner: the loop that entered the runtime, all of the following.
-        self._state: _State | None = None
-        self._token: contextvars.Token[Runtime | None] | None = None
+        # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
+        self._life = Life()
 
     # --- lifetime -------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
-        if self._state is not None:
+        """Open the lanes. When that fails or is cancelled, nothing is left behind."""
+        if self._life.state is not None:
             raise LanewiseError("this runtime is entered already: make another one")
+        opened: dict[LaneName, Lane] = {}
+        try:
+            self._life.state = await self._open(opened)
+        except BaseException:
+            await close_all(opened)
+            raise
+        self._life.token = _active.set(self)
+        return self
+
+    async def _open(self, opened: dict[LaneName, Lane]) -> State:
         made: dict[LaneName, Callable[[], Lane]] = {
             "event_loop": EventLoopLane,
             "thread": lambda: ThreadLane(self._threads),
             "process": lambda: ProcessLane(self._processes, start_method=self._start_method),
         }
-        opened: dict[LaneName, Lane] = {}
         unavailable: dict[LaneName, str] = {}
         for name in self._wanted:
-            if name not in made:
-                raise ValueError(f"lane {name!r} is not one of {', '.join(made)}")
             lane = made[name]()
             try:
                 await lane.open()
             except LaneUnavailableError as error:
                 unavailable[name] = str(error)
-                warnings.warn(f"lanewise goes on without its {name} lane: {error}", stacklevel=2)
+                warnings.warn(f"lanewise goes on without its {name} lane: {error}", stacklevel=3)
             else:
                 opened[name] = lane
         router = Router(
@@ -137,9 +149,7 @@ class Runtime:
             self._processes,
             gil_enabled(),
         )
-        self._state = _State(opened, router, Tally(), asyncio.Semaphore(self._max_queue))
-        self._token = _active.set(self)
-        return self
+        return State(opened, router, Tally(), asyncio.Semaphore(self._max_queue))
 
     async def _calibration(
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
@@ -157,20 +167,21 @@ class Runtime:
         _trace: TracebackType | None,
     ) -> None:
         """Wait for running calls, drop queued ones, end every worker."""
-        state, self._state = self._state, None
-        if self._token is not None:
-            _active.reset(self._token)
-            self._token = None
+        state, self._life.state = self._life.state, None
+        token, self._life.token = self._life.token, None
+        if token is not None:
+            # Frameworks may leave in another task, whose context never saw the token.
+            with contextlib.suppress(ValueError):
+                _active.reset(token)
         if state is not None:
-            for lane in state.lanes.values():
-                await lane.close()
+            await close_all(state.lanes)
 
-    def _entered(self) -> _State:
-        if self._state is None:
+    def _entered(self) -> State:
+        if self._life.state is None:
             raise LanewiseError(
                 "the runtime is not running: use it inside `async with Runtime() as rt:`"
             )
-        return self._state
+        return self._life.state
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -226,7 +237,7 @@ class Runtime:
 
         Cancellation: leaving the iteration cancels what has not finished.
         """
-        width = window or 2 * self._processes
+        width = 2 * self._processes if window is None else window
         if width < 1:
             raise ValueError(f"window={window} must be at least 1")
         pending: dict[asyncio.Task[T], None] = {}
@@ -292,7 +303,7 @@ class Runtime:
         finally:
             state.room.release()
 
-    async def _wait_for_room(self, state: _State) -> None:
+    async def _wait_for_room(self, state: State) -> None:
         if not state.room.locked():
             await state.room.acquire()
             return
@@ -312,7 +323,7 @@ class Runtime:
 
     async def _on_lane(
         self,
-        state: _State,
+        state: State,
         task: Task[..., Any],
         decision: Decision,
         args: tuple[Any, ...],
@@ -326,14 +337,14 @@ class Runtime:
             result = await lane.run(task.reference, decision.variant, args, kwargs)
             outcome = "done"
             return result
-        except asyncio.CancelledError:
-            outcome = "abandoned"
+        except asyncio.CancelledError as cancelled:
+            outcome = "abandoned" if was_abandoned(cancelled) else "cancelled"
             raise
         finally:
             state.tally.end(task.name, decision.lane, outcome, time.perf_counter() - started)
 
     def _fallback(
-        self, state: _State, task: Task[..., Any], decision: Decision, error: NotPortableError
+        self, state: State, task: Task[..., Any], decision: Decision, error: NotPortableError
     ) -> Decision:
         """What cannot cross runs on a thread, which is told once.
 
@@ -350,16 +361,6 @@ class Runtime:
             state.tally.fallbacks[task.name] = str(error)
             warnings.warn(f"{task.name} runs on the thread lane instead: {error}", stacklevel=2)
         return replace(decision, lane="thread", reason="it cannot cross to a process")
-
-
-@dataclass(slots=True)
-class _State:
-    """What an entered runtime holds. Owner: its event loop."""
-
-    lanes: dict[LaneName, Lane]
-    router: Router
-    tally: Tally
-    room: asyncio.Semaphore
 
 
 async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -386,11 +387,3 @@ async def _next_finished(
         return [first]
     done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
     return list(done)
-
-
-def _at_least_one(name: str, value: int | None, default: int) -> int:
-    if value is None:
-        return default
-    if value < 1:
-        raise ValueError(f"{name}={value} must be at least 1, or None")
-    return value

@@ -1,0 +1,76 @@
+"""What an entered runtime holds, and how it begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from lanewise.model.lane import Lane, LaneName
+from lanewise.runtime.routing import Router
+from lanewise.runtime.statistics import Tally
+
+LANES: tuple[LaneName, ...] = ("event_loop", "thread", "process")
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What one call may override."""
+
+    lane: LaneName | None = None
+    timeout_s: float | None = None
+
+
+@dataclass(slots=True)
+class State:
+    """What an entered runtime holds. Owner: its event loop."""
+
+    lanes: dict[LaneName, Lane]
+    router: Router
+    tally: Tally
+    room: asyncio.Semaphore
+
+
+@dataclass(slots=True)
+class Life:
+    """Whether a runtime is entered. Owner: its event loop; shared by the runtime and its views."""
+
+    state: State | None = None
+    token: contextvars.Token[Any] | None = None
+
+
+async def close_all(lanes: dict[LaneName, Lane]) -> None:
+    """Close every lane: running calls end, queued ones are dropped."""
+    for lane in lanes.values():
+        await lane.close()
+
+
+def known_lanes(lanes: Iterable[LaneName] | None) -> tuple[LaneName, ...]:
+    """Return the lanes to open, all of them for None.
+
+    Raises:
+        ValueError: One of them is unknown, or there is none.
+    """
+    wanted = LANES if lanes is None else tuple(lanes)
+    unknown = [lane for lane in wanted if lane not in LANES]
+    if unknown or not wanted:
+        raise ValueError(
+            f"lanes={wanted!r}: choose among {', '.join(LANES)}"
+            + (f"; there is no {unknown[0]!r} here" if unknown else "")
+        )
+    return wanted
+
+
+def at_least_one(name: str, value: int | None, default: int) -> int:
+    """Return a count of workers, the default for None.
+
+    Raises:
+        ValueError: It is below 1.
+    """
+    if value is None:
+        return default
+    if value < 1:
+        raise ValueError(f"{name}={value} must be at least 1, or None")
+    return value
