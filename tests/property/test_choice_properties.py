@@ -73,6 +73,7 @@ def test_the_budget_is_broken_only_where_nothing_worth_having_keeps_it(
     keepers = [one for one in choice.estimates if one.loop_lag_s <= plan.loop_budget_s]
     if any(crossing_is_worth_it(one, choice.estimates) for one in keepers):
         assert choice.estimate in keepers
+    assert crossing_is_worth_it(choice.estimate, choice.estimates)
     if choice.estimate not in keepers:
         assert "no lane keeps the loop budget" in choice.reason
 

@@ -188,6 +188,39 @@ def test_what_is_too_near_to_tell_apart_goes_to_the_simplest_and_is_called_undec
     assert choice.reason.startswith("undecided: process/default could be better")
 
 
+@pytest.mark.parametrize(("thread", "process"), [(0.02, 0.4), (0.4, 0.02)])
+def test_noise_on_either_side_leaves_it_undecided(thread: float, process: float) -> None:
+    cost = make_cost(1.0, 0.02, gil_held_share=0.0)
+    seen = [
+        make_observation("thread", 1.0, efficiency=1.0, spread=thread),
+        make_observation("process", 1.0, efficiency=1.3, spread=process),
+    ]
+    choice = decide(make_plan(cost, observations=seen))
+    assert choice.contender.lane == "thread"
+    assert not choice.decided
+
+
+@pytest.mark.parametrize(("pickle_s", "lane"), [(2e-3, "process"), (8e-3, "thread")])
+def test_where_all_break_the_budget_the_faster_wins_only_among_those_of_similar_harm(
+    pickle_s: float, lane: str
+) -> None:
+    """Threads carry 79.9 calls/s and delay the loop by 10 ms, processes 62 or 52 and by 2 or 8 ms."""
+    cost = make_cost(1.0, 0.05, gil_held_share=0.2, args_bytes=10_000_000, pickle_s=pickle_s)
+    choice = decide(certain(make_plan(cost), 4), 4)
+    assert choice.contender.lane == lane
+    assert "no lane keeps the loop budget" in choice.reason
+
+
+@pytest.mark.parametrize(("args_bytes", "lane"), [(5_000_000, "thread"), (1_000_000, "process")])
+def test_a_process_that_halves_the_throughput_is_not_recommended_for_the_loops_sake(
+    args_bytes: int, lane: str
+) -> None:
+    """A call of 2 ms under the lock, one caller: 5 ms to send are too much, 1 ms is not."""
+    choice = decide(certain(make_plan(make_cost(1.0, 2e-3, args_bytes=args_bytes))))
+    assert choice.contender.lane == lane
+    assert ("more on crossing than it saves" in choice.reason) == (lane == "thread")
+
+
 def test_the_same_advantage_is_decided_once_the_noise_is_small() -> None:
     cost = make_cost(1.0, 0.02, gil_held_share=0.0)
     seen = [

@@ -147,11 +147,11 @@ def test_releases_that_begin_and_end_between_two_samples_are_made_up_for() -> No
 
 def test_the_error_is_as_large_as_the_estimates_scatter() -> None:
     """A lock whose samples depend on each other: the naive error would be several times too small."""
-    truth = 40 / (40 + 60)
+    truth = 400 / (400 + 600)
     within, repetitions = 0, 60
     for seed in range(repetitions):
-        lock, _, _ = telegraph(60 * US, 40 * US, 20 * MS, seed)
-        found = evaluate(*sampled(lock, 20 * MS, lambda _state: 10 * US))
+        lock, _, _ = telegraph(600 * US, 400 * US, 60 * MS, seed)
+        found = evaluate(*sampled(lock, 60 * MS, lambda _state: 10 * US))
         within += abs(found.share - truth) <= 2 * found.error
     assert within / repetitions == pytest.approx(0.95, abs=0.08)
 

@@ -105,6 +105,21 @@ def test_pickling_on_the_loops_side_bounds_the_processes() -> None:
     assert found.loop_lag_s == pytest.approx(0.02)
 
 
+def test_cores_work_for_pickling_on_both_sides_too() -> None:
+    """10 ms of work and twice 5 ms of pickling: two cores do 100 calls a second."""
+    cost = make_cost(1.0, 0.01, args_bytes=0, result_bytes=0, pickle_s=0.005)
+    found = modelled("process", cost, 64, machine(cores=2))
+    assert found.throughput_per_s == pytest.approx(100, rel=1e-3)
+    assert found.bottleneck == "cores"
+
+
+def test_a_call_that_sleeps_still_occupies_a_worker_process() -> None:
+    cost = make_cost(1.0, 0.01, cpu_s=0.0, **NOTHING_TO_SEND)
+    found = modelled("process", cost, 64, machine(cores=4))
+    assert found.throughput_per_s == pytest.approx(400, rel=1e-3)
+    assert found.bottleneck == "worker processes"
+
+
 def test_bytes_take_their_time_to_cross() -> None:
     cost = make_cost(1.0, 1e-3, args_bytes=6_000_000, result_bytes=3_000_000, pickle_s=0.0)
     assert modelled("process", cost).throughput_per_s == pytest.approx(100, rel=1e-3)

@@ -143,10 +143,10 @@ def test_observations_are_read_between_their_sizes_and_stay_beyond_them(
     assert seen.loop_lag_s == pytest.approx(lag_s)
 
 
-def test_between_two_observations_the_larger_doubt_counts() -> None:
-    plan = observing(
-        make_observation(size=100.0, spread=0.3), make_observation(size=900.0, spread=0.1)
-    )
+@pytest.mark.parametrize("spreads", [(0.3, 0.1), (0.1, 0.3)])
+def test_between_two_observations_the_larger_doubt_counts(spreads: tuple[float, float]) -> None:
+    rows = zip((100.0, 900.0), spreads, strict=True)
+    plan = observing(*[make_observation(size=size, spread=spread) for size, spread in rows])
     seen = plan.observation_at(THREAD, 500.0, 1)
     assert seen is not None
     assert seen.spread == 0.3
