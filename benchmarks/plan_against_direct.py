@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import workloads
+
 from lanewise.host.facts import host_facts
 from lanewise.measuring.instrument import Instrument
 from lanewise.measuring.options import MeasureOptions

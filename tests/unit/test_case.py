@@ -77,6 +77,15 @@ def test_a_task_that_changes_its_arguments_is_seen_and_given_fresh_ones() -> Non
     assert len({id(args[0]) for args in [*copies, case.args]}) == 4
 
 
+def test_an_argument_that_a_call_uses_up_is_made_anew() -> None:
+    """An iterator cannot be pickled, so pickling cannot show that the first call emptied it."""
+    one = as_task(sum, inputs=lambda size: (iter(number for number in range(size)),), name="sum")
+    case = case_of(one, 10)
+    assert case.result == 45
+    for args in [*case.fresh_arguments(2), case.args]:
+        assert one(*args) == 45
+
+
 def test_copies_are_limited_by_the_memory_that_they_take() -> None:
     large = as_task(
         lambda data: data.append(0),

@@ -214,8 +214,19 @@ def test_a_variant_whose_requirement_is_there_takes_part(requires: str | None) -
     assert variant_problem(requires) is None
 
 
-@pytest.mark.parametrize("requires", ["nowhere_at_all", "nowhere_at_all.below", "json.nowhere", ""])
-def test_a_variant_whose_requirement_is_missing_says_how_to_get_it(requires: str) -> None:
+@pytest.mark.parametrize(
+    ("requires", "package"),
+    [("nowhere_at_all", "nowhere_at_all"), ("nowhere_at_all.below", "nowhere_at_all")],
+)
+def test_a_variant_whose_requirement_is_missing_names_it_and_how_to_get_it(
+    requires: str, package: str
+) -> None:
     problem = variant_problem(requires)
     assert problem is not None
-    assert f"pip install {requires}" in problem
+    assert f"requires {requires}," in problem
+    assert problem.endswith(f"pip install {package}")
+
+
+@pytest.mark.parametrize("requires", ["json.nowhere", "json.decoder.nowhere", ""])
+def test_a_module_that_its_package_does_not_have_is_missing(requires: str) -> None:
+    assert variant_problem(requires) is not None

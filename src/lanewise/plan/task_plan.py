@@ -16,6 +16,11 @@ from lanewise.model.lane import LaneName
 from lanewise.model.measurement import Contender
 
 _TINY = 1e-12
+# e to this is near the largest float: a steep end of a ladder must not overflow far beyond it.
+_LARGEST_EXPONENT = 700.0
+# The slope beyond the last size is taken over at least this ratio of sizes, since two neighbours
+# that differ by noise say nothing of what comes.
+_SLOPE_OVER = 2.0
 T = TypeVar("T")
 
 
@@ -238,13 +243,15 @@ def _neighbours(rows: Sequence[T], at: float, key: Callable[[T], float]) -> tupl
     if len(rows) == 1 or at <= keys[0]:
         return rows[0], rows[0], 0.0
     right = min(max(1, bisect.bisect_left(keys, at)), len(rows) - 1)
-    low, high = rows[right - 1], rows[right]
+    left = right - 1
     if keys[right] == at:
-        return high, high, 0.0
-    span = math.log(max(keys[right], _TINY)) - math.log(max(keys[right - 1], _TINY))
-    share = (
-        (math.log(max(at, _TINY)) - math.log(max(keys[right - 1], _TINY))) / span if span else 1.0
-    )
+        return rows[right], rows[right], 0.0
+    if at > keys[-1]:
+        while left > 0 and keys[left] * _SLOPE_OVER > keys[right]:
+            left -= 1
+    low, high = rows[left], rows[right]
+    span = math.log(max(keys[right], _TINY)) - math.log(max(keys[left], _TINY))
+    share = (math.log(max(at, _TINY)) - math.log(max(keys[left], _TINY))) / span if span else 1.0
     return low, high, share
 
 
@@ -254,7 +261,8 @@ def _power_law(low: float | None, high: float | None, share: float) -> float | N
         return None
     if low <= 0 or high <= 0:
         return max(0.0, low + (high - low) * min(1.0, share))
-    return math.exp(math.log(low) + (math.log(high) - math.log(low)) * share)
+    exponent = math.log(low) + (math.log(high) - math.log(low)) * share
+    return math.exp(min(exponent, _LARGEST_EXPONENT))
 
 
 def _rounded(value: float | None) -> int | None:
