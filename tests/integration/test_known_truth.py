@@ -6,6 +6,7 @@ make a wrong instrument agree.
 """
 
 import contextlib
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,8 @@ from lanewise.measuring.session import measure
 FAR_SIDE = Path(__file__).parent / "far_side"
 TOLERANCE = 0.12
 ATTEMPTS = 3
-HASHLIB_GIL_MINSIZE = 2048
+# The lock is given up from this size on; 3.15 compares with "greater than" where 3.14 had "at least".
+HASHLIB_RELEASES_FROM = 2048 if sys.version_info < (3, 15) else 2049
 NUMPY_THRESHOLD = 500
 
 
@@ -57,9 +59,9 @@ def test_held_shares_agree_with_what_is_known_of_the_functions():
 
 def test_the_size_from_which_sha256_gives_the_lock_up_is_found_exactly():
     seen = [released_at("sha256", (1024, 4096))]
-    while seen[-1] != [(HASHLIB_GIL_MINSIZE, True)] and len(seen) < ATTEMPTS:
+    while seen[-1] != [(HASHLIB_RELEASES_FROM, True)] and len(seen) < ATTEMPTS:
         seen.append(released_at("sha256", (1024, 4096)))
-    assert seen[-1] == [(HASHLIB_GIL_MINSIZE, True)], seen
+    assert seen[-1] == [(HASHLIB_RELEASES_FROM, True)], seen
 
 
 def test_the_size_from_which_numpy_gives_the_lock_up_is_found_exactly():

@@ -26,6 +26,7 @@ import troubled
 
 from lanewise.cli.main import main
 from lanewise.errors import MeasureError
+from lanewise.host.facts import gil_enabled
 from lanewise.measuring.options import MeasureOptions
 from lanewise.measuring.session import measure
 from lanewise.testing import Leftovers
@@ -514,6 +515,7 @@ def test_a_plan_that_is_broken_is_told_before_measuring_and_is_left_as_it_is(
 # --- one core, Ctrl-C, kill -----------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not gil_enabled(), reason="without the lock its share is known to be none")
 def test_on_one_core_the_held_share_is_missing_with_its_reason_and_the_rest_works():
     core = min(os.sched_getaffinity(0))
     run = lanewise_process(

@@ -32,6 +32,11 @@ HERE = ("event_loop", "thread")
 SHORT_S, LONG_S = 1e-5, 1e-2
 
 
+needs_the_lock = pytest.mark.skipif(
+    not gil_enabled(), reason="without the lock, threads that compute harm nobody"
+)
+
+
 def on_threads(threads=1, **options):
     return Runtime(lanes=HERE, threads=threads, **options)
 
@@ -105,6 +110,7 @@ async def test_without_a_plan_and_without_processes_a_call_goes_to_a_thread():
         assert lane_of(await rt.run(jobs.locate, 10)) == "thread"
 
 
+@needs_the_lock
 async def test_the_plan_decides_by_the_size_of_the_call():
     async with on_one_process(plan=plan_of(LOCATE, *BY_SIZE)) as rt:
         assert lane_of(await rt.run(jobs.locate, 10)) == "event_loop"
@@ -112,6 +118,13 @@ async def test_the_plan_decides_by_the_size_of_the_call():
         assert lane_of(await rt.run(jobs.locate, 11)) == "event_loop"
         routes = rt.statistics().routes
     assert routes == {(LOCATE, "event_loop", "default"): 2, (LOCATE, "process", "default"): 1}
+
+
+@pytest.mark.skipif(gil_enabled(), reason="with the lock on, threads that hold it harm the loop")
+async def test_without_the_lock_the_same_plan_sends_the_same_calls_to_threads():
+    async with on_one_process(plan=plan_of(LOCATE, *BY_SIZE)) as rt:
+        assert lane_of(await rt.run(jobs.locate, 10)) == "event_loop"
+        assert lane_of(await rt.run(jobs.locate, 1000)) == "thread"
 
 
 async def test_the_plan_sends_calls_that_release_the_lock_to_threads():
@@ -218,6 +231,7 @@ async def test_a_task_that_asks_for_isolation_is_refused_where_nothing_isolates(
             await rt.run(jobs.isolated, 10)
 
 
+@needs_the_lock
 async def test_explain_tells_the_choice_the_reason_and_the_alternatives_and_runs_nothing():
     async with on_one_process(plan=plan_of(LOCATE, *BY_SIZE)) as rt:
         words = rt.explain(jobs.locate, 1000)

@@ -27,7 +27,7 @@ class Case:
 
     Attributes:
         unportable: Why the call cannot cross to a process, or None.
-        mutates: The call changed its arguments, so every call must be given fresh ones.
+        mutates: The call changed its arguments, or may have: every call is given fresh ones.
     """
 
     task: Task[..., Any]
@@ -85,7 +85,9 @@ def make_case(task: Task[..., Any], variant: Variant, size: float) -> Case:
     first_call_s = time.perf_counter() - started
     after, _ = _try_pickle(args)
     reply, result_problem = _try_pickle(result)
-    mutates = before is not None and before != after
+    # Of arguments that cannot be pickled nobody can tell whether the call uses them up (an iterator
+    # would be empty the second time), so those are made anew for every call as well.
+    mutates = before is None or before != after
     case = Case(
         task=task,
         variant=variant,

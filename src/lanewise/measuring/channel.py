@@ -7,6 +7,7 @@ plain values cannot run code in the session.
 from __future__ import annotations
 
 import json
+import math
 import select
 import socket
 import struct
@@ -27,6 +28,9 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self._buffer = bytearray()
+        # poll, since select refuses descriptors from 1,024 up.
+        self._poll = select.poll()
+        self._poll.register(sock, select.POLLIN)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message, blocking until it is handed to the kernel.
@@ -58,7 +62,9 @@ class Channel:
 
     def readable(self, timeout_s: float | None) -> bool:
         """Whether bytes arrive within ``timeout_s`` (or the other side closes)."""
-        return bool(select.select([self.socket], [], [], timeout_s)[0])
+        return bool(
+            self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1e6) / 1e3)
+        )
 
     def _read_more(self) -> None:
         try:
@@ -78,6 +84,9 @@ class Channel:
         end = _LENGTH.size + length
         if len(self._buffer) < end:
             return None
-        message: dict[str, Any] = json.loads(self._buffer[_LENGTH.size : end])
+        try:
+            message: dict[str, Any] = json.loads(self._buffer[_LENGTH.size : end])
+        except ValueError as error:
+            raise ChannelClosedError(f"what arrived is no message: {error}") from error
         del self._buffer[:end]
         return message

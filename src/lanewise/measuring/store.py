@@ -36,6 +36,7 @@ def write_atomically(path: Path, text: str) -> None:
         MeasureError: It cannot be written; the old content is still there.
     """
     name = ""
+    path = Path(os.path.realpath(path))  # through a link to the file that it stands for
     try:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -120,7 +120,7 @@ class TaskSession:
         if known["unportable"] is not None and self.unportable is None:
             self.unportable = known["unportable"]
             self.warn(f"not measured on the process lane: {self.unportable}")
-        if known["mutates"]:
+        if known["mutates"] and known["args_bytes"] is not None:
             self.warn(
                 "changes its arguments: every call was given fresh ones. On lanes that share memory "
                 'callers see the change, elsewhere they do not; @task(isolation="required") says so'

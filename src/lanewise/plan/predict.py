@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from lanewise.model.measurement import Prediction
 from lanewise.plan.choose import estimate_all
 from lanewise.plan.lane_model import Machine
@@ -17,11 +19,14 @@ def predictions_of(plan: TaskPlan, machine: Machine) -> tuple[Prediction, ...]:
     lock as its contention term; its limit, one over the time under the lock, is the lane model's.
     """
     found: list[Prediction] = []
+    unobserved = replace(plan, observations=())
     for size in plan.sizes:
         for cores in PREDICTED_CORES:
             for gil_enabled in (True, False):
                 there = Machine(machine.calibration, cores, gil_enabled)
-                estimates, _ = estimate_all(plan, size, cores, there, plan.loop_budget_s)
+                # What was seen with the lock on says nothing of threads without it.
+                known = plan if gil_enabled == plan.gil_enabled else unobserved
+                estimates, _ = estimate_all(known, size, cores, there, plan.loop_budget_s)
                 found += [
                     Prediction(
                         variant=one.contender.variant,
