@@ -25,6 +25,7 @@ from lanewise import (
     WorkerDiedError,
     task,
 )
+from lanewise.host.facts import gil_enabled
 from lanewise.testing import Gate, Leftovers
 from lanewise.testing.calls import ExpectedError, describe, raise_expected, square, visit
 

@@ -7,7 +7,6 @@ plain values cannot run code in the session.
 from __future__ import annotations
 
 import json
-import math
 import select
 import socket
 import struct
@@ -15,6 +14,7 @@ import time
 from typing import Any
 
 _LENGTH = struct.Struct("!I")
+_SELECTABLE = 1024  # FD_SETSIZE: select refuses descriptors from here on
 _MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
@@ -28,9 +28,6 @@ class Channel:
     def __init__(self, sock: socket.socket) -> None:
         self.socket = sock
         self._buffer = bytearray()
-        # poll, since select refuses descriptors from 1,024 up.
-        self._poll = select.poll()
-        self._poll.register(sock, select.POLLIN)
 
     def send(self, message: dict[str, Any]) -> None:
         """Send one message, blocking until it is handed to the kernel.
@@ -62,9 +59,12 @@ class Channel:
 
     def readable(self, timeout_s: float | None) -> bool:
         """Whether bytes arrive within ``timeout_s`` (or the other side closes)."""
-        return bool(
-            self._poll.poll(None if timeout_s is None else math.ceil(timeout_s * 1e6) / 1e3)
-        )
+        if self.socket.fileno() < _SELECTABLE:
+            # select keeps microseconds, which ticks need; poll rounds up to whole milliseconds.
+            return bool(select.select([self.socket], [], [], timeout_s)[0])
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(None if timeout_s is None else timeout_s * 1e3))
 
     def _read_more(self) -> None:
         try:
