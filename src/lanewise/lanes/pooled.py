@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Future
 from typing import Any
 
 from lanewise.model.lane import mark_abandoned
 
 
-async def await_on(pool: Executor, call: Callable[..., Any], *args: Any) -> Any:
-    """Submit a call and await its outcome.
+async def outcome_of(future: Future[Any]) -> Any:
+    """Await a call that was submitted to an executor.
 
     Cancellation: what is still queued is removed; what runs goes on, and the CancelledError says so.
     """
-    future = pool.submit(call, *args)
     try:
         return await asyncio.wrap_future(future)
     except asyncio.CancelledError as cancelled:

@@ -1,8 +1,8 @@
 """The process lane: calls that compute under the lock get an interpreter and a lock of their own.
 
 Provisional: it sits on the standard library's pool, whose promises are weaker than those that
-ARCHITECTURE.md states for this lane: one worker's death fails every call in flight, and a running
-call cannot be stopped.
+ARCHITECTURE.md asks of this lane: one worker's death fails every call in flight, and a running call
+cannot be stopped.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, cast
 
-from _lanewise_worker.call import FarSideError, Sealed, invoke, nothing, start_worker
+from _lanewise_worker.call import FarSideError, Parcel, Sealed, invoke, nothing, start_worker
 from lanewise.errors import LaneUnavailableError, NotPortableError, WorkerDiedError
-from lanewise.lanes.pooled import await_on
+from lanewise.lanes.pooled import outcome_of
 from lanewise.model.lane import LaneName
 
 
@@ -44,6 +44,7 @@ class ProcessLane:
         # owner: the loop that opened the lane; guarded by _changing while it is replaced.
         self._pool: ProcessPoolExecutor | None = None
         self._changing = asyncio.Lock()
+        self._opened = False
         self._room = asyncio.Semaphore(processes)
 
     async def open(self) -> None:
@@ -52,9 +53,12 @@ class ProcessLane:
         Raises:
             LaneUnavailableError: Processes cannot be started here.
         """
-        async with self._changing:
-            if self._pool is None:
-                self._pool = await self._started()
+        self._opened = True
+        try:
+            await self._ready()
+        except BaseException:
+            self._opened = False
+            raise
 
     async def _started(self) -> ProcessPoolExecutor:
         """Start a pool without blocking the loop."""
@@ -100,20 +104,15 @@ class ProcessLane:
             NotPortableError: The function, an argument or the result cannot be pickled.
             WorkerDiedError: A worker died; this call may have been the one it ran.
         """
-        if self._changing.locked():
-            async with self._changing:  # a broken pool is being replaced: wait for the new one
-                pass
-        pool = self._pool
-        if pool is None:
-            raise LaneUnavailableError("the process lane is closed: enter the runtime first")
         try:
             # The pool prefetches one call a worker, which could no longer be removed: wait out here.
             async with self._room:
-                return await await_on(pool, invoke, Sealed(function, variant, args, kwargs))
+                return await outcome_of(
+                    await self._submitted(Sealed(function, variant, args, kwargs))
+                )
         except FarSideError as error:
             raise _not_portable(_name(function), error) from error
         except BrokenProcessPool as error:
-            await self._replace(pool)
             raise WorkerDiedError(
                 f"a worker process died while {_name(function)} was in flight ({error}). "
                 "Usual causes: a crash in native code, the kernel's out-of-memory killer, os._exit"
@@ -129,17 +128,42 @@ class ProcessLane:
                 started=started,
             ) from error
 
-    async def _replace(self, broken: ProcessPoolExecutor) -> None:
-        """Put a fresh pool in place of a broken one, once, however many calls it took along."""
+    async def _submitted(self, call: Sealed) -> Future[Any]:
+        """Hand a call to the pool; a pool that is found broken is replaced first.
+
+        A call that a broken pool refused has not started, so it goes to the new one.
+        """
+        while True:
+            pool = self._pool
+            if pool is None or self._changing.locked():
+                pool = await self._ready()
+            try:
+                # What is Sealed here arrives there as the Parcel that invoke takes.
+                return pool.submit(invoke, cast("Parcel", call))
+            except BrokenProcessPool:
+                await self._discard(pool)
+
+    async def _ready(self) -> ProcessPoolExecutor:
+        """Wait while the pool is changed, and start one where there is none."""
+        async with self._changing:
+            if not self._opened:
+                raise LaneUnavailableError("the process lane is closed: enter the runtime first")
+            if self._pool is None:
+                self._pool = await self._started()
+            return self._pool
+
+    async def _discard(self, broken: ProcessPoolExecutor) -> None:
+        """Drop a broken pool, once, however many calls find it broken."""
         async with self._changing:
             if self._pool is broken:
                 self._pool = None
                 broken.shutdown(wait=False, cancel_futures=True)
-                self._pool = await self._started()
 
     async def close(self) -> None:
         """Wait for running calls, drop queued ones, end the workers."""
-        pool, self._pool = self._pool, None
+        self._opened = False
+        async with self._changing:
+            pool, self._pool = self._pool, None
         if pool is not None:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
 

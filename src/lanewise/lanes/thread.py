@@ -10,7 +10,7 @@ from typing import Any
 
 from _lanewise_worker.call import call_plainly
 from lanewise.errors import LaneUnavailableError
-from lanewise.lanes.pooled import await_on
+from lanewise.lanes.pooled import outcome_of
 from lanewise.lanes.resolve import plain_function
 from lanewise.model.lane import LaneName
 
@@ -49,7 +49,8 @@ class ThreadLane:
             raise LaneUnavailableError("the thread lane is closed: enter the runtime first")
         run_in_context = contextvars.copy_context().run
         plain = plain_function(function, variant)
-        return await await_on(self._pool, run_in_context, call_plainly, plain, args, kwargs)
+        future = self._pool.submit(run_in_context, call_plainly, plain, args, kwargs)
+        return await outcome_of(future)
 
     async def close(self) -> None:
         """Wait for running calls, drop queued ones, end the threads."""

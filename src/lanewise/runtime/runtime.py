@@ -102,9 +102,8 @@ class Runtime:
         self._start_method = start_method
         self._wanted = known_lanes(lanes)
         if start_method is not None:
-            ProcessLane(
-                1, start_method=start_method
-            )  # refuses what it cannot use, now and not later
+            # Refuses what it cannot use now, and not when the runtime is entered.
+            ProcessLane(1, start_method=start_method)
         self._options = CallOptions()
         # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
         self._life = Life()
