@@ -5,7 +5,10 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -223,3 +226,14 @@ def test_an_unknown_option_is_refused() -> None:
 @pytest.mark.parametrize("lane", LANE_NAMES)
 def test_every_lane_can_be_asked_for(lane: Any) -> None:
     assert task(lane=lane)(plain).lane == lane
+
+
+def test_a_task_of_the_program_itself_is_named_as_others_import_it(tmp_path: Path) -> None:
+    """A plan measured as ``app:match`` must be found when app.py is run."""
+    program = tmp_path / "app.py"
+    program.write_text("from lanewise import task\n@task\ndef match(): ...\nprint(match.name)\n")
+    for command in ([str(program)], ["-m", "app"]):
+        ran = subprocess.run(
+            [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert ran.stdout.strip() == "app:match"

@@ -15,6 +15,8 @@ from lanewise.plan.task_plan import CostPoint, Observation
 
 # More run-queue time than this makes a round doubtful: the machine was busy with something else.
 BUSY_SHARE = 0.10
+# More than this of the windows without samples: what was seen may not be typical.
+_TOO_LITTLE_SEEN = 0.6
 
 # Relative half-width of an interval over one, two, three and more rounds, at least.
 _LEAST_SPREAD = (0.5, 0.2, 0.05, 0.02)
@@ -151,7 +153,7 @@ class Samples:
             args_bytes=known["args_bytes"],
             result_bytes=known["result_bytes"],
             pickle_s=known["pickle_s"],
-            note=None if calm else f"busy machine: {busy:.0%} of the time in the run queue",
+            note=_doubts(busy if not calm else 0.0, held),
         )
 
     def observations(
@@ -217,6 +219,16 @@ def _rate(values: Sequence[float]) -> Interval:
         max(0.0, min(interval.low, interval.value - floor)),
         max(interval.high, interval.value + floor),
     )
+
+
+def _doubts(busy_share: float, held: Sequence[HeldShare]) -> str | None:
+    """What makes a cost doubtful, in words."""
+    doubts: list[str] = []
+    if busy_share:
+        doubts.append(f"busy machine: {busy_share:.0%} of the time in the run queue")
+    if held and median([one.lost_share for one in held]) > _TOO_LITTLE_SEEN:
+        doubts.append("the sampler lost its core for most of the time")
+    return "; ".join(doubts) or None
 
 
 def _drawn(rounds: Sequence[Any], rng: random.Random) -> list[Any]:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
 from lanewise.model.lane import LANE_NAMES, LaneName
@@ -258,7 +260,23 @@ def as_task(
     return undeclared
 
 
+def _name_of_main() -> str:
+    """The name by which others import the program that was started.
+
+    A plan measured as ``app:match`` must be found when app.py is the program and its module is
+    called ``__main__``.
+    """
+    main = sys.modules["__main__"]
+    spec = getattr(main, "__spec__", None)
+    if spec is not None:  # python -m package.app
+        return str(spec.name).removesuffix(".__main__")
+    file = getattr(main, "__file__", None)
+    return PurePath(file).stem if file else "__main__"
+
+
 def _name_of(function: Callable[..., Any]) -> str:
     module = getattr(function, "__module__", None) or type(function).__module__
+    if module == "__main__":
+        module = _name_of_main()
     name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
     return f"{module}:{name or type(function).__qualname__}"
