@@ -104,3 +104,12 @@ def test_saturation_lies_before_the_peak_of_the_law() -> None:
 
 def test_a_curve_that_goes_on_rising_saturates_at_the_most_that_was_asked() -> None:
     assert Scalability(1.0, 0.0, 0.0, cores=1000).saturation_concurrency(8) == 8
+
+
+@pytest.mark.parametrize("levels", [(1, 2), (2, 4), (4, 8), (1, 2, 4), (2, 4, 8), (4, 8, 16)])
+def test_columns_that_say_the_same_are_no_error(levels: tuple[int, ...]) -> None:
+    """On few cores the useful callers are the same at every level: then contention is unknowable."""
+    for cores in (1, 2, 4):
+        fit = fit_scalability(dict.fromkeys(levels, 97.5), cores)
+        for level in levels:
+            assert fit.throughput_per_s(level) == pytest.approx(97.5, rel=0.2)

@@ -142,9 +142,11 @@ def _normal_equations(rows: Sequence[Sequence[float]]) -> list[list[float]]:
 def _solve(matrix: list[list[float]]) -> list[float] | None:
     """Gauss-Jordan elimination with pivoting; None for a singular matrix."""
     size = len(matrix)
+    # A pivot this far below the largest entry is what rounding leaves of a zero.
+    lost = 1e-12 * max(abs(value) for row in matrix for value in row)
     for at in range(size):
         pivot = max(range(at, size), key=lambda row: abs(matrix[row][at]))
-        if abs(matrix[pivot][at]) < 1e-12 * max(map(abs, matrix[pivot]), default=1.0):
+        if abs(matrix[pivot][at]) <= lost:
             return None
         matrix[at], matrix[pivot] = matrix[pivot], matrix[at]
         for row in range(size):
