@@ -263,7 +263,7 @@ def test_a_function_that_prints_a_lot_is_measured_and_its_output_stays_out_of_th
 def test_a_function_that_leaves_threads_behind_is_told_about():
     task = measured("leaves_a_thread", lanes=("event_loop",))
     assert task.costs
-    assert "threads behind" in warned(task)
+    assert "behind after a call" in warned(task)
 
 
 def test_a_function_that_changes_its_arguments_gets_fresh_ones_on_every_lane():

@@ -36,7 +36,6 @@ _MAX_LOAD_ROUNDS = 7
 _CALLS_PER_WINDOW = 5
 # Below this share of unlocked samples a call counts as never giving the lock up.
 NEVER_RELEASES = 0.995
-_RELEASE_DROP = 0.015
 
 Cell = tuple[Contender, float, int]
 
@@ -126,10 +125,10 @@ class TaskSession:
                 'callers see the change, elsewhere they do not; @task(isolation="required") says so'
             )
         if known["threads_left"]:
-            self.warn(
-                f"leaves {known['threads_left']} threads behind after a call: "
-                "their work is part of what was measured"
+            threads = (
+                "a thread" if known["threads_left"] == 1 else f"{known['threads_left']} threads"
             )
+            self.warn(f"leaves {threads} behind after a call: such work is measured with the call")
 
     # --- costs alone ----------------------------------------------------------------------------
 
