@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 
 import pytest
 from tests.unit.builders import exact_observations, make_calibration, make_cost, make_plan
@@ -177,3 +178,13 @@ def test_any_name_of_a_task_survives(name: str) -> None:
         "shop:match",
         name,
     ]
+
+
+def test_what_a_task_was_measured_with_is_kept_so_that_it_can_be_checked() -> None:
+    plan = replace(make_plan(make_cost(10.0, 1e-3)), inputs="app.samples:rows", target="app:match")
+    written = Plan.parse(to_toml(Plan({plan.name: plan}))).tasks[plan.name]
+    assert (written.target, written.inputs) == ("app:match", "app.samples:rows")
+    assert (
+        Plan.parse(to_toml(Plan({plan.name: replace(plan, inputs=None)}))).tasks[plan.name].inputs
+        is None
+    )

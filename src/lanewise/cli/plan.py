@@ -61,7 +61,7 @@ def add_parser(verbs: Any) -> None:
         default=_CHECK_BUDGET_S,
         help="for each task (default: 15s)",
     )
-    check.add_argument("--inputs", metavar="M:CALLABLE", help="as for measure")
+    check.add_argument("--inputs", metavar="M:CALLABLE", help="in place of the plan's own")
     check.add_argument("--json", action="store_true", help="for machines")
     check.set_defaults(run=run_check)
 
@@ -123,7 +123,7 @@ def run_check(arguments: argparse.Namespace) -> int:
         options = MeasureOptions(
             sizes=_ladder(task),
             concurrencies=task.concurrencies,
-            inputs=arguments.inputs,
+            inputs=arguments.inputs or task.inputs,
             budget_s=arguments.budget,
             loop_budget_s=task.loop_budget_s,
         )

@@ -56,6 +56,7 @@ def plan_of(session: TaskSession, samples: Samples | None = None) -> TaskPlan:
         pinned=session.described["lane"],
         python=host["python_version"],
         target=session.described["target"],
+        inputs=session.options.inputs,
     )
 
 

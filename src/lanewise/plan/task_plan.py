@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
@@ -87,6 +87,7 @@ class TaskPlan:
         size_unit: ``declared`` by the task's ``size``, or ``bytes`` of its arguments.
         calibration: Of the host that it was measured on.
         unportable: Why its calls cannot cross to a process, or None.
+        target, inputs: What it was measured by, so that it can be measured again.
         pinned: The lane that the task asks for, which wins over everything.
     """
 
@@ -103,7 +104,7 @@ class TaskPlan:
     pinned: LaneName | None = None
     python: str = ""
     target: str = ""
-    extra: dict[str, object] = field(default_factory=dict)
+    inputs: str | None = None
 
     @cached_property
     def variants(self) -> tuple[str, ...]:

@@ -100,6 +100,7 @@ def _host_values(task: TaskPlan) -> dict[str, Any]:
 def _task_values(task: TaskPlan) -> dict[str, Any]:
     return {
         "target": task.target,
+        "inputs": task.inputs,
         "size_unit": task.size_unit,
         "host": task.calibration.fingerprint,
         "python": task.python,
