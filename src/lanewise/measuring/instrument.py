@@ -113,6 +113,8 @@ class Instrument:
             and reply["cpu_s"] > _CLOCK_GRAIN_S
         ):
             self._multi_threaded.add((task, variant, size))
+            if alone:  # kept on one core, its threads shared it: not what it costs
+                return self.cost_round(task, variant, size, duration_s)
         windows = [(start, stop) for start, stop in reply["windows_ns"]]
         windows = without_run_queue(windows, sampler.queued_ns)
         return CostRound.from_reply(reply, held_share(sampler.times_ns, sampler.held, windows))

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 
 from lanewise.errors import MeasureError
+from lanewise.measuring.bench_client import BenchDiedError
 from lanewise.measuring.result import machine_of, plan_of
 from lanewise.measuring.statistics import quantile
 from lanewise.measuring.task_session import NEVER_RELEASES, TaskSession
@@ -187,9 +188,12 @@ def _measure_inside(session: TaskSession, gap: _Gap) -> None:
             session.prepare(variant, size)
             for _ in range(_COMPARED_ROUNDS):
                 session.cost(variant, size, window_s=0.04)
-    except MeasureError as error:
-        session.warn(f"no break-even between {gap.low:g} and {gap.high:g}: {error}")
+    except BenchDiedError:
         raise
+    except MeasureError as error:
+        # Some inputs exist only for certain sizes; then the ladder itself is all that can be known.
+        session.warn(f"nothing measured between {gap.low:g} and {gap.high:g}: {error}")
+        return
     cells = [(one, size, gap.concurrency) for one in contenders]
     for _ in range(_COMPARED_ROUNDS + 1):
         session.rng.shuffle(cells)
