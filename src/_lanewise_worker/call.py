@@ -84,13 +84,14 @@ def call_plainly(
     """Call a function whose outcome a future is to carry.
 
     Raises:
-        RuntimeError: The function raised StopIteration, which no future can carry: a coroutine that
-            awaits it would end instead (PEP 479 decides alike for generators).
+        RuntimeError: The function raised StopIteration, which no future can carry (a coroutine that
+            awaits it would end instead; PEP 479 decides alike for generators), or SystemExit, which
+            asyncio would take for the end of the whole service.
     """
     try:
         return function(*args, **kwargs)
-    except StopIteration as error:
-        raise RuntimeError("the call raised StopIteration") from error
+    except (StopIteration, SystemExit) as error:
+        raise RuntimeError(f"the call raised {type(error).__name__}: {error}") from error
 
 
 def _crosses(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.property.strategies import CONCURRENCIES, between, machines, plans
 
+from lanewise.errors import LaneUnavailableError
 from lanewise.model.facts import LaneCost
 from lanewise.model.lane import SIMPLEST_FIRST
 from lanewise.plan.choose import Choice, Estimate, choose, estimate_all
@@ -27,7 +28,7 @@ SIZES = between(0.1, 1e7)
 def decide(plan: TaskPlan, size: float, concurrency: int, machine: Machine) -> Choice | None:
     try:
         return choose(plan, size, concurrency, machine, plan.loop_budget_s)
-    except LookupError:
+    except LaneUnavailableError:
         return None
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.property.strategies import plans
 
-from lanewise.errors import PlanError
+from lanewise.errors import LaneUnavailableError, PlanError
 from lanewise.plan.choose import choose
 from lanewise.plan.compare import machine_for
 from lanewise.plan.document import Plan
@@ -149,6 +149,6 @@ def test_whatever_number_is_mistyped_the_plan_is_refused_or_decides(
     for task in read.tasks.values():
         machine = machine_for(task)
         for size in (*task.sizes, task.sizes[-1] * 50):
-            with contextlib.suppress(LookupError):
+            with contextlib.suppress(LaneUnavailableError):
                 choice = choose(task, task.size_of_call(size), 3, machine, task.loop_budget_s)
                 assert choice.reason

@@ -14,7 +14,7 @@ from tests.unit.builders import (
     make_plan,
 )
 
-from lanewise.errors import PlanError
+from lanewise.errors import LaneUnavailableError, PlanError
 from lanewise.model.lane import LANE_NAMES
 from lanewise.model.measurement import Contender
 from lanewise.plan.choose import Choice, choose, estimate_all
@@ -134,14 +134,14 @@ def test_an_isolated_task_never_runs_in_the_memory_of_its_caller(
     ],
 )
 def test_where_no_lane_is_left_each_is_told_with_its_reason(changes: dict[str, Any]) -> None:
-    with pytest.raises(LookupError) as caught:
+    with pytest.raises(LaneUnavailableError) as caught:
         decide(make_plan(**changes))
     for lane in LANE_NAMES:
         assert f"{lane}: " in str(caught.value)
 
 
 def test_a_plan_without_costs_of_the_task_is_told() -> None:
-    with pytest.raises((PlanError, LookupError)):
+    with pytest.raises((PlanError, LaneUnavailableError)):
         choose(make_plan(costs=()), 1.0, 1, host(), 1e-3)
 
 

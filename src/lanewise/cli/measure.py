@@ -117,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     for path in (arguments.plan, arguments.report, _json_path(arguments)):
         if path is not None:
             check_writable(path)
-    existing = _existing_plan(arguments.plan)
+    _existing_plan(arguments.plan)  # a broken one is told now, and not after an hour
     _check_interpreters(arguments.python)
     started = time.monotonic()
     results = _measure_all(arguments, options)
@@ -132,8 +132,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json == "-":
         print_json(document)
     else:
-        _print(results, arguments)
-    _write(arguments, document, results, existing)
+        _print(results)
+    for path in _write(arguments, document, results):
+        if arguments.json != "-":
+            Output().note(f"wrote {path}")
     if document["interrupted"]:
         return 130
     return 1 if any(task.error for _, result in results for task in result.tasks) else 0
@@ -202,7 +204,7 @@ def _measure_all(
     return results
 
 
-def _print(results: list[tuple[str, SessionResult]], arguments: argparse.Namespace) -> None:
+def _print(results: list[tuple[str, SessionResult]]) -> None:
     output = Output()
     _, first = results[0]
     for task in first.tasks:
@@ -211,23 +213,27 @@ def _print(results: list[tuple[str, SessionResult]], arguments: argparse.Namespa
         print_comparison(output, results)
     if any(result.interrupted for _, result in results):
         output.note("stopped early: what is shown was measured before that")
-    for path in (arguments.plan, arguments.report, _json_path(arguments)):
-        if path is not None:
-            output.note(f"wrote {path}")
 
 
 def _write(
     arguments: argparse.Namespace,
     document: dict[str, Any],
     results: list[tuple[str, SessionResult]],
-    existing: str | None,
-) -> None:
+) -> list[Path]:
+    """Write what was asked for and return what was written."""
+    written: list[Path] = []
     path = _json_path(arguments)
     if path is not None:
         print_json(document, path)
+        written.append(path)
     if arguments.report is not None:
         write_atomically(arguments.report, render_report(document))
-    plans = results[0][1].plans
+        written.append(arguments.report)
+    # A task that was interrupted before its lanes were loaded must not replace what is known of it.
+    plans = [plan for plan in results[0][1].plans if plan.observations]
     if arguments.plan is not None and plans:
-        text = to_toml(Plan({plan.name: plan for plan in plans}), existing)
+        # Read again: somebody may have edited it while the measurement ran.
+        text = to_toml(Plan({plan.name: plan for plan in plans}), _existing_plan(arguments.plan))
         write_atomically(arguments.plan, text)
+        written.append(arguments.plan)
+    return written

@@ -129,6 +129,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         )
         with make_progress(quiet=arguments.json) as progress:
             result = measure([task.target or name], options, progress=progress)
+        if result.interrupted:
+            return 130
         fresh.update({made.name: made for made in result.plans})
         errors.update({made.name: made.error for made in result.tasks if made.error})
     difference = compare_plans(replace(plan, tasks=tasks), Plan(fresh, "measured now"))
@@ -136,7 +138,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         print_json({**asdict(difference), "errors": errors})
     else:
         _print_difference(difference, errors)
-    return 1 if difference.changes or errors else 0
+    unchecked = bool(difference.only_before) or not difference.compared
+    return 1 if difference.changes or errors or unchecked else 0
 
 
 def _ladder(task: TaskPlan, most: int = 6) -> tuple[float, ...]:

@@ -8,6 +8,7 @@ cannot be stopped.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -105,11 +106,7 @@ class ProcessLane:
             WorkerDiedError: A worker died; this call may have been the one it ran.
         """
         try:
-            # The pool prefetches one call a worker, which could no longer be removed: wait out here.
-            async with self._room:
-                return await outcome_of(
-                    await self._submitted(Sealed(function, variant, args, kwargs))
-                )
+            return await outcome_of(await self._admitted(Sealed(function, variant, args, kwargs)))
         except FarSideError as error:
             raise _not_portable(_name(function), error) from error
         except BrokenProcessPool as error:
@@ -127,6 +124,29 @@ class ProcessLane:
                 "module-level functions and values, or pin the task with @task(lane='thread')",
                 started=started,
             ) from error
+
+    async def _admitted(self, call: Sealed) -> Future[Any]:
+        """Wait for a free worker and hand the call over.
+
+        The pool prefetches one call a worker, which could no longer be removed, so calls queue here.
+        A place is free again when the call has ended and not when its caller has gone: an abandoned
+        call still has its worker.
+        """
+        await self._room.acquire()
+        try:
+            future = await self._submitted(call)
+        except BaseException:
+            self._room.release()
+            raise
+        loop = asyncio.get_running_loop()
+
+        def ended(_: Future[Any]) -> None:
+            # Called by the pool's own thread; a loop that is gone needs no room.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._room.release)
+
+        future.add_done_callback(ended)
+        return future
 
     async def _submitted(self, call: Sealed) -> Future[Any]:
         """Hand a call to the pool; a pool that is found broken is replaced first.

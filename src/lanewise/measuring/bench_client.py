@@ -58,7 +58,9 @@ class Bench:
         self._ticks, far_ticks = socket.socketpair()
         self._ticks.setblocking(False)
         self.channel = Channel(commands)
+        # guarded by: _output_lock, with output_bytes
         self.output: deque[bytes] = deque()
+        self._output_lock = threading.Lock()
         self.output_bytes = 0
         try:
             self._process = self._start(python, far_commands, far_ticks)
@@ -105,23 +107,25 @@ class Bench:
     def _drain_output(self) -> None:
         """Keep the tail of what user code prints, so that it never blocks on a full pipe.
 
-        Runs on its own thread; ``output`` is appended and trimmed here alone, and read by the
-        session after the process has ended or as a snapshot: ``deque`` appends are atomic.
+        Runs on its own thread; the session reads ``output`` under the same lock.
         """
         stream = self._process.stdout
         assert stream is not None
         kept = 0
         with contextlib.suppress(OSError, ValueError):
             while data := _read_some(stream):
-                self.output.append(data)
-                self.output_bytes += len(data)
-                kept += len(data)
-                while kept - len(self.output[0]) > _KEPT_OUTPUT_BYTES:
-                    kept -= len(self.output.popleft())
+                with self._output_lock:
+                    self.output.append(data)
+                    self.output_bytes += len(data)
+                    kept += len(data)
+                    while kept - len(self.output[0]) > _KEPT_OUTPUT_BYTES:
+                        kept -= len(self.output.popleft())
 
     def last_words(self) -> str:
         """The tail of what the bench printed."""
-        return b"".join(list(self.output)).decode(errors="replace").strip()[-_KEPT_OUTPUT_BYTES:]
+        with self._output_lock:
+            kept = list(self.output)
+        return b"".join(kept).decode(errors="replace").strip()[-_KEPT_OUTPUT_BYTES:]
 
     def ask(self, command: str, *, timeout_s: float, **arguments: Any) -> dict[str, Any]:
         """Send a command and wait for its answer.

@@ -20,7 +20,7 @@ from _lanewise_worker.call import burn, echo, nothing
 from lanewise.errors import LaneUnavailableError, LanewiseError, MeasureError
 from lanewise.host.facts import host_facts
 from lanewise.host.gil_word import find_gil_word
-from lanewise.measuring.case import Case, make_case, results_equal
+from lanewise.measuring.case import Case, effects_equal, make_case
 from lanewise.measuring.channel import Channel, ChannelClosedError
 from lanewise.measuring.cost_probe import probe_cost
 from lanewise.measuring.lane_load import LagMeter, idle_loop, load_lane
@@ -135,7 +135,7 @@ class BenchServer:
     def _equal(self, task: str, variant: str, size: float) -> dict[str, Any]:
         expected = self._case(task, "default", size)
         got = self._case(task, variant, size)
-        if results_equal(expected.result, got.result, got.variant):
+        if effects_equal(expected, got):
             return {"equal": True}
         return {
             "equal": False,

@@ -12,6 +12,7 @@ from typing import Any
 
 from lanewise.errors import MeasureError
 from lanewise.measuring.statistics import median
+from lanewise.model.size import arguments_bytes
 from lanewise.model.task import Task, Variant
 
 # Pickling is timed until this much time is spent, and at least twice.
@@ -35,6 +36,7 @@ class Case:
     size: float
     args: tuple[Any, ...]
     result: Any
+    args_after: tuple[Any, ...]
     first_call_s: float
     call_size: float
     args_bytes: int | None
@@ -47,7 +49,8 @@ class Case:
         """Return arguments for ``count`` calls: the same ones, or as many copies as memory allows."""
         if not self.mutates:
             return [self.args] * count
-        limit = max(1, _MAX_READY_BYTES // max(1, self.args_bytes or 1))
+        each = self.args_bytes or arguments_bytes(self.args, {})
+        limit = max(1, _MAX_READY_BYTES // max(1, each))
         return [make_arguments(self.task, self.size) for _ in range(min(count, limit))]
 
 
@@ -94,6 +97,7 @@ def make_case(task: Task[..., Any], variant: Variant, size: float) -> Case:
         size=size,
         args=make_arguments(task, size) if mutates else args,
         result=result,
+        args_after=args,
         first_call_s=first_call_s,
         call_size=call_size,
         args_bytes=None if before is None else len(before),
@@ -173,6 +177,19 @@ def _time_pickling(args: tuple[Any, ...], reply: bytes) -> float:
         times.append(time.perf_counter() - started)
         spent += times[-1]
     return median(times)
+
+
+def effects_equal(expected: Case, got: Case) -> bool:
+    """Compare what two variants made of the same call: the result, and arguments that it changed.
+
+    Raises:
+        MeasureError: The declared ``equal`` raised.
+    """
+    if not results_equal(expected.result, got.result, got.variant):
+        return False
+    # A call that works in place answers None; what it made of its arguments is its result.
+    in_place = expected.result is None and expected.mutates and expected.args_bytes is not None
+    return not in_place or _same(expected.args_after, got.args_after, got.variant.tolerance)
 
 
 def results_equal(expected: Any, got: Any, variant: Variant) -> bool:

@@ -48,6 +48,20 @@ class Instrument:
         self.gil_reason = self._attach(bench)
         return bench
 
+    def refresh(self) -> bool:
+        """Ask the bench again what it is, after it has imported the targets.
+
+        An extension that is not made for it turns the lock of a free-threaded build back on. Returns
+        whether that happened; the lock is then watched like any other.
+        """
+        facts = self.bench.ask("hello", timeout_s=_GRACE_S)
+        if facts["host"]["gil_enabled"] == self.host["gil_enabled"]:
+            return False
+        self.host, self.fingerprint = facts["host"], facts["fingerprint"]
+        self.bench.facts = facts
+        self.gil_reason = self._attach(self.bench)
+        return True
+
     def _attach(self, bench: Bench) -> str | None:
         if not self.host["gil_enabled"]:
             return None

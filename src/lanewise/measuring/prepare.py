@@ -26,11 +26,14 @@ def prepare_all(session: TaskSession) -> None:
         MeasureError: None does.
     """
     names = _usable_variants(session)
+    if not names:
+        reasons = "; ".join(f"{one.name}: {one.reason}" for one in session.variants)
+        raise MeasureError(f"no variant of {session.name} can take part: {reasons}")
     session.instrument.call_limit_s = max(2.0, min(30.0, session.options.budget_s / 4))
     first_error: MeasureError | None = None
     endless: set[str] = set()
     sizes = session.options.sizes
-    for size in _auto_ladder(session) if sizes is None else sizes:
+    for size in _auto_ladder(session, names[0]) if sizes is None else sizes:
         for variant in names:
             if variant in endless:
                 continue
@@ -69,13 +72,13 @@ def _usable_variants(session: TaskSession) -> list[str]:
     return [variant.name for variant in session.variants if variant.status == "ok"]
 
 
-def _auto_ladder(session: TaskSession) -> Iterable[float]:
+def _auto_ladder(session: TaskSession, first: str) -> Iterable[float]:
     """Decades of sizes, from the first that works up to calls that are long."""
     tried: list[tuple[float, float]] = []
     size = 1
     while size <= _LADDER_MAX_SIZE and session.time_left_s(COSTS_UNTIL / 2) > 0:
         try:
-            known = session.prepare("default", size)
+            known = session.prepare(first, size)
         except BenchDiedError as error:
             session.warn(f"no sizes were given; the ladder ends before {size}: {error}")
             break
@@ -91,10 +94,10 @@ def _auto_ladder(session: TaskSession) -> Iterable[float]:
         if known["second_call_s"] >= _LADDER_TOP_S or large:
             break
         size *= 10
-    return _telling(session, tried)
+    return _telling(session, first, tried)
 
 
-def _telling(session: TaskSession, tried: list[tuple[float, float]]) -> list[float]:
+def _telling(session: TaskSession, first: str, tried: list[tuple[float, float]]) -> list[float]:
     """Of the sizes tried, those whose calls are neither trivial nor too long to repeat."""
     telling = [size for size, wall_s in tried if wall_s >= _LADDER_BOTTOM_S]
     kept = (telling or [size for size, _ in tried])[-_LADDER_MAX:]
@@ -102,16 +105,17 @@ def _telling(session: TaskSession, tried: list[tuple[float, float]]) -> list[flo
         kept[-1] = kept[-2] * 3
     for size, _ in tried:
         if size not in kept:
-            del session.samples.prepared["default", size]
+            del session.samples.prepared[first, size]
     return kept
 
 
 def _refuse_unequal(session: TaskSession, names: list[str]) -> None:
     for name in names:
-        if name == "default" or "default" not in names:
+        if name == "default":
             continue
+        # Also where the default takes no part: a wrong variant is wrong without it too.
         for variant, size in [key for key in session.samples.prepared if key[0] == name]:
-            if ("default", size) in session.samples.prepared:
+            if (variant, size) in session.samples.prepared:
                 _refuse_if_unequal(session, variant, size)
 
 

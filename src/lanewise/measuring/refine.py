@@ -85,7 +85,7 @@ def _bisect_release(
         try:
             session.prepare(variant, middle)
         except MeasureError:
-            return None
+            break
         tried.append(middle)
         share = _quick_share(session, variant, middle)
         if share is None:

@@ -22,6 +22,7 @@ from lanewise.model.units import format_seconds
 from lanewise.plan.choose import estimate_all
 from lanewise.plan.lane_model import Machine
 from lanewise.plan.predict import predictions_of
+from lanewise.plan.rounding import as_written
 from lanewise.plan.routes import routes_of
 from lanewise.plan.task_plan import CostPoint, TaskPlan
 
@@ -42,7 +43,7 @@ def plan_of(session: TaskSession, samples: Samples | None = None) -> TaskPlan:
     rows = [_cost_point(row) for row in samples.cost_rows()]
     by_key = {(row.variant, row.size): row for row in rows}
     host = session.instrument.host
-    return TaskPlan(
+    plan = TaskPlan(
         name=session.name,
         size_unit=session.described["size_unit"],
         calibration=session.calibration,
@@ -57,7 +58,9 @@ def plan_of(session: TaskSession, samples: Samples | None = None) -> TaskPlan:
         python=host["python_version"],
         target=session.described["target"],
         inputs=session.options.inputs,
+        failing=tuple(sorted(map(str, session.failing))),
     )
+    return as_written(plan)
 
 
 def _cost_point(row: Cost) -> CostPoint:
@@ -81,7 +84,8 @@ def measurement_of(
     session: TaskSession, releases: Sequence[GilRelease], break_even: Sequence[BreakEven]
 ) -> TaskMeasurement:
     """Everything that is reported of one task."""
-    plan, machine = plan_of(session), machine_of(session)
+    plan = plan_of(session)
+    machine = Machine(plan.calibration, plan.usable_cores, plan.gil_enabled)
     budget_s = session.options.loop_budget_s
     loaded = bool(session.samples.loads)
     _warn_of_sizes(session, plan)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lanewise.errors import MeasureError
+from lanewise.errors import LaneUnavailableError, LanewiseError, MeasureError
 from lanewise.measuring.instrument import Instrument
 from lanewise.measuring.options import MeasureOptions
 from lanewise.measuring.prepare import prepare_all
@@ -21,7 +21,7 @@ from lanewise.measuring.result import measurement_of, plan_of
 from lanewise.measuring.task_session import TaskSession
 from lanewise.model.facts import Calibration
 from lanewise.model.lane import LaneName
-from lanewise.model.measurement import GilRelease, TaskMeasurement
+from lanewise.model.measurement import BreakEven, GilRelease, TaskMeasurement
 from lanewise.plan.task_plan import TaskPlan
 
 _RESOLVE_TIMEOUT_S = 60.0
@@ -91,6 +91,8 @@ def _measure_targets(
     result: SessionResult,
 ) -> None:
     described = _resolve(instrument, targets, options)
+    flipped = instrument.refresh()
+    result.host, result.gil_sampler = instrument.host, _sampler_facts(instrument)
     concurrencies = options.concurrencies_for(instrument.host["usable_cores"])
     result.calibration = open_and_calibrate(instrument, options.lanes, threads=max(concurrencies))
     for task in described:
@@ -105,6 +107,11 @@ def _measure_targets(
             progress,
             lambda: _reopen(instrument, targets, options, max(concurrencies)),
         )
+        if flipped:
+            session.warn(
+                "importing the targets turned the GIL of this free-threaded build back on: an "
+                "extension does not declare that it can do without (python -v names it)"
+            )
         progress.task(session.name, options.budget_s)
         _measure_task(session, result)
         progress.done(session.name)
@@ -130,6 +137,7 @@ def _reopen(
 ) -> None:
     instrument.restart()
     _resolve(instrument, targets, options)
+    instrument.refresh()
     for lane, workers in _wanted_workers(instrument, options.lanes, threads).items():
         instrument.open_lane(lane, workers)
 
@@ -167,13 +175,15 @@ def _measure_task(session: TaskSession, result: SessionResult) -> None:
         prepare_all(session)
         session.measure_costs()
         releases = find_gil_releases(session)
+        if not session.lanes():
+            raise LaneUnavailableError(_no_lane(session))
         session.measure_loads()
         refine_break_evens(session)
         settle_undecided(session)
     except KeyboardInterrupt:
         result.interrupted = True
-    except MeasureError as error:
-        if not session.samples.costs:
+    except LanewiseError as error:
+        if not session.samples.costs or isinstance(error, LaneUnavailableError):
             result.tasks.append(_failed(session, str(error)))
             return
         session.warn(f"stopped early: {error}")
@@ -182,9 +192,25 @@ def _measure_task(session: TaskSession, result: SessionResult) -> None:
     printed = session.instrument.bench.output_bytes
     if printed:
         session.warn(f"prints while it runs ({printed} bytes, discarded): printing was timed too")
-    break_even = break_evens_of(session) if session.samples.loads else []
+    break_even: list[BreakEven] = []
+    try:
+        break_even = break_evens_of(session) if session.samples.loads else []
+    except KeyboardInterrupt:
+        result.interrupted = True
     result.tasks.append(measurement_of(session, releases, break_even))
     result.plans.append(plan_of(session))
+
+
+def _no_lane(session: TaskSession) -> str:
+    """Why none of the opened lanes may run the task."""
+    described = session.described
+    why = [
+        f"it is pinned to {described['lane']}" if described["lane"] else "",
+        'it declares isolation="required"' if described["isolation"] == "required" else "",
+        f"it cannot cross to a process: {session.unportable}" if session.unportable else "",
+    ]
+    opened = ", ".join(session.instrument.workers)
+    return f"none of the lanes measured here ({opened}) may run it: {'; '.join(filter(None, why))}"
 
 
 def _failed(session: TaskSession, error: str) -> TaskMeasurement:

@@ -73,7 +73,7 @@ class TaskSession:
         self._reopen = reopen
         self._clock = clock
         self._started = clock()
-        self._failing: set[Contender] = set()
+        self.failing: set[Contender] = set()
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -176,7 +176,7 @@ class TaskSession:
             for variant, size in self.samples.costs
             for lane in self.lanes()
             for concurrency in self.concurrencies
-            if Contender(lane, variant) not in self._failing
+            if Contender(lane, variant) not in self.failing
         ]
 
     def measure_loads(self) -> None:
@@ -188,9 +188,9 @@ class TaskSession:
             for cell in cells:
                 if at > 0 and self.time_left_s(_LOADS_UNTIL) <= 0:
                     return
-                if self.time_left_s() <= 0:
+                if self.time_left_s() < self.cell_s(cell):
                     self.warn("time ran out before every lane was loaded once")
-                    return
+                    continue
                 self.load(cell)
 
     def measure_references(self) -> None:
@@ -237,15 +237,15 @@ class TaskSession:
     def cell_s(self, cell: Cell) -> float:
         """About how long loading a cell takes, its warm-up included."""
         contender, size, concurrency = cell
-        overrun_s = self.wall_s(contender.variant, size) * math.ceil(
-            concurrency / self.calibrated_cores
-        )
+        # On the loop calls run one after another, elsewhere as many at once as there are cores.
+        at_once = 1 if contender.lane == "event_loop" else self.calibrated_cores
+        overrun_s = self.wall_s(contender.variant, size) * math.ceil(concurrency / at_once)
         return self.window_s(cell) + 2 * overrun_s
 
     def load(self, cell: Cell) -> None:
         """Add one round of one cell."""
         contender, size, concurrency = cell
-        if contender in self._failing:
+        if contender in self.failing:
             return
         self.tell(f"{contender} at size {size:g}, {concurrency} callers")
         try:
@@ -256,7 +256,7 @@ class TaskSession:
             raise
         except MeasureError as error:
             # It ran alone but fails there: in a worker, or beside others of its kind.
-            self._failing.add(contender)
+            self.failing.add(contender)
             self.warn(f"{contender} fails at size {size:g} with {concurrency} callers: {error}")
             return
         if made.calls:

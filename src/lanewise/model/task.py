@@ -233,6 +233,11 @@ def _check_declaration(
         raise ValueError(f"timeout_s={timeout_s!r} must be a number of seconds above 0, or None")
     if isolation not in ("any", "required"):
         raise ValueError(f"isolation={isolation!r} must be 'any' or 'required'")
+    if isolation == "required" and lane in ("event_loop", "thread"):
+        raise ValueError(
+            f"isolation='required' and lane={lane!r} contradict each other: that lane shares its "
+            "caller's memory"
+        )
 
 
 def as_task(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from lanewise.errors import LaneUnavailableError
 from lanewise.model.lane import LANE_NAMES, SIMPLEST_FIRST, LaneName
 from lanewise.model.measurement import Contender
 from lanewise.model.units import format_count, format_seconds
@@ -74,7 +75,9 @@ def estimate_all(
         estimates += [
             _estimate(plan, Contender(lane, variant), size, concurrency, machine, loop_budget_s)
             for variant in plan.variants
+            if f"{lane}/{variant}" not in plan.failing
         ]
+        excluded += [(one, "it failed there") for one in plan.failing if one.startswith(f"{lane}/")]
     return estimates, excluded
 
 
@@ -135,14 +138,16 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
 
     Raises:
         PlanError: The plan knows no cost of the task.
-        LookupError: No lane can run it; the message lists each with its reason.
+        LaneUnavailableError: No lane can run it; the message lists each with its reason.
     """
     estimates, excluded = estimate_all(plan, size, concurrency, machine, loop_budget_s)
     if only is not None:
         estimates = [one for one in estimates if one.contender in only]
     if not estimates:
         reasons = "; ".join(f"{lane}: {why}" for lane, why in excluded)
-        raise LookupError(f"no lane can run {plan.name}: {reasons}")
+        raise LaneUnavailableError(
+            f"no lane can run {plan.name}: {reasons}", reasons=dict(excluded)
+        )
     worthwhile = _worth_crossing(estimates)
     fit = [one for one in worthwhile if one.keeps_budget]
     field = fit or _least_harmful(worthwhile)

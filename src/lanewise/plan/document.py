@@ -160,6 +160,7 @@ def _read_task(name: str, table: dict[str, Any], hosts: dict[str, Any]) -> TaskP
         pinned=pinned,
         python=str(table.get("python", "")),
         target=str(table.get("target", "")),
+        failing=tuple(str(one) for one in table.get("failing", [])),
         inputs=None if table.get("inputs") is None else str(table["inputs"]),
     )
 

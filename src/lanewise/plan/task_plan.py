@@ -87,6 +87,7 @@ class TaskPlan:
         size_unit: ``declared`` by the task's ``size``, or ``bytes`` of its arguments.
         calibration: Of the host that it was measured on.
         unportable: Why its calls cannot cross to a process, or None.
+        failing: Contenders, written ``lane/variant``, on which the function raised.
         target, inputs: What it was measured by, so that it can be measured again.
         pinned: The lane that the task asks for, which wins over everything.
     """
@@ -105,6 +106,7 @@ class TaskPlan:
     python: str = ""
     target: str = ""
     inputs: str | None = None
+    failing: tuple[str, ...] = ()
 
     @cached_property
     def variants(self) -> tuple[str, ...]:
@@ -201,11 +203,14 @@ class TaskPlan:
         """Translate what the task's ``size`` says of a call into the ladder's number.
 
         They are the same for a task that declares ``size`` in the unit of its ``inputs``. Otherwise
-        (bytes of arguments against rows, say) the measured pairs are read on a log-log line.
+        (bytes of arguments against rows, say) the measured pairs are read on a log-log line. Where
+        calls of different sizes look alike, each is taken for the largest, which protects the loop.
         """
+        if self._sizes_are_call_sizes:
+            return call_size
         pairs = self._size_pairs
         if not pairs:
-            return call_size
+            return self.sizes[-1]
         low, high, share = _neighbours(pairs, call_size, lambda pair: pair[0])
         if low is high:
             return low[1]
@@ -215,8 +220,11 @@ class TaskPlan:
     def _size_pairs(self) -> list[tuple[float, float]]:
         pairs = [(call_size, size) for size, call_size in self._call_sizes.items()]
         rising = all(a[0] < b[0] and a[1] < b[1] for a, b in itertools.pairwise(pairs))
-        same = all(math.isclose(call, size) for call, size in pairs)
-        return pairs if rising and not same else []
+        return pairs if rising else []
+
+    @cached_property
+    def _sizes_are_call_sizes(self) -> bool:
+        return all(math.isclose(call, size) for size, call in self._call_sizes.items())
 
     @property
     def sizes_can_be_told_apart(self) -> bool:

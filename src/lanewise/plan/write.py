@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 from lanewise.errors import PlanError
@@ -36,8 +37,11 @@ def to_toml(plan: Plan, existing: str | None = None) -> str:
         for line in _HEADER.splitlines():
             document.add(tomlkit.comment(line))
         document["schema"] = SCHEMA
+    known = {} if existing is None else tomllib.loads(existing).get("host", {})
     for task in plan.tasks.values():
-        _update(_sub_table(document, "host"), task.calibration.fingerprint, _host_values(task))
+        _update(
+            _sub_table(document, "host"), task.calibration.fingerprint, _host_values(task, known)
+        )
         _update(_sub_table(document, "task"), task.name, _task_values(task))
     text = tomlkit.dumps(document)
     Plan.parse(text, source="the written plan")  # never leave behind what cannot be read again
@@ -66,7 +70,7 @@ def _update(tables: Any, name: str, values: dict[str, Any]) -> None:
             # A pin is the reviewer's word: measuring again must not take it back.
             if key != "lane":
                 table.pop(key, None)
-        elif isinstance(value, list):
+        elif isinstance(value, list) and (not value or isinstance(value[0], dict)):
             table[key] = _rows(value)
         elif key not in table or table[key] != value:
             table[key] = value
@@ -84,12 +88,20 @@ def _rows(rows: list[dict[str, Any]]) -> Any:
     return array.multiline(multiline=True)
 
 
-def _host_values(task: TaskPlan) -> dict[str, Any]:
+def _host_values(task: TaskPlan, known: dict[str, Any]) -> dict[str, Any]:
+    """The host's table. Lanes that were left out this time keep what is known of them.
+
+    Other tasks of the plan are routed by this table: measuring one task on threads alone must not
+    take their processes away.
+    """
     calibration = task.calibration.as_dict()
     lanes = {
         lane: {key: round_significant(value) for key, value in cost.items()}
         for lane, cost in calibration["lanes"].items()
     }
+    before = known.get(task.calibration.fingerprint, {}).get("lanes", {})
+    kept = {lane: cost for lane, cost in before.items() if lane not in calibration["unavailable"]}
+    lanes = {**kept, **lanes}
     return {
         "transfer_bytes_per_s": round_significant(calibration["transfer_bytes_per_s"]),
         "lanes": lanes,
@@ -101,6 +113,7 @@ def _task_values(task: TaskPlan) -> dict[str, Any]:
     return {
         "target": task.target,
         "inputs": task.inputs,
+        "failing": list(task.failing) or None,
         "size_unit": task.size_unit,
         "host": task.calibration.fingerprint,
         "python": task.python,

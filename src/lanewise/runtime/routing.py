@@ -132,8 +132,10 @@ class Router:
             return choose(
                 planned, size, concurrency, self._machine(planned), self._loop_budget_s, allowed
             )
-        except LookupError as error:
-            raise LaneUnavailableError(str(error), reasons=self._unavailable) from error
+        except LaneUnavailableError as error:
+            raise LaneUnavailableError(
+                str(error), reasons={**error.reasons, **self._unavailable}
+            ) from error
 
     def _pinned(  # noqa: PLR0913 - because: one call and how it was pinned
         self,
@@ -159,7 +161,7 @@ class Router:
             try:
                 found = choose(free, size, concurrency, machine, self._loop_budget_s, only)
                 variant = found.contender.variant
-            except LookupError:
+            except LaneUnavailableError:
                 pass  # the plan has no estimate on that lane: the pin says where, the default what
         return Decision(lane, variant, f"pinned to {lane}")
 
