@@ -584,6 +584,8 @@ def loading(out):
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            # A test run in the background of a shell inherits an ignored SIGINT, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         try:
             listener.accept()[0].close()
