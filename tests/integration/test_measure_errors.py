@@ -585,7 +585,7 @@ def loading(out):
             text=True,
             start_new_session=True,
             # A test run in the background of a shell inherits an ignored SIGINT, and so would this.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - because: a call that takes no lock
         )
         try:
             listener.accept()[0].close()
