@@ -60,8 +60,45 @@ class NotPortableError(LanewiseError):
 class WorkerDiedError(LanewiseError, BrokenProcessPool):
     """The worker that ran the call died. It may or may not have finished its side effects.
 
-    Also a ``concurrent.futures.process.BrokenProcessPool``, so existing handlers go on working.
+    Also a ``concurrent.futures.process.BrokenProcessPool``, so existing handlers go on working; no
+    pool is broken, though: the next call gets another worker.
+
+    Attributes:
+        call: The name of the function that ran.
+        pid: The worker's process id, or None where none had it.
+        signal: The number of the signal that ended it, or None.
+        exit_code: What it gave to ``exit``, or None where a signal ended it or nothing is known.
+        fault: What faulthandler wrote: the Python stack at a fatal signal. Empty without one.
+        stderr: The last lines that it wrote to stderr.
+        memory_bytes: Its resident size when it was killed for passing ``worker_memory_bytes``.
+        poisoned: The call was not started, for its function killed worker after worker.
+        retry_after_s: With ``poisoned``: seconds until the function is tried again.
     """
+
+    def __init__(  # noqa: PLR0913 - because: the facts of one death, all optional
+        self,
+        message: str,
+        *,
+        call: str = "",
+        pid: int | None = None,
+        signal: int | None = None,
+        exit_code: int | None = None,
+        fault: str = "",
+        stderr: str = "",
+        memory_bytes: int | None = None,
+        poisoned: bool = False,
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.call = call
+        self.pid = pid
+        self.signal = signal
+        self.exit_code = exit_code
+        self.fault = fault
+        self.stderr = stderr
+        self.memory_bytes = memory_bytes
+        self.poisoned = poisoned
+        self.retry_after_s = retry_after_s
 
 
 class TaskTimeoutError(LanewiseError, TimeoutError):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from _lanewise_worker.call import call_plainly
+from _lanewise_worker.deadline import DEADLINE
 from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.resolve import plain_function
-from lanewise.model.lane import LaneName
+from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms
 
 # Time in calls after which the loop gets a turn: half of the default loop budget.
 _YIELD_AFTER_S = 0.0005
@@ -39,23 +40,56 @@ class EventLoopLane:
         variant: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
     ) -> Any:
         """Run the call at once, or in the next turn of the loop when calls kept it busy for long.
 
         Without that, a coroutine that awaits one short call after another would never let the loop
         look at anything else.
         """
-        if not self._opened:
-            raise LaneUnavailableError("the event-loop lane is closed: enter the runtime first")
-        if self._owed_s >= _YIELD_AFTER_S:
-            self._owed_s = 0.0
-            await asyncio.sleep(0)
+        await self._turn()
+        token = None if terms.deadline is None else DEADLINE.set(terms.deadline)
         started = time.perf_counter()
         try:
             return call_plainly(plain_function(function, variant), args, kwargs)
         finally:
             self._owed_s += time.perf_counter() - started
+            if token is not None:
+                DEADLINE.reset(token)
 
-    async def close(self) -> None:
+    async def stream(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,  # noqa: ARG002 - because: the signature of every lane
+    ) -> AsyncGenerator[Any, None]:
+        """Run a generator function here and yield its items; the loop gets its turns between them."""
+        items = iter(plain_function(function, variant)(*args, **kwargs))
+        try:
+            while True:
+                await self._turn()
+                started = time.perf_counter()
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+                finally:
+                    self._owed_s += time.perf_counter() - started
+                yield item
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+
+    async def _turn(self) -> None:
+        if not self._opened:
+            raise LaneUnavailableError("the event-loop lane is closed: enter the runtime first")
+        if self._owed_s >= _YIELD_AFTER_S:
+            self._owed_s = 0.0
+            await asyncio.sleep(0)
+
+    async def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - because: the signature of every lane
         """Nothing to release."""
         self._opened = False

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import logging
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from _lanewise_worker.call import call_plainly
+from _lanewise_worker.deadline import DEADLINE
 from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.pooled import outcome_of
 from lanewise.lanes.resolve import plain_function
-from lanewise.model.lane import LaneName
+from lanewise.lanes.streaming import ThreadStream
+from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms, mark_abandoned
+
+_log = logging.getLogger("lanewise")
 
 
 class ThreadLane:
@@ -31,6 +36,7 @@ class ThreadLane:
         self.threads = threads
         # owner: the loop that opened the lane.
         self._pool: ThreadPoolExecutor | None = None
+        self._in_flight: set[Future[Any]] = set()
 
     async def open(self) -> None:
         """Make the pool; its threads start as calls come."""
@@ -43,17 +49,76 @@ class ThreadLane:
         variant: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
     ) -> Any:
         """Run the call in a thread, under a copy of the caller's context variables."""
+        pool = self._entered()
+        context = _context(terms)
+        plain = plain_function(function, variant)
+        future = pool.submit(context.run, call_plainly, plain, args, kwargs)
+        self._in_flight.add(future)
+        try:
+            return await outcome_of(future)
+        finally:
+            self._forget_ended()
+
+    async def stream(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> AsyncGenerator[Any, None]:
+        """Run a generator function in a thread and yield its items as they come.
+
+        When the consumer leaves, the generator is closed as soon as it yields next; a generator that
+        never does is abandoned.
+        """
+        pool = self._entered()
+        context = _context(terms)
+        plain = plain_function(function, variant)
+        stream = ThreadStream(lambda: plain(*args, **kwargs), context)
+        running = stream.start(pool)
+        try:
+            while True:
+                try:
+                    item = await stream.next()
+                except StopAsyncIteration:
+                    return
+                yield item
+        except asyncio.CancelledError as cancelled:
+            mark_abandoned(cancelled)
+            raise
+        finally:
+            stream.leave(running)
+
+    async def close(self, grace_s: float | None = None) -> None:
+        """Let what is queued and what runs end, then end the threads.
+
+        Threads cannot be killed: what runs longer than the grace period is left to itself, which the
+        log tells.
+        """
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        ending = asyncio.ensure_future(asyncio.to_thread(pool.shutdown, wait=True))
+        await asyncio.wait([ending], timeout=grace_s)
+        if not ending.done():
+            pool.shutdown(wait=False, cancel_futures=True)
+            self._forget_ended()
+            _log.warning("%d call(s) in threads did not end and are abandoned", len(self._in_flight))
+
+    def _entered(self) -> ThreadPoolExecutor:
         if self._pool is None:
             raise LaneUnavailableError("the thread lane is closed: enter the runtime first")
-        run_in_context = contextvars.copy_context().run
-        plain = plain_function(function, variant)
-        future = self._pool.submit(run_in_context, call_plainly, plain, args, kwargs)
-        return await outcome_of(future)
+        return self._pool
 
-    async def close(self) -> None:
-        """Wait for running calls, drop queued ones, end the threads."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+    def _forget_ended(self) -> None:
+        self._in_flight = {future for future in self._in_flight if not future.done()}
+
+
+def _context(terms: Terms) -> contextvars.Context:
+    context = contextvars.copy_context()
+    context.run(DEADLINE.set, terms.deadline)
+    return context

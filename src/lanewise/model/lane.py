@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 LaneName = Literal["event_loop", "thread", "process", "interpreter", "cluster"]
@@ -10,6 +11,28 @@ LANE_NAMES: tuple[LaneName, ...] = ("event_loop", "thread", "process", "interpre
 
 # Where two lanes are equally good, the one that asks less of its user comes first.
 SIMPLEST_FIRST: tuple[LaneName, ...] = LANE_NAMES
+
+
+OnCancel = Literal["stop", "kill", "abandon"]
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under which conditions a call runs.
+
+    Attributes:
+        deadline: Moment of ``time.monotonic()`` at which the call's time is over, or None. The lane
+            only tells it to the call; who awaits it enforces it.
+        on_cancel: What happens to a running call that nobody waits for any more.
+        idempotent: The call may be started again after its worker died.
+    """
+
+    deadline: float | None = None
+    on_cancel: OnCancel = "stop"
+    idempotent: bool = False
+
+
+PLAIN_TERMS = Terms()
 
 
 class Lane(Protocol):
@@ -34,15 +57,61 @@ class Lane(Protocol):
         variant: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
     ) -> Any:
         """Run one call and return its result, or raise what it raised.
 
-        Cancellation: a call that has not started never will. One that runs and cannot be stopped is
-        abandoned: the CancelledError is then marked with :func:`mark_abandoned`.
+        Cancellation: a call that has not started never will. One that runs is stopped where the lane
+        can and ``terms.on_cancel`` does not say otherwise; else it is abandoned, and the
+        CancelledError marked with :func:`mark_abandoned`.
         """
 
-    async def close(self) -> None:
-        """Release every worker. Idempotent."""
+    def stream(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> AsyncGenerator[Any, None]:
+        """Run a generator function and yield its items as they come.
+
+        The generator runs ahead of its consumer by a bounded number of items. Closing the iterator
+        closes the generator where it runs, so that its ``finally`` is reached.
+        """
+
+    async def close(self, grace_s: float | None = None) -> None:
+        """Release every worker. Idempotent.
+
+        Args:
+            grace_s: Seconds that calls in flight may take to end; then those that can be killed are.
+                None waits for as long as they take.
+        """
+
+
+class ChunkLane(Lane, Protocol):
+    """A lane that can carry many items of one function as one call."""
+
+    async def run_chunk(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        items: Sequence[Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> tuple[list[Any], float | None]:
+        """Run ``function(item)`` for each item, one after another in one worker.
+
+        Returns:
+            For each item what it gave, or a :class:`Failed` that holds what it raised; and the seconds
+            that all took, where they are known.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What an item of a chunk raised."""
+
+    error: BaseException
 
 
 def mark_abandoned(cancelled: BaseException) -> None:

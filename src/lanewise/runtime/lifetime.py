@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from lanewise.model.lane import Lane, LaneName
+from lanewise.model.lane import Lane, LaneName, OnCancel
 from lanewise.runtime.routing import Router
 from lanewise.runtime.statistics import Tally
 
@@ -21,6 +21,7 @@ class CallOptions:
 
     lane: LaneName | None = None
     timeout_s: float | None = None
+    on_cancel: OnCancel | None = None
 
 
 @dataclass(slots=True)
@@ -41,10 +42,17 @@ class Life:
     token: contextvars.Token[Any] | None = None
 
 
-async def close_all(lanes: dict[LaneName, Lane]) -> None:
-    """Close every lane: running calls end, queued ones are dropped."""
-    for lane in lanes.values():
-        await lane.close()
+async def close_all(lanes: dict[LaneName, Lane], grace_s: float | None) -> None:
+    """Close every lane, all at once: what is in flight ends, or is killed when its time is over."""
+    closing = [asyncio.ensure_future(lane.close(grace_s)) for lane in lanes.values()]
+    try:
+        await asyncio.gather(*closing, return_exceptions=True)
+    except asyncio.CancelledError:
+        # Each lane hurries when it is cancelled, and still leaves nothing behind.
+        await asyncio.gather(*closing, return_exceptions=True)
+        raise
+    for closed in closing:
+        closed.result()
 
 
 def known_lanes(lanes: Iterable[LaneName] | None) -> tuple[LaneName, ...]:
@@ -73,4 +81,26 @@ def at_least_one(name: str, value: int | None, default: int) -> int:
         return default
     if value < 1:
         raise ValueError(f"{name}={value} must be at least 1, or None")
+    return value
+
+
+def positive(name: str, value: int | None) -> int | None:
+    """Return a limit.
+
+    Raises:
+        ValueError: It is below 1.
+    """
+    if value is not None and value < 1:
+        raise ValueError(f"{name}={value} must be at least 1, or None for no limit")
+    return value
+
+
+def on_cancel_named(value: OnCancel) -> OnCancel:
+    """Return what is to happen on cancellation.
+
+    Raises:
+        ValueError: There is no such choice.
+    """
+    if value not in ("stop", "kill", "abandon"):
+        raise ValueError(f"on_cancel={value!r} must be 'stop', 'kill' or 'abandon'")
     return value

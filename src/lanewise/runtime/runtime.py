@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import itertools
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +23,21 @@ from lanewise.errors import (
 )
 from lanewise.host.facts import gil_enabled, host_facts, usable_cores
 from lanewise.lanes.event_loop import EventLoopLane
-from lanewise.lanes.process import ProcessLane
+from lanewise.lanes.process import ProcessLane, Shared
 from lanewise.lanes.thread import ThreadLane
 from lanewise.model.facts import Calibration
-from lanewise.model.lane import Lane, LaneName, was_abandoned
+from lanewise.model.lane import (
+    PLAIN_TERMS,
+    Failed,
+    Lane,
+    LaneName,
+    OnCancel,
+    Terms,
+    was_abandoned,
+)
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
+from lanewise.runtime.batching import ChunkSize
 from lanewise.runtime.calibrate import calibrate
 from lanewise.runtime.lifetime import (
     CallOptions,
@@ -36,6 +46,8 @@ from lanewise.runtime.lifetime import (
     at_least_one,
     close_all,
     known_lanes,
+    on_cancel_named,
+    positive,
 )
 from lanewise.runtime.routing import Decision, Router
 from lanewise.runtime.statistics import Outcome, RuntimeStatistics, Tally
@@ -46,6 +58,11 @@ T = TypeVar("T")
 _THREADS_PER_CORE = 4
 # What a refused caller is told to wait when nothing is known of how long calls take.
 _DEFAULT_RETRY_S = 1.0
+# Functions whose descriptions are kept.
+_MAX_TASKS = 4_096
+_MAX_CHUNK = 65_536
+# Lanes that can stop a running call.
+_KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
 _active: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar(
     "lanewise_runtime", default=None
@@ -69,6 +86,16 @@ class Runtime:
         max_queue: Calls admitted at once, running and waiting; more wait outside, see next.
         queue_timeout_s: How long a call waits for room before it is refused; None waits for ever.
         start_method: Of worker processes: ``"forkserver"`` or ``"spawn"``.
+        preload: Modules that worker processes find loaded. What calls import is learned anyway.
+        on_cancel: What happens to a running call when nobody awaits it any more or its time is over:
+            ``"stop"`` kills it where its lane can and abandons it elsewhere, ``"kill"`` keeps calls to
+            lanes that can, ``"abandon"`` lets it run to its end.
+        worker_memory_bytes: Resident size at which a worker process is killed while it runs a call.
+        max_calls_per_worker: Calls after which a worker process is replaced.
+        grace_s: Seconds that calls in flight may take to end when the runtime is left; then they are
+            killed. None waits for as long as they take, 0 kills at once.
+        propagate: Context variables whose values go with each call to wherever it runs, as
+            ``"module:variable"`` (threads and the event loop see all of them anyway).
         lanes: Restricts the lanes that are opened.
 
     Raises:
@@ -88,6 +115,12 @@ class Runtime:
         max_queue: int = 1024,
         queue_timeout_s: float | None = None,
         start_method: str | None = None,
+        preload: Iterable[str] = (),
+        on_cancel: OnCancel = "stop",
+        worker_memory_bytes: int | None = None,
+        max_calls_per_worker: int | None = None,
+        grace_s: float | None = 10.0,
+        propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         lanes: Iterable[LaneName] | None = None,
     ) -> None:
         if max_queue < 1:
@@ -99,14 +132,22 @@ class Runtime:
         self._loop_budget_s = loop_budget_s
         self._max_queue = max_queue
         self._queue_timeout_s = queue_timeout_s
-        self._start_method = start_method
+        self._on_cancel = on_cancel_named(on_cancel)
+        self._grace_s = grace_s
         self._wanted = known_lanes(lanes)
-        if start_method is not None:
-            # Refuses what it cannot use now, and not when the runtime is entered.
-            ProcessLane(1, start_method=start_method)
+        # Made now, so that what it cannot use is refused here and not when the runtime is entered.
+        self._process_lane = ProcessLane(
+            self._processes,
+            start_method=start_method,
+            preload=preload,
+            worker_memory_bytes=positive("worker_memory_bytes", worker_memory_bytes),
+            max_calls_per_worker=positive("max_calls_per_worker", max_calls_per_worker),
+            propagate=propagate,
+        )
         self._options = CallOptions()
         # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
         self._life = Life()
+        self._tasks: dict[Any, Task[..., Any]] = {}
 
     # --- lifetime -------------------------------------------------------------------------------
 
@@ -118,7 +159,7 @@ class Runtime:
         try:
             self._life.state = await self._open(opened)
         except BaseException:
-            await close_all(opened)
+            await close_all(opened, 0)
             raise
         self._life.token = _active.set(self)
         return self
@@ -127,7 +168,7 @@ class Runtime:
         made: dict[LaneName, Callable[[], Lane]] = {
             "event_loop": EventLoopLane,
             "thread": lambda: ThreadLane(self._threads),
-            "process": lambda: ProcessLane(self._processes, start_method=self._start_method),
+            "process": lambda: self._process_lane,
         }
         unavailable: dict[LaneName, str] = {}
         for name in self._wanted:
@@ -145,7 +186,7 @@ class Runtime:
             unavailable,
             await self._calibration(opened, unavailable),
             self._loop_budget_s,
-            self._processes,
+            usable_cores(),
             gil_enabled(),
         )
         return State(opened, router, Tally(), asyncio.Semaphore(self._max_queue))
@@ -165,7 +206,11 @@ class Runtime:
         _error: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
-        """Wait for running calls, drop queued ones, end every worker."""
+        """Wait for calls in flight, ``grace_s`` at most, then kill what can be; end every worker.
+
+        Leaves no process, descriptor or shared memory behind, however it is left. When this is itself
+        cancelled, it does not wait any longer.
+        """
         state, self._life.state = self._life.state, None
         token, self._life.token = self._life.token, None
         if token is not None:
@@ -173,7 +218,7 @@ class Runtime:
             with contextlib.suppress(ValueError):
                 _active.reset(token)
         if state is not None:
-            await close_all(state.lanes)
+            await close_all(state.lanes, self._grace_s)
 
     def _entered(self) -> State:
         if self._life.state is None:
@@ -197,26 +242,109 @@ class Runtime:
             NotPortableError: It is pinned to processes and cannot cross.
             WorkerDiedError: Its worker died.
 
-        Cancellation: a call that still queues is removed. One that runs goes on to its end, its
-        result is dropped, and it is counted as abandoned.
+        Cancellation: a call that still queues is removed. A running one is stopped where its lane can
+        stop it (processes), and abandoned and counted where nothing can (threads); see ``on_cancel``.
         """
-        task = as_task(fn)
+        task = self._tasks.get(fn)
+        if task is None:
+            task = self._task_of(fn)
         timeout_s = self._options.timeout_s or task.timeout_s
-        result: T
         if timeout_s is None:
-            result = await self._admitted(task, args, dict(kwargs))
-            return result
+            return await self._admitted(task, args, kwargs, self._terms(task, None))  # type: ignore[no-any-return]  # because: lanes carry any type
+        return await self._within(timeout_s, task, lambda terms: self._admitted(task, args, kwargs, terms))  # type: ignore[no-any-return]  # because: as above
+
+    async def _within(
+        self,
+        timeout_s: float,
+        task: Task[..., Any],
+        make: Callable[[Terms], Coroutine[Any, Any, Any]],
+    ) -> Any:
+        """Await what ``make`` makes, and no longer than the time allows.
+
+        Raises:
+            TaskTimeoutError: It took longer; the work was stopped as ``on_cancel`` says.
+        """
+        terms = self._terms(task, time.monotonic() + timeout_s)
         try:
             async with asyncio.timeout(timeout_s) as scope:
-                result = await self._admitted(task, args, dict(kwargs))
-            return result
+                return await make(terms)
         except TimeoutError as error:
             if not scope.expired():
                 raise  # the function's own
             raise TaskTimeoutError(
-                f"{task.name} did not finish within {timeout_s:g} s of its submission. "
-                "It may still be running: threads and pooled processes cannot be stopped"
+                f"{task.name} did not finish within {timeout_s:g} s of its submission. It was stopped, "
+                "if it ran in a process; threads cannot be stopped, and it may still run there"
             ) from error
+
+    def _terms(self, task: Task[..., Any], deadline: float | None) -> Terms:
+        on_cancel = self._options.on_cancel or self._on_cancel
+        if deadline is None and on_cancel == "stop" and not task.idempotent:
+            return PLAIN_TERMS
+        return Terms(deadline, on_cancel, task.idempotent)
+
+    def _task_of(self, fn: Callable[..., Any]) -> Task[..., Any]:
+        """Describe a callable, once: descriptions of functions that are called again are kept."""
+        task = as_task(fn)
+        with contextlib.suppress(TypeError):  # cannot be hashed
+            if len(self._tasks) >= _MAX_TASKS:
+                self._tasks.clear()
+            self._tasks[fn] = task
+        return task
+
+    def share(self, value: T) -> Shared[T]:
+        """Send a value to each worker once, however many calls use it.
+
+        Give the handle to ``run``, ``map`` or ``stream`` in the place of the value: the function
+        receives the value itself. Its pickle and its buffers (arrays, bytearrays) are copied into
+        shared memory now, so that the value may be changed or dropped afterwards; workers map them and
+        copy nothing. What they see is read-only. Equal values share one copy. When the last reference
+        to the handle goes, workers drop it too.
+
+        Threads: may be called from any. Copying takes about 0.5 ms per megabyte and lets other threads
+        run, so for something large beside live requests: ``await asyncio.to_thread(rt.share, big)``.
+
+        Raises:
+            Exception: Whatever pickling the value raises.
+        """
+        return self._process_lane.share(value)
+
+    async def stream(
+        self, fn: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[T, None]:
+        """Run a generator function and yield its items one by one, as they come.
+
+        The generator runs ahead of its consumer by a few items and then waits. Closing the iterator
+        (``aclose()``, or cancelling who iterates) closes the generator where it runs: its ``finally``
+        is reached; a process that does not get there within a second is killed.
+
+        Raises:
+            TaskTimeoutError: The whole stream took longer than ``timeout_s``.
+        """
+        task = self._task_of(fn)
+        state = self._entered()
+        timeout_s = self._options.timeout_s or task.timeout_s
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        async with self._room_for_one(state):
+            decision = self._decided(state, task, args, kwargs)
+            lane = state.lanes[decision.lane]
+            if lane.name != "process":
+                args, kwargs = _local(args), {name: _local_one(one) for name, one in kwargs.items()}  # type: ignore[assignment]  # because: ParamSpec cannot be mapped
+            state.tally.begin(task.name, decision.lane, decision.variant)
+            started, outcome = time.perf_counter(), "cancelled"
+            items = lane.stream(
+                task.reference, decision.variant, args, kwargs, self._terms(task, deadline)
+            )
+            try:
+                async for item in _until(items, deadline, task.name, timeout_s):
+                    yield item
+                outcome = "done"
+            except Exception:
+                outcome = "failed"
+                raise
+            finally:
+                await items.aclose()
+                busy_s = time.perf_counter() - started
+                state.tally.end(task.name, decision.lane, outcome, busy_s)  # type: ignore[arg-type]  # because: one of the outcomes
 
     async def map(
         self,
@@ -228,41 +356,97 @@ class Runtime:
     ) -> AsyncIterator[T]:
         """Run ``fn(item)`` for each item, some at once, and yield the results as they come.
 
+        Short calls that go to processes travel in chunks, whose size follows their run time so that a
+        chunk takes about ten milliseconds.
+
         Args:
             fn: A task or any function of one argument.
             items: May be infinite: it is read no further ahead than the window.
             ordered: Results in the order of the items, or as they finish.
-            window: Calls in flight; None takes twice the worker processes.
+            window: Items that are read ahead at most; None takes two chunks for each worker process.
+
+        Raises:
+            Exception: What the call of the next item raised; the iteration ends with it.
 
         Cancellation: leaving the iteration cancels what has not finished.
         """
-        width = 2 * self._processes if window is None else window
-        if width < 1:
+        if window is not None and window < 1:
             raise ValueError(f"window={window} must be at least 1")
-        pending: dict[asyncio.Task[T], None] = {}
+        task = self._task_of(fn)
+        width = 2 * self._processes
+        size = ChunkSize(largest=_MAX_CHUNK if window is None else window // width or 1)
+        chunks = min(width, window or width)
         source = iter(items)
+        pending: dict[asyncio.Task[list[Any]], None] = {}
         try:
             exhausted = False
             while pending or not exhausted:
-                while not exhausted and len(pending) < width:
-                    try:
-                        item = next(source)
-                    except StopIteration:
-                        exhausted = True
-                        break
-                    pending[asyncio.ensure_future(self.run(fn, item))] = None
+                while not exhausted and len(pending) < chunks:
+                    chunk = list(itertools.islice(source, size.items))
+                    exhausted = len(chunk) < size.items
+                    if chunk:
+                        pending[asyncio.ensure_future(self._chunk(task, chunk, size))] = None
                 if not pending:
                     break
                 for finished in await _next_finished(pending, ordered=ordered):
                     del pending[finished]
-                    yield finished.result()
+                    for outcome in finished.result():
+                        if type(outcome) is Failed:
+                            raise outcome.error
+                        yield outcome
         finally:
             for left in pending:
                 left.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
+    async def _chunk(self, task: Task[..., Any], items: list[Any], size: ChunkSize) -> list[Any]:
+        """Run some items: as one call where their lane can do that, else one after another."""
+        state = self._entered()
+        timeout_s = self._options.timeout_s or task.timeout_s
+        decision = self._decided(state, task, (items[0],), {})
+        lane: Any = state.lanes[decision.lane]
+        if not hasattr(lane, "run_chunk"):
+            return [await self._outcome(task, item, size) for item in items]
+
+        async def run(terms: Terms) -> tuple[list[Any], float | None]:
+            async with self._room_for_one(state):
+                return await self._counted(
+                    state,
+                    task,
+                    decision,
+                    lane.run_chunk(task.reference, decision.variant, items, terms),
+                    len(items),
+                )
+
+        try:
+            if timeout_s is None:
+                outcomes, run_time_s = await run(self._terms(task, None))
+            else:
+                outcomes, run_time_s = await self._within(timeout_s, task, run)
+        except NotPortableError as error:
+            if error.started:
+                raise
+            # Some item cannot cross, or the function: each by itself, and on a thread where it must.
+            return [await self._outcome(task, item, size) for item in items]
+        if run_time_s is not None:
+            size.ran(len(items), run_time_s)
+        return outcomes
+
+    async def _outcome(self, task: Task[..., Any], item: Any, size: ChunkSize) -> Any:
+        started = time.perf_counter()
+        try:
+            return await self.run(task if task.declared else task.__wrapped__, item)
+        except Exception as error:  # noqa: BLE001 - because: it is raised when its turn comes
+            return Failed(error)
+        finally:
+            size.ran(1, time.perf_counter() - started)
+
     def with_options(
-        self, *, lane: LaneName | None = None, timeout_s: float | None = None
+        self,
+        *,
+        lane: LaneName | None = None,
+        timeout_s: float | None = None,
+        on_cancel: OnCancel | None = None,
     ) -> Runtime:
         """Return a view of this runtime whose calls have other options. Shares everything else."""
         if timeout_s is not None and not timeout_s > 0:
@@ -270,7 +454,9 @@ class Runtime:
         view = object.__new__(type(self))
         view.__dict__.update(self.__dict__)
         view._options = CallOptions(
-            lane or self._options.lane, timeout_s or self._options.timeout_s
+            lane or self._options.lane,
+            timeout_s or self._options.timeout_s,
+            self._options.on_cancel if on_cancel is None else on_cancel_named(on_cancel),
         )
         return view
 
@@ -287,25 +473,47 @@ class Runtime:
     # --- one call -------------------------------------------------------------------------------
 
     async def _admitted(
-        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], terms: Terms
     ) -> Any:
         state = self._entered()
-        await self._wait_for_room(state)
+        if state.room.locked():
+            await self._wait_for_room(state)
+        else:
+            await state.room.acquire()  # at once, for there is room
         try:
-            level = state.tally.in_flight[task.name] + 1
-            decision = state.router.decide(task, args, kwargs, level, self._options.lane)
+            decision = self._decided(state, task, args, kwargs)
             try:
-                return await self._on_lane(state, task, decision, args, kwargs)
+                return await self._on_lane(state, task, decision, args, kwargs, terms)
             except NotPortableError as error:
                 fallback = self._fallback(state, task, decision, error)
-                return await self._on_lane(state, task, fallback, args, kwargs)
+                return await self._on_lane(state, task, fallback, args, kwargs, terms)
+        finally:
+            state.room.release()
+
+    def _decided(
+        self, state: State, task: Task[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Decision:
+        level = state.tally.in_flight[task.name] + 1
+        pinned = self._options.lane
+        if (self._options.on_cancel or self._on_cancel) == "kill" and pinned is None:
+            pinned = task.lane or "process"
+            if pinned not in _KILLABLE:
+                raise LaneUnavailableError(
+                    f"on_cancel='kill' needs a lane that can stop a running call, and {task.name} is "
+                    f"pinned to {pinned}",
+                    reasons={pinned: "a running call cannot be stopped there"},
+                )
+        return state.router.decide(task, args, kwargs, level, pinned)
+
+    @contextlib.asynccontextmanager
+    async def _room_for_one(self, state: State) -> AsyncIterator[None]:
+        await self._wait_for_room(state)
+        try:
+            yield
         finally:
             state.room.release()
 
     async def _wait_for_room(self, state: State) -> None:
-        if not state.room.locked():
-            await state.room.acquire()
-            return
         state.tally.waiting += 1
         try:
             async with asyncio.timeout(self._queue_timeout_s):
@@ -320,27 +528,43 @@ class Runtime:
         finally:
             state.tally.waiting -= 1
 
-    async def _on_lane(
+    async def _on_lane(  # noqa: PLR0913 - because: one call and where it goes
         self,
         state: State,
         task: Task[..., Any],
         decision: Decision,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        terms: Terms,
     ) -> Any:
         lane = state.lanes[decision.lane]
-        state.tally.begin(task.name, decision.lane, decision.variant)
+        if decision.lane != "process":
+            args = _local(args)
+            kwargs = {name: _local_one(value) for name, value in kwargs.items()}
+        running = lane.run(task.reference, decision.variant, args, kwargs, terms)
+        return await self._counted(state, task, decision, running, 1)
+
+    async def _counted(
+        self,
+        state: State,
+        task: Task[..., Any],
+        decision: Decision,
+        running: Coroutine[Any, Any, Any],
+        calls: int,
+    ) -> Any:
+        state.tally.begin(task.name, decision.lane, decision.variant, calls)
         started = time.perf_counter()
         outcome: Outcome = "failed"
         try:
-            result = await lane.run(task.reference, decision.variant, args, kwargs)
+            result = await running
             outcome = "done"
             return result
         except asyncio.CancelledError as cancelled:
             outcome = "abandoned" if was_abandoned(cancelled) else "cancelled"
             raise
         finally:
-            state.tally.end(task.name, decision.lane, outcome, time.perf_counter() - started)
+            busy_s = time.perf_counter() - started
+            state.tally.end(task.name, decision.lane, outcome, busy_s, calls)
 
     def _fallback(
         self, state: State, task: Task[..., Any], decision: Decision, error: NotPortableError
@@ -362,6 +586,37 @@ class Runtime:
         return replace(decision, lane="thread", reason="it cannot cross to a process")
 
 
+def _local(args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """On lanes that share this process's memory a handle stands for what it holds here."""
+    return tuple(_local_one(value) for value in args)
+
+
+def _local_one(value: Any) -> Any:
+    return value.get() if type(value) is Shared else value
+
+
+async def _until(
+    items: AsyncGenerator[T, None], deadline: float | None, name: str, timeout_s: float | None
+) -> AsyncIterator[T]:
+    """Pass items on until the deadline.
+
+    Raises:
+        TaskTimeoutError: It came first.
+    """
+    while True:
+        left_s = None if deadline is None else deadline - time.monotonic()
+        try:
+            async with asyncio.timeout(left_s) as scope:
+                item = await anext(items)
+        except StopAsyncIteration:
+            return
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise TaskTimeoutError(f"{name} did not yield all its items within {timeout_s:g} s") from error
+        yield item
+
+
 async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run ``fn`` on the runtime whose ``async with`` is active.
 
@@ -378,8 +633,8 @@ async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
 
 
 async def _next_finished(
-    pending: dict[asyncio.Task[T], None], *, ordered: bool
-) -> list[asyncio.Task[T]]:
+    pending: dict[asyncio.Task[list[Any]], None], *, ordered: bool
+) -> list[asyncio.Task[list[Any]]]:
     if ordered:
         first = next(iter(pending))
         await asyncio.wait([first])

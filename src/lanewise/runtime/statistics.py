@@ -56,19 +56,21 @@ class Tally:
     waiting: int = 0
     shed: int = 0
 
-    def begin(self, task: str, lane: LaneName, variant: str) -> None:
-        """A call was admitted and starts on its lane."""
-        self.admitted[lane] += 1
-        self.running[lane] += 1
-        self.in_flight[task] += 1
-        self.routes[task, lane, variant] += 1
+    def begin(self, task: str, lane: LaneName, variant: str, calls: int = 1) -> None:
+        """Calls were admitted and start on their lane."""
+        self.admitted[lane] += calls
+        self.running[lane] += calls
+        self.in_flight[task] += calls
+        self.routes[task, lane, variant] += calls
 
-    def end(self, task: str, lane: LaneName, outcome: Outcome, busy_s: float) -> None:
-        """A call left its lane."""
-        self.running[lane] -= 1
-        self.outcomes[lane, outcome] += 1
+    def end(
+        self, task: str, lane: LaneName, outcome: Outcome, busy_s: float, calls: int = 1
+    ) -> None:
+        """Calls left their lane."""
+        self.running[lane] -= calls
+        self.outcomes[lane, outcome] += calls
         self.busy_s[lane] = self.busy_s.get(lane, 0.0) + busy_s
-        self.in_flight[task] -= 1
+        self.in_flight[task] -= calls
         if not self.in_flight[task]:
             del self.in_flight[task]  # tasks come and go; the table must not grow for ever
 

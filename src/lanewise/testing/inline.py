@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.resolve import plain_function
-from lanewise.model.lane import LaneName
+from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,7 @@ class InlineLane:
         variant: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,  # noqa: ARG002 - because: the signature of every lane
     ) -> Any:
         """Run the call at once and record it.
 
@@ -82,6 +83,30 @@ class InlineLane:
         self._calls.append(RecordedCall(function, variant, args, kwargs, result=result))
         return result
 
-    async def close(self) -> None:
+    async def stream(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> AsyncGenerator[Any, None]:
+        """Run a generator function as its items are asked for; recorded with the list of them."""
+        del terms
+        if not self._is_open:
+            raise LaneUnavailableError("the inline lane is closed: open it first")
+        given: list[Any] = []
+        error: BaseException | None = None
+        try:
+            for item in plain_function(function, variant)(*args, **kwargs):
+                given.append(item)
+                yield item
+        except Exception as raised:
+            error = raised
+            raise
+        finally:
+            self._calls.append(RecordedCall(function, variant, args, kwargs, given, error))
+
+    async def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - because: the signature of every lane
         """Take no more calls. Idempotent."""
         self._is_open = False

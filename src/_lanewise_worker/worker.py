@@ -1,0 +1,206 @@
+"""The main loop of a worker process: one socket, one thread, one call at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from _lanewise_worker import wire
+from _lanewise_worker.running import Runner
+
+if TYPE_CHECKING:
+    from _lanewise_worker.reporting import Output
+
+_READ_BYTES = 262_144
+
+
+class Line:
+    """The worker's end of its socket. Reads belong to the main thread; anybody may send.
+
+    ``_sending`` keeps frames whole: log records come from any thread of the user's.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._sending = threading.Lock()
+        self._frames = wire.Frames()
+
+    def send(self, data: bytes) -> None:
+        """Send frames; waits while the parent does not read."""
+        with self._sending:
+            self._channel.sendall(data)
+
+    def receive(self, *, wait: bool = True) -> list[tuple[int, int, int, int, Any]] | None:
+        """Return the frames that have arrived, None once the parent is gone.
+
+        Without ``wait`` the list may be empty.
+        """
+        while True:
+            try:
+                data = self._channel.recv(_READ_BYTES, 0 if wait else socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return []
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            frames = list(self._frames.feed(data))
+            if frames or not wait:
+                return frames
+
+
+class Worker:
+    """One worker process. Owner of everything in it: the main thread."""
+
+    def __init__(
+        self, line: Line, side: socket.socket, words: memoryview, page: memoryview, output: Output
+    ) -> None:
+        self._line = line
+        self._words = words
+        self._inbox: deque[tuple[int, int, int, int, Any]] = deque()
+        self._runner = Runner(line, side, words, page, output, self._take)
+        self._handlers: dict[int, Callable[[int, int, int, Any], None]] = {
+            wire.CALL: self._runner.call,
+            wire.DEFINE: self._runner.define,
+            wire.CHUNK: self._runner.chunk,
+            wire.STREAM: self._runner.stream,
+            wire.SHARE: self._runner.shares.add,
+            wire.DROP: self._runner.shares.drop,
+            wire.FREED: self._runner.crossing.freed,
+            wire.FORGET: self._runner.crossing.forget,
+            wire.TRIM: self._runner.crossing.trim,
+        }
+
+    def serve(self) -> None:
+        """Serve until the parent says so, or is gone."""
+        words, inbox, handlers = self._words, self._inbox, self._handlers
+        calls = (wire.CALL, wire.CHUNK, wire.STREAM)
+        while True:
+            if not inbox:
+                frames = self._line.receive()
+                if frames is None:
+                    return
+                inbox.extend(frames)
+            kind, flags, number, seq, body = inbox.popleft()
+            if kind in calls:
+                # A recall that is seen here is exact: nothing was noted as begun.
+                if words[wire.RECALLED] >= seq:
+                    self._line.send(wire.frame(wire.SKIPPED, seq=seq))
+                    continue
+                words[wire.STARTED] = seq
+                # The parent recalls first and looks at STARTED later, this side does it the other way
+                # round, so at least one of them sees the other; who skips here says so.
+                if words[wire.RECALLED] >= seq:
+                    self._line.send(wire.frame(wire.SKIPPED, seq=seq))
+                    continue
+            elif kind == wire.EXIT:
+                return
+            handler = handlers.get(kind)
+            if handler is not None:  # credit for a stream that has ended meanwhile has none
+                handler(flags, number, seq, body)
+
+    def _take(self, *, wait: bool) -> tuple[int, int, int, int, Any] | None:
+        """Return the next frame for a call that runs and must listen (a stream).
+
+        Raises:
+            EOFError: The parent is gone.
+        """
+        if not self._inbox:
+            frames = self._line.receive(wait=wait)
+            if frames is None:
+                raise EOFError("the parent is gone")
+            self._inbox.extend(frames)
+        if not self._inbox:
+            return None
+        frame = self._inbox.popleft()
+        if frame[0] in (wire.FREED, wire.FORGET, wire.DROP, wire.TRIM):
+            self._handlers[frame[0]](*frame[1:])
+            return None
+        return frame
+
+
+def main(channel_fd: int, side_fd: int, page_fd: int, options: dict[str, Any]) -> None:
+    """Run one worker to its end.
+
+    Args:
+        channel_fd: The stream socket on which frames are spoken.
+        side_fd: The socket over which descriptors of shared memory are passed.
+        page_fd: The page that is shared with the parent, -1 where there is none.
+        options: ``log_levels``, ``initializer`` (pickled function and arguments) or nothing.
+    """
+    # Ctrl-C is the parent's to handle. A handler and not SIG_IGN, which what a call starts would
+    # inherit.
+    signal.signal(signal.SIGINT, _ignore)
+    channel = socket.socket(fileno=channel_fd)
+    channel.setblocking(True)
+    side = socket.socket(fileno=side_fd)
+    side.setblocking(True)
+    page = memoryview(mmap.mmap(page_fd, wire.PAGE_BYTES) if page_fd >= 0 else bytearray(wire.PAGE_BYTES))
+    if page_fd >= 0:
+        os.close(page_fd)
+    line = Line(channel)
+    output = _reporting(line, options)
+    worker = Worker(line, side, page[: wire.JOURNAL_AT].cast("Q"), page, output)
+    initializer = options.get("initializer")
+    if initializer is not None and not _initialized(line, output, initializer):
+        return
+    line.send(wire.frame(wire.READY, number=os.getpid()))
+    try:
+        worker.serve()
+    except (BrokenPipeError, ConnectionResetError, EOFError):
+        return  # the parent is gone, and with it everybody who would want to know
+    finally:
+        output.settle()
+    _leave()
+
+
+def _reporting(line: Line, options: dict[str, Any]) -> Output:
+    from _lanewise_worker import reporting  # noqa: PLC0415 - because: brings logging and warnings
+
+    def send_log(data: bytes) -> None:
+        line.send(wire.frame(wire.LOG, data))
+
+    def send_warning(data: bytes) -> None:
+        line.send(wire.frame(wire.WARNING, data))
+
+    reporting.ship_logging(send_log, options.get("log_levels", {}))
+    reporting.ship_warnings(send_warning)
+    return reporting.capture_output()
+
+
+def _initialized(line: Line, output: Output, initializer: bytes) -> bool:
+    """Run the initializer; where it fails the parent is told and this worker is of no use."""
+    from _lanewise_worker import traces  # noqa: PLC0415 - because: rare
+
+    try:
+        function, args = pickle.loads(initializer)  # noqa: S301 - because: from the parent
+        function(*args)
+    except BaseException as error:  # noqa: BLE001 - because: whatever it is, the parent must know
+        output.settle()
+        line.send(wire.frame(wire.ERROR, traces.pack_exception(error), seq=0))
+        return False
+    output.settle()
+    return True
+
+
+def _leave() -> None:
+    """Run what the user's modules registered for the end of the process."""
+    import atexit  # noqa: PLC0415 - because: once, at the end
+
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()  # noqa: SLF001 - because: the launcher's child ends by os._exit, which runs none
+    with contextlib.suppress(Exception):
+        sys.stdout.flush()
+
+
+def _ignore(_signal: int, _frame: Any) -> None:
+    """Do nothing."""

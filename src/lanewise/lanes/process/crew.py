@@ -1,0 +1,635 @@
+"""Carries out what the pool's bookkeeping says: the workers of one lane, and their timers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from _lanewise_worker import wire
+from _lanewise_worker.codec import Encoded
+from _lanewise_worker.journal import load_entry, read_journal
+from _lanewise_worker.replay import replay_log, replay_warning
+from _lanewise_worker.traces import unpack_exception
+from lanewise.errors import LaneUnavailableError, WorkerDiedError
+from lanewise.lanes.process.deaths import Death, Quarantine, oom_kills
+from lanewise.lanes.process.launcher import Born, Launcher
+from lanewise.lanes.process.link import Link
+from lanewise.lanes.process.memory import resident_bytes
+from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
+from lanewise.lanes.process.pool import Call, Kill, Lost, Pool, Recall, Retire, Send, Start
+from lanewise.lanes.process.results import load_result, not_loaded, not_portable
+from lanewise.model.lane import Failed
+
+_log = logging.getLogger("lanewise")
+
+# A call that has kept others waiting in its worker's inbox for one to two of these is overtaken.
+_TICK_S = 0.005
+# Between the store that recalls and the look at what has begun: by then each side sees what the other
+# stored (processors delay stores by less than a microsecond).
+_LOOK_S = 0.002
+_HOUSEKEEPING_S = 2.0
+_MEMORY_WATCH_S = 0.02
+# A worker is replaced once it has grown by this much since its first calls; loky's figure.
+_GROWTH_BYTES = 300_000_000
+# With worker_memory_bytes: replaced when idle above this part of it, so that the next call has room.
+_IDLE_SHARE = 0.8
+_LEAVE_S = 1.0
+_COPY_IN_THREAD_BYTES = 1_000_000
+_MAX_START_FAILURES = 3
+_FIRST_RETRY_S = 0.05
+_LAST_RETRY_S = 5.0
+
+
+@dataclass(slots=True, frozen=True)
+class CrewOptions:
+    """How workers are kept.
+
+    Attributes:
+        idle_s: Seconds after which an idle worker leaves.
+        memory_bytes: Resident size at which a running call is killed.
+        max_calls: Calls after which a worker is replaced.
+    """
+
+    idle_s: float = 60.0
+    memory_bytes: int | None = None
+    max_calls: int | None = None
+
+
+@dataclass(slots=True)
+class CrewCounts:
+    """What happened to workers since the lane was opened."""
+
+    started: int = 0
+    died: int = 0
+    killed: int = 0
+    recycled: int = 0
+    start_failures: int = 0
+
+
+@dataclass(slots=True)
+class _Timers:
+    flush: bool = False
+    tick: bool = False
+    memory: bool = False
+    handles: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
+
+
+class Crew:
+    """The workers of one opened lane. Owner: the loop that opened it; nothing here is for threads."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, max_workers: int, launcher: Launcher, options: CrewOptions
+    ) -> None:
+        self.pool = Pool(max_workers, max_calls=options.max_calls)
+        self.quarantine = Quarantine()
+        self.counts = CrewCounts()
+        self.loop = loop
+        self._launcher = launcher
+        self._options = options
+        self._links: dict[int, Link] = {}
+        self._starting: set[asyncio.Task[None]] = set()
+        self._timers = _Timers()
+        self._copier: ThreadPoolExecutor | None = None
+        self._imported: set[str] = set()
+        self._failures = 0
+        self._failed_for = ""
+        self._oom_kills = oom_kills()
+        self._warned_of_memory = False
+        self._changed: asyncio.Event = asyncio.Event()
+        self._closing = False
+        self._frame_handlers: dict[int, Callable[[Link, int, int, int, Any], None]] = {
+            wire.RESULT: self._result,
+            wire.ERROR: self._error,
+            wire.PART: self._part,
+            wire.ITEM: self._item,
+            wire.SKIPPED: self._skipped,
+            wire.READY: self._ready,
+            wire.LOG: self._logged,
+            wire.WARNING: self._warned,
+            wire.IMPORTED: self._has_imported,
+            wire.FREED: self._freed,
+            wire.FORGET: self._forget,
+        }
+
+    def now_s(self) -> float:
+        """The loop's time."""
+        return self.loop.time()
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    def submit(self, call: Call) -> None:
+        """Take a call."""
+        instructions = self.pool.submit(call)
+        if instructions:
+            self._do(instructions)
+        if call.state == "queued":
+            self._flush_soon()
+
+    def cancel(self, call: Call) -> None:
+        """Nobody waits for it: remove it, or kill its worker."""
+        self._do(self.pool.cancel(call))
+
+    def grant(self, call: Call, items: int) -> None:
+        """Let a stream send so many more items."""
+        if call.worker is not None and call.state == "sent":
+            link: Link = call.worker.handle
+            link.send(wire.frame(wire.CREDIT, number=items, seq=call.seq))
+
+    def stop_stream(self, call: Call) -> None:
+        """Ask a stream to close its generator and end."""
+        if call.worker is not None and call.state == "sent":
+            link: Link = call.worker.handle
+            link.send(wire.frame(wire.STOP, seq=call.seq))
+
+    def drop_share(self, number: int) -> None:
+        """A shared object is not needed any more."""
+        for link in self._links.values():
+            if number in link.shares:
+                link.shares.discard(number)
+                link.send(wire.frame(wire.DROP, number=number))
+
+    def _flush_soon(self) -> None:
+        # Once in a turn of the loop: calls that come in the same turn travel in one write.
+        if not self._timers.flush:
+            self._timers.flush = True
+            self.loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._timers.flush = False
+        self._do(self.pool.dispatch())
+
+    # --- instructions ---------------------------------------------------------------------------
+
+    def _do(self, instructions: Iterable[Any]) -> None:
+        for one in instructions:
+            if type(one) is Send:
+                self._send(one.worker.handle, one.calls)
+            elif type(one) is Start:
+                for _ in range(one.count):
+                    self._start_one()
+            elif type(one) is Kill:
+                self._kill(one.worker.handle)
+            elif type(one) is Recall:
+                link = one.worker.handle
+                link.recall(one.seq)
+                self.loop.call_later(_LOOK_S, self._look, link)
+            elif type(one) is Retire:
+                self.counts.recycled += 1
+                self._retire(one.worker.handle)
+            elif type(one) is Lost:
+                self._lost(one.call, one.worker.handle)
+
+    def _send(self, link: Link, calls: list[Call]) -> None:
+        frames: list[bytes] = []
+        for call in calls:
+            out: Outgoing = call.payload
+            out.parts.clear()
+            if out.number and out.number not in link.functions:
+                link.functions.add(out.number)
+                frames.append(wire.frame(wire.DEFINE, out.definition, number=out.number))
+            for handle in out.shares:
+                if handle.number not in link.shares:
+                    link.share(handle)
+            body = out.body
+            if type(body) is bytes:
+                if out.extra:
+                    body = out.extra + body
+                head = wire.HEAD.pack(len(body), out.kind, out.flags, out.number, call.seq)
+                frames.append(head + body if body else head)
+            else:
+                if frames:
+                    link.send(b"".join(frames))
+                    frames.clear()
+                self._send_large(link, call, out, body)  # type: ignore[arg-type]  # because: bytes were told apart above
+            if out.stream is not None:
+                out.stream.wake()
+        link.last_seq = calls[-1].seq
+        if frames:
+            link.send(frames[0] if len(frames) == 1 else b"".join(frames))
+        link.settle()
+        if len(link.worker.inbox) > 1:
+            self._tick_soon()
+        if self._options.memory_bytes is not None:
+            self._watch_memory_soon()
+
+    def _send_large(self, link: Link, call: Call, out: Outgoing, encoded: Encoded) -> None:
+        placement = link.place(encoded)
+        if placement is None:
+            self._warn_of_memory(link.memory_trouble)
+            link.send_inline(out.kind, out.flags, out.number, call.seq, out.extra, encoded)
+            return
+        body = out.extra + placement.header
+        head = wire.HEAD.pack(len(body), out.kind, out.flags | wire.SEGMENT, out.number, call.seq)
+        if placement.size_bytes < _COPY_IN_THREAD_BYTES:
+            placement.copy()
+            link.send(head + body)
+            return
+        if self._copier is None:
+            self._copier = ThreadPoolExecutor(1, thread_name_prefix="lanewise-copy")
+        copied = self.loop.run_in_executor(self._copier, placement.copy)
+
+        def sent(done: asyncio.Future[None]) -> None:
+            if done.cancelled() or done.exception() is not None or link.ended:
+                return  # the worker is gone; the call has not begun and goes elsewhere
+            link.send(head + body)
+
+        copied.add_done_callback(sent)
+
+    def _kill(self, link: Link) -> None:
+        self.counts.killed += 1
+        self._launcher.kill(link.pid)
+
+    def _retire(self, link: Link) -> None:
+        link.send(wire.frame(wire.EXIT))
+        # A worker that does not leave when it is told to is made to.
+        self.loop.call_later(_LEAVE_S, self._make_leave, link)
+
+    def _make_leave(self, link: Link) -> None:
+        if link.pid in self._links and not link.ended:
+            self._launcher.kill(link.pid)
+
+    # --- what workers say -----------------------------------------------------------------------
+
+    def _on_frames(self, link: Link, frames: list[tuple[int, int, int, int, Any]]) -> None:
+        handlers = self._frame_handlers
+        try:
+            for kind, flags, number, seq, body in frames:
+                handlers[kind](link, flags, number, seq, body)
+        except Exception:
+            # What this worker says makes no sense, so nothing that it says can be relied upon.
+            _log.exception("worker %s broke the protocol and is killed", link.pid)
+            link.killed_for = "it broke the protocol, which is a defect of lanewise; the log has the details"
+            self._do(self.pool.doom(link.worker))
+        if self.pool.waiting or self.pool.has_due:
+            self._flush_soon()
+        if self._closing:
+            self._changed.set()
+
+    def _result(self, link: Link, flags: int, ticks: int, seq: int, body: Any) -> None:
+        call = self.pool.finished(link.worker, seq, ticks / wire.TICKS_PER_S, self.loop.time())
+        if not self.quarantine.is_empty:
+            self.quarantine.ended(call.function)
+        if flags & wire.PRINTED:
+            link.read_output()
+        out: Outgoing = call.payload
+        future = out.future
+        if future.done():
+            if flags & wire.SEGMENT:
+                link.load(flags, body)  # so that the worker can use its memory again
+            return
+        if flags & wire.EMPTY:
+            future.set_result(None)
+            return
+        try:
+            future.set_result(load_result(link, out, flags, body))
+        except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
+            future.set_exception(not_loaded(out.name, error))
+
+    def _error(self, link: Link, flags: int, ticks: int, seq: int, body: Any) -> None:
+        if seq == 0:  # the initializer failed; this worker will end
+            self._initializer_failed(link, unpack_exception(bytes(body)))
+            return
+        run_time_s = None if flags & wire.HELD else ticks / wire.TICKS_PER_S
+        call = self.pool.finished(link.worker, seq, run_time_s, self.loop.time())
+        if not self.quarantine.is_empty:
+            self.quarantine.ended(call.function)
+        if flags & wire.PRINTED:
+            link.read_output()
+        out: Outgoing = call.payload
+        if not out.future.done():
+            out.future.set_exception(not_portable(out.name, unpack_exception(bytes(body))))
+
+    def _part(self, link: Link, flags: int, _number: int, seq: int, body: Any) -> None:
+        head = link.worker.inbox[0]
+        if head.seq == seq:
+            head.payload.parts.extend(load_result(link, head.payload, flags, body, part=True))
+
+    def _item(self, link: Link, flags: int, _number: int, seq: int, body: Any) -> None:
+        head = link.worker.inbox[0]
+        if flags & wire.PRINTED:
+            link.read_output()
+        sink = head.payload.stream
+        if head.seq != seq or sink is None:
+            return
+        try:
+            sink.put(link.load(flags, body))
+        except Exception as error:  # noqa: BLE001 - because: what an item does when it is made again is the user's
+            sink.put(Failed(not_loaded(head.payload.name, error)))
+
+    def _skipped(self, link: Link, _flags: int, _number: int, seq: int, _body: Any) -> None:
+        self._do(self.pool.skipped(link.worker, seq, self.loop.time()))
+
+    def _ready(self, link: Link, _flags: int, _number: int, _seq: int, _body: Any) -> None:
+        self._failures = 0
+        self.counts.started += 1
+        link.is_ready = True
+        if not link.ready.done():
+            link.ready.set_result(None)
+        self._do(self.pool.ready(link.worker, self.loop.time()))
+        self._changed.set()
+
+    def _logged(self, _link: Link, _flags: int, _number: int, _seq: int, body: Any) -> None:
+        replay_log(bytes(body))
+
+    def _warned(self, _link: Link, _flags: int, _number: int, _seq: int, body: Any) -> None:
+        replay_warning(bytes(body))
+
+    def _has_imported(self, _link: Link, _flags: int, _number: int, _seq: int, body: Any) -> None:
+        """Workers to come find loaded what calls were seen to need."""
+        new = set(bytes(body).decode().split("\n")) - self._imported
+        if new:
+            self._imported |= new
+            self._launcher.preload(sorted(new))
+
+    def _freed(self, link: Link, _flags: int, number: int, _seq: int, _body: Any) -> None:
+        link.freed(number)
+
+    def _forget(self, link: Link, _flags: int, number: int, _seq: int, _body: Any) -> None:
+        link.forget(number)
+
+    # --- starting -------------------------------------------------------------------------------
+
+    def _start_one(self) -> None:
+        task = self.loop.create_task(self._start())
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
+
+    async def _start(self) -> None:
+        if self._failures:
+            await asyncio.sleep(min(_FIRST_RETRY_S * 2**self._failures, _LAST_RETRY_S))
+        try:
+            born = await self._launcher.start_worker()
+        except (OSError, LaneUnavailableError) as error:
+            self._start_failed(str(error))
+            return
+        except BaseException:
+            self.pool.start_failed()
+            raise
+        self._adopt(born)
+
+    def _adopt(self, born: Born) -> None:
+        link = Link(self.loop, born, self._on_frames, self._on_end)
+        link.worker.alone = link.words is None
+        self._links[born.pid] = link
+
+    def _initializer_failed(self, link: Link, error: BaseException) -> None:
+        self._failed_for = f"the initializer raised {type(error).__name__}: {error}"
+        self._failures = _MAX_START_FAILURES
+        link.killed_for = self._failed_for
+
+    def _start_failed(self, why: str) -> None:
+        self.pool.start_failed()
+        self.counts.start_failures += 1
+        self._failures += 1
+        self._failed_for = why
+        self._changed.set()
+        if self._failures >= _MAX_START_FAILURES and not self.pool.live:
+            for call in self.pool.drop_waiting():
+                out: Outgoing = call.payload
+                if not out.future.done():
+                    out.future.set_exception(self.unavailable())
+        elif self.pool.waiting:
+            self._do(self.pool.dispatch())
+            self._do(self.pool.staff())
+
+    def unavailable(self) -> LaneUnavailableError:
+        """Say why there are no workers."""
+        return LaneUnavailableError(
+            f"worker processes cannot be started here: {self._failed_for}. Usual causes: a limit on "
+            "processes or memory, an initializer or a main module that fails in workers"
+        )
+
+    async def open(self) -> None:
+        """Start all workers and wait until the first ones answer.
+
+        Raises:
+            LaneUnavailableError: None could be started.
+        """
+        self._do(self.pool.open())
+        self._housekeeping_later()
+        while len(self.pool.idle) < self.pool.max_workers:
+            self._changed.clear()
+            await self._changed.wait()
+            if self._failures >= _MAX_START_FAILURES:
+                raise self.unavailable()
+
+    # --- ends -----------------------------------------------------------------------------------
+
+    def on_death(self, pid: int, status: int) -> None:
+        """The launcher saw a worker's end; its pid stays reserved until it is released."""
+        link = self._links.get(pid)
+        if link is None:
+            self._launcher.release(pid)
+            return
+        link.status = status
+        link.drain()  # what it had sent is as good as ever
+        self._conclude(link)
+        self._launcher.release(pid)
+
+    def on_lost(self, reason: str, pids: list[int]) -> None:
+        """The launcher itself died: its workers end with their calls, for nobody can reap them."""
+        _log.warning("the process that starts workers died (%s); another one is started", reason)
+        for pid in pids:
+            link = self._links.get(pid)
+            if link is not None:
+                link.orphan = True
+                if link.ended:
+                    self._conclude(link)
+                else:
+                    self._do(self.pool.wear(link.worker))
+        if not self._closing:
+            task = self.loop.create_task(self._restart_launcher())
+            self._starting.add(task)
+            task.add_done_callback(self._starting.discard)
+
+    async def _restart_launcher(self) -> None:
+        try:
+            await self._launcher.start()
+        except LaneUnavailableError as error:
+            self._failed_for = str(error)
+        self._do(self.pool.staff())
+
+    def _on_end(self, link: Link) -> None:
+        if link.orphan:
+            self._conclude(link)
+
+    def _conclude(self, link: Link) -> None:
+        """A worker is gone and all that it said was read."""
+        if self._links.pop(link.pid, None) is None:
+            return
+        if not link.is_ready:
+            why = link.killed_for or f"a worker ended with status {link.status} before it was ready"
+            self._start_failed(f"{why}\n{link.output.tail()}".rstrip())
+        else:
+            if link.worker.state != "leaving":
+                self.counts.died += 1
+            link.read_output()
+            self._do(self.pool.died(link.worker, link.begun_seq))
+        link.close()
+        self._changed.set()
+
+    def _lost(self, call: Call, link: Link) -> None:
+        """A call ended with its worker."""
+        out: Outgoing = call.payload
+        death = self._death_of(link)
+        self.quarantine.died(call.function, death, self.loop.time())
+        if out.future.done():
+            return
+        error = death.error(out.name)
+        if out.kind == wire.CHUNK:
+            out.future.set_result(self._chunk_lost(link, out, error))
+        else:
+            out.future.set_exception(error)
+
+    def _chunk_lost(self, link: Link, out: Outgoing, error: WorkerDiedError) -> ChunkLost:
+        results = list(out.parts)
+        if link.words is not None and link.page is not None:
+            first, entries = read_journal(link.words, link.page)
+            # What was sent early may stand in the journal still.
+            for failed, entry in entries[max(len(results) - first, 0) :]:
+                value = load_entry(entry)
+                results.append(Failed(unpack_exception(value)) if failed else value)
+        return ChunkLost(results, Failed(error))
+
+    def _death_of(self, link: Link) -> Death:
+        kills, before = oom_kills(), self._oom_kills
+        self._oom_kills = kills
+        return Death(
+            link.pid,
+            link.status,
+            fault=link.output.fault(),
+            stderr=link.output.tail(),
+            killed_for=link.killed_for,
+            resident_bytes=link.resident_bytes,
+            out_of_memory=kills > before,
+        )
+
+    # --- timers ---------------------------------------------------------------------------------
+
+    def _tick_soon(self) -> None:
+        if not self._timers.tick:
+            self._timers.tick = True
+            self._timers.handles["tick"] = self.loop.call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        self._timers.tick = False
+        self._do(self.pool.tick())
+        if self.pool.pipelined:
+            self._tick_soon()
+
+    def _look(self, link: Link) -> None:
+        if link.pid in self._links and not link.ended:
+            self._do(self.pool.looked(link.worker, link.begun_seq, self.loop.time()))
+
+    def _watch_memory_soon(self) -> None:
+        if not self._timers.memory:
+            self._timers.memory = True
+            self._timers.handles["memory"] = self.loop.call_later(_MEMORY_WATCH_S, self._watch_memory)
+
+    def _watch_memory(self) -> None:
+        self._timers.memory = False
+        limit = self._options.memory_bytes
+        if limit is None:
+            return
+        for worker in self.pool.busy:
+            link: Link = worker.handle
+            size = resident_bytes(link.pid)
+            if size is not None and size > limit:
+                link.resident_bytes = size
+                link.killed_for = (
+                    f"killed because it held {size:,} bytes, more than worker_memory_bytes={limit:,}. "
+                    "Give it smaller pieces, or raise the limit"
+                )
+                self._do(self.pool.doom(worker))
+        if self.pool.busy:
+            self._watch_memory_soon()
+
+    def _housekeeping_later(self) -> None:
+        self._timers.handles["house"] = self.loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
+
+    def _housekeeping(self) -> None:
+        self._do(self.pool.age(self.loop.time() - self._options.idle_s))
+        for worker in self.pool.idle:
+            link: Link = worker.handle
+            link.trim()
+            if self._has_grown(link):
+                self._do(self.pool.wear(worker))
+        self._housekeeping_later()
+
+    def _has_grown(self, link: Link) -> bool:
+        if link.worker.served == link.checked_at:
+            return False
+        link.checked_at = link.worker.served
+        size = resident_bytes(link.pid)
+        if size is None:
+            return False
+        if link.baseline_bytes is None:
+            link.baseline_bytes = size
+        limit = self._options.memory_bytes
+        if limit is not None and size > _IDLE_SHARE * limit:
+            return True
+        return size - link.baseline_bytes > _GROWTH_BYTES
+
+    def _warn_of_memory(self, why: str | None) -> None:
+        if not self._warned_of_memory:
+            self._warned_of_memory = True
+            _log.warning(
+                "large values cross through the socket, which is slower: %s",
+                why or "no shared memory can be had",
+            )
+
+    # --- the end --------------------------------------------------------------------------------
+
+    async def close(self, grace_s: float | None) -> list[str]:
+        """Let calls in flight end, then kill; return the names of the calls that were killed."""
+        self._closing = True
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._drained()
+        except TimeoutError:
+            pass
+        finally:
+            killed = await asyncio.shield(self.loop.create_task(self._end()))
+        return killed
+
+    async def _drained(self) -> None:
+        while self.pool.in_flight:
+            self._changed.clear()
+            self._do(self.pool.dispatch())
+            await self._changed.wait()
+
+    async def _end(self) -> list[str]:
+        killed = []
+        for call in self.pool.drop_waiting():
+            out: Outgoing = call.payload
+            if not out.future.done():
+                out.future.set_exception(
+                    LaneUnavailableError(f"{out.name} was not started: the process lane was closed")
+                )
+        self._do(self.pool.close())
+        for worker in self.pool.busy:
+            link: Link = worker.handle
+            link.killed_for = "killed because the runtime was left and its grace period was over"
+            killed += [call.payload.name for call in worker.inbox]
+            self._do(self.pool.doom(worker))
+        for task in list(self._starting):
+            task.cancel()
+        await asyncio.gather(*self._starting, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVE_S):
+                while self._links:
+                    self._changed.clear()
+                    await self._changed.wait()
+        await self._launcher.close()
+        for link in list(self._links.values()):
+            self._conclude(link)
+        for handle in self._timers.handles.values():
+            handle.cancel()
+        if self._copier is not None:
+            self._copier.shutdown(wait=True, cancel_futures=True)
+        return killed

@@ -1,0 +1,188 @@
+"""Objects that are sent to each worker once and that calls refer to by a handle."""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+import os
+import threading
+import weakref
+import zlib
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from _lanewise_worker.codec import encode
+from _lanewise_worker.shares import aligned, load_inline, load_mapped, pack_sizes, resolve
+
+T = TypeVar("T")
+
+# What of each part goes into the key under which equal content is looked for; equality itself is
+# decided by comparing every byte.
+_SAMPLE_BYTES = 65_536
+# One number for one object in this process, whichever runtime it belongs to: itertools.count hands
+# each out once, to whatever thread asks (its step is one atomic operation of the interpreter).
+_numbers = itertools.count(1)
+
+
+class Content:
+    """The bytes of a shared object: in memory without a name, or in a bytes object if that fails.
+
+    Read-only once it is made. The descriptor is closed when the last handle has gone.
+    """
+
+    def __init__(self, sizes_bytes: list[int], fd: int | None, inline: bytes) -> None:
+        self.sizes = pack_sizes(sizes_bytes)
+        self.size_bytes = sum(sizes_bytes)
+        self.fd = fd
+        self.inline = inline
+
+    def load(self) -> Any:
+        """Make the object in this process; its buffers are read-only views."""
+        if self.fd is None:
+            return load_inline(self.inline)
+        length = os.fstat(self.fd).st_size
+        return load_mapped(mmap.mmap(self.fd, length, prot=mmap.PROT_READ), self.sizes)
+
+
+class Shared(Generic[T]):
+    """A handle of an object that workers hold; see :meth:`lanewise.Runtime.share`.
+
+    Give it to a call in the place of the object: the function receives the object itself. Arrays and
+    buffers in it are read-only. When the last reference to the handle goes, so does what it stands for.
+
+    Threads: may be passed on and dropped in any thread.
+    """
+
+    def __init__(self, book: HandleBook, content: Content) -> None:
+        self.number = next(_numbers)
+        self.content = content
+        self._book = book
+        self._local: list[T] = []
+        self._making = threading.Lock()
+        weakref.finalize(self, book.gone, self.number, content.fd).atexit = False
+
+    @property
+    def nbytes(self) -> int:
+        """The size of what is shared, in bytes."""
+        return self.content.size_bytes
+
+    def get(self) -> T:
+        """Return the object in this process: read-only views, as workers see it."""
+        with self._making:
+            if not self._local:
+                self._local.append(self.content.load())
+            return self._local[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        self._book.noted(self)
+        return resolve, (self.number,)
+
+    def __repr__(self) -> str:
+        return f"<lanewise shared object {self.number}, {self.nbytes:,} bytes>"
+
+
+class HandleBook:
+    """The handles of one lane.
+
+    Threads: ``share`` and ``gone`` may be called from any; ``_changing`` guards the table. ``noted``
+    and ``take_noted`` belong to the lane's loop, on which all arguments are pickled.
+    """
+
+    def __init__(self, on_gone: Callable[[int], None]) -> None:
+        self._on_gone = on_gone
+        self._changing = threading.Lock()
+        self._by_content: dict[tuple[Any, ...], weakref.ref[Shared[Any]]] = {}
+        self._noted: list[Shared[Any]] = []
+        self.trouble: str | None = None
+
+    def share(self, value: T) -> Shared[T]:
+        """Return the handle of an equal object, or of a new one."""
+        parts = _parts(value)
+        key = tuple((len(part), *_samples(part)) for part in parts)
+        with self._changing:
+            known = self._by_content.get(key)
+            handle = known() if known is not None else None
+            if handle is not None and _same(handle.content, parts):
+                return handle
+            made: Shared[T] = Shared(self, self._content(parts))
+            self._by_content[key] = weakref.ref(made)
+            stale = [old for old, ref in self._by_content.items() if ref() is None]
+            for old in stale:
+                del self._by_content[old]
+        return made
+
+    def noted(self, handle: Shared[Any]) -> None:
+        """A handle was met while arguments were pickled."""
+        self._noted.append(handle)
+
+    def take_noted(self) -> tuple[Shared[Any], ...]:
+        """Return the handles that were met since the last question."""
+        if not self._noted:
+            return ()
+        noted = tuple(dict.fromkeys(self._noted))
+        self._noted.clear()
+        return noted
+
+    def gone(self, number: int, fd: int | None) -> None:
+        """The last reference to a handle went, in some thread."""
+        if fd is not None:
+            os.close(fd)
+        self._on_gone(number)
+
+    def _content(self, parts: list[memoryview]) -> Content:
+        sizes = [len(part) for part in parts]
+        if sum(sizes) >= _SAMPLE_BYTES:
+            try:
+                return Content(sizes, _in_memory(parts), b"")
+            except OSError as error:
+                self.trouble = f"no shared memory for a shared object: {error}"
+        return Content(sizes, None, pack_sizes(sizes) + b"".join(parts))
+
+
+def _parts(value: Any) -> list[memoryview]:
+    encoded = encode(value)
+    if isinstance(encoded, bytes):
+        return [memoryview(encoded)]
+    stream = encoded.stream[0] if len(encoded.stream) == 1 else b"".join(encoded.stream)
+    return [memoryview(stream).cast("B"), *encoded.buffers]
+
+
+def _in_memory(parts: list[memoryview]) -> int:
+    """Write the parts to aligned places of a memory file.
+
+    Through write(2), which lets other threads run meanwhile, so that a thread can share something
+    large beside a loop that goes on.
+    """
+    make = getattr(os, "memfd_create", None)
+    if make is None:
+        raise OSError("this system has no memfd_create")
+    fd: int = make("lanewise-shared")
+    try:
+        at = 0
+        for part in parts:
+            done = 0
+            while done < len(part):
+                done += os.pwrite(fd, part[done : done + 2**30], at + done)
+            at = aligned(at + len(part))
+        os.ftruncate(fd, max(at, 1))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _samples(part: memoryview) -> tuple[int, int]:
+    return zlib.crc32(part[:_SAMPLE_BYTES]), zlib.crc32(part[-_SAMPLE_BYTES:])
+
+
+def _same(content: Content, parts: list[memoryview]) -> bool:
+    if content.fd is None:
+        return content.inline == pack_sizes([len(part) for part in parts]) + b"".join(parts)
+    at = 0
+    for part in parts:
+        for begin in range(0, len(part), 2**20):
+            piece = part[begin : begin + 2**20]
+            if os.pread(content.fd, len(piece), at + begin) != piece:
+                return False
+        at = aligned(at + len(part))
+    return True

@@ -1,0 +1,425 @@
+"""``ProcessLane``: calls in isolated processes, awaited on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import os
+import pickle
+import types
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from _lanewise_worker import wire
+from _lanewise_worker.codec import Encoded, encode, encode_arguments
+from _lanewise_worker.crossing import COUNT
+from _lanewise_worker.replay import collect_levels
+from _lanewise_worker.running import explain
+from lanewise.errors import LaneUnavailableError, NotPortableError
+from lanewise.host.facts import usable_cores
+from lanewise.lanes.process.context import CarriedContext
+from lanewise.lanes.process.crew import Crew, CrewOptions
+from lanewise.lanes.process.environment import MAX_DEPTH, depth, worker_environment
+from lanewise.lanes.process.handles import HandleBook, Shared
+from lanewise.lanes.process.launcher import Launcher
+from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
+from lanewise.lanes.process.pool import Call
+from lanewise.lanes.streaming import STREAM_WINDOW, StreamSink
+from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned
+from lanewise.model.task import Task
+
+T = TypeVar("T")
+
+_log = logging.getLogger("lanewise")
+
+# Functions that are sent once and then called by number.
+_MAX_FUNCTIONS = 4_096
+_BY_REFERENCE = (types.FunctionType, types.BuiltinFunctionType, type, Task)
+# What a stream's generator may take to close before its worker is killed.
+_STREAM_CLOSE_S = 1.0
+
+
+class ProcessLane:
+    """Worker processes, driven from the event loop through one private socket each.
+
+    Cancellation: a queued call is removed; a running one is killed with all that it started, unless
+    its terms say ``abandon``. One crash costs the call that was running.
+
+    Args:
+        processes: Calls that may compute at once. One process more is kept warm.
+        start_method: ``"forkserver"`` (the default where there is one) or ``"spawn"``. ``"fork"`` is
+            refused: a fork beside running threads copies their locks as they stand.
+        preload: Modules that every worker finds loaded.
+        worker_memory_bytes: A call whose worker grows beyond that is killed.
+        max_calls_per_worker: A worker that served so many is replaced.
+        idle_s: Seconds after which a worker without calls leaves; one stays.
+        propagate: Context variables whose values go with each call, as ``"module:variable"``.
+        initializer: Called with ``initargs`` in every worker before its first call.
+
+    Threads: belongs to the loop that opened it; only :meth:`share` may be called from others.
+    """
+
+    name: LaneName = "process"
+
+    def __init__(  # noqa: PLR0913 - because: each is documented above and has a default
+        self,
+        processes: int,
+        *,
+        start_method: str | None = None,
+        preload: Iterable[str] = (),
+        worker_memory_bytes: int | None = None,
+        max_calls_per_worker: int | None = None,
+        idle_s: float = 60.0,
+        propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+    ) -> None:
+        if start_method not in (None, "forkserver", "spawn"):
+            raise ValueError(
+                f"start_method={start_method!r} must be 'forkserver' or 'spawn': "
+                "fork is unsafe beside threads, and this process has or will have some"
+            )
+        self.processes = processes
+        self._method = start_method or ("forkserver" if hasattr(os, "fork") else "spawn")
+        self._preload = (preload,) if isinstance(preload, str) else tuple(preload)
+        self._options = CrewOptions(idle_s, worker_memory_bytes, max_calls_per_worker)
+        self._carried = CarriedContext(propagate)
+        self._initializer = initializer, initargs
+        # owner: the loop that opened the lane.
+        self._crew: Crew | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._opening: asyncio.Lock = asyncio.Lock()
+        self._functions: dict[Any, tuple[int, bytes]] = {}
+        self._handles = HandleBook(self._handle_gone)
+
+    # --- lifetime -------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Start every worker and wait until they answer. Idempotent.
+
+        Raises:
+            LaneUnavailableError: Processes cannot be started here.
+        """
+        async with self._opening:
+            if self._crew is not None:
+                return
+            if depth() >= MAX_DEPTH:
+                raise LaneUnavailableError(
+                    f"this process is a worker of a worker, {depth()} runtimes deep: each level multiplies "
+                    "the processes. Open the runtime in the outermost program, and hand results up instead"
+                )
+            self._loop = asyncio.get_running_loop()
+            launcher = self._made_launcher()
+            crew = Crew(self._loop, self.processes, launcher, self._options)
+            launcher.on_death, launcher.on_lost = crew.on_death, crew.on_lost
+            try:
+                await launcher.start()
+                await crew.open()
+            except BaseException:
+                await crew.close(0)
+                raise
+            self._crew = crew
+
+    def _made_launcher(self) -> Launcher:
+        return Launcher(
+            method=self._method,
+            environment=worker_environment(os.environ, self.processes, usable_cores()),
+            preload=self._preload,
+            options=self._worker_options,
+        )
+
+    def _worker_options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {"log_levels": collect_levels()}
+        if self._initializer[0] is not None:
+            options["initializer"] = self._pickled(self._initializer, "initializer")
+        return options
+
+    async def close(self, grace_s: float | None = None) -> None:
+        """End the lane: calls in flight may take ``grace_s`` to end, then they are killed.
+
+        What was killed is told in the log. Idempotent.
+        """
+        crew, self._crew = self._crew, None
+        if crew is None:
+            return
+        self._functions.clear()
+        killed = await crew.close(grace_s)
+        if killed:
+            _log.warning(
+                "%d call(s) were killed, for they did not end within %s s of the runtime's end: %s",
+                len(killed),
+                grace_s,
+                ", ".join(sorted(set(killed))),
+            )
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    async def run(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> Any:
+        """Run the call in a worker; arguments and result are copies.
+
+        Raises:
+            NotPortableError: The function, an argument or the result cannot cross.
+            WorkerDiedError: The worker died while it ran this call.
+        """
+        crew = self._entered()
+        call = self._call(crew, wire.CALL, function, variant, args, kwargs, terms)
+        crew.submit(call)
+        try:
+            return await call.payload.future
+        except asyncio.CancelledError as cancelled:
+            self._cancelled(crew, call, terms, cancelled)
+            raise
+
+    async def run_chunk(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        items: Sequence[Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> tuple[list[Any], float | None]:
+        """Run ``function(item)`` for each item in one worker, one after another.
+
+        Where the worker dies, the item that ran is :class:`Failed`, those before it keep what they
+        gave, and those after it, which have not begun, go to another worker.
+
+        Returns:
+            For each item what it gave or a :class:`Failed`; and the seconds that all took, None where
+            a worker died.
+        """
+        crew = self._entered()
+        outcomes: list[Any] = []
+        run_time_s: float | None = None
+        while len(outcomes) < len(items):
+            rest = list(items[len(outcomes) :]) if outcomes else items
+            call = self._call(crew, wire.CHUNK, function, variant, (rest,), {}, terms)
+            crew.submit(call)
+            try:
+                ended = await call.payload.future
+            except asyncio.CancelledError as cancelled:
+                self._cancelled(crew, call, terms, cancelled)
+                raise
+            if isinstance(ended, ChunkLost):
+                outcomes += [*ended.results, ended.error]
+            else:
+                run_time_s = None if outcomes else crew.pool.run_time_s(call.function)
+                outcomes += ended
+        return outcomes, run_time_s
+
+    async def stream(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> AsyncGenerator[Any, None]:
+        """Run a generator function in a worker and yield its items as they come."""
+        crew = self._entered()
+        call = self._call(crew, wire.STREAM, function, variant, args, kwargs, terms)
+        out: Outgoing = call.payload
+        sink = out.stream = StreamSink()
+        out.future.add_done_callback(lambda _: sink.wake())
+        crew.submit(call)
+        credit = 0
+        try:
+            while sink.items or not out.future.done():
+                if credit <= STREAM_WINDOW // 2 and call.state == "sent":
+                    crew.grant(call, STREAM_WINDOW - credit)
+                    credit = STREAM_WINDOW
+                if not sink.items:
+                    await sink.change()
+                    continue
+                item = sink.items.popleft()
+                credit -= 1
+                if isinstance(item, Failed):
+                    raise item.error
+                yield item
+            out.future.result()
+        except asyncio.CancelledError as cancelled:
+            self._cancelled(crew, call, terms, cancelled)
+            raise
+        finally:
+            await self._stream_left(crew, call)
+
+    async def _stream_left(self, crew: Crew, call: Call) -> None:
+        """The consumer has left: let the generator close, or make its worker."""
+        future = call.payload.future
+        if future.done() or call.state == "over" or call.dropped:
+            return
+        if call.state == "sent":
+            crew.stop_stream(call)
+            await asyncio.wait([future], timeout=_STREAM_CLOSE_S)
+        if not future.done():
+            crew.cancel(call)
+        elif not future.cancelled():
+            future.exception()  # seen: nobody else will ask
+
+    def share(self, value: T) -> Shared[T]:
+        """Return a handle that stands for a value in calls; see :meth:`lanewise.Runtime.share`.
+
+        Threads: may be called from any; long values let others run meanwhile.
+        """
+        return self._handles.share(value)
+
+    # --- one call -------------------------------------------------------------------------------
+
+    def _entered(self) -> Crew:
+        if self._crew is None:
+            raise LaneUnavailableError("the process lane is closed: enter the runtime first")
+        return self._crew
+
+    def _call(  # noqa: PLR0913 - because: a call and how it crosses
+        self,
+        crew: Crew,
+        kind: int,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+    ) -> Call:
+        key: Any = (function, variant)
+        try:
+            known = self._functions.get(key)
+        except TypeError:  # unhashable
+            known, key = None, (_name(function), variant)
+        if kind != wire.CALL:
+            key = (*key, kind)  # a chunk's or a stream's run time says nothing of a call's
+        if not crew.quarantine.is_empty:
+            refused = crew.quarantine.refusal(key, _name(function), crew.now_s())
+            if refused is not None:
+                raise refused
+        number, definition = known or self._defined(function, variant)
+        flags = 0
+        body: bytes | Encoded
+        if kind == wire.CHUNK:
+            body = self._chunk_body(function, args[0])
+        elif not number:
+            body = self._encoded((function, variant, args, kwargs), function, args, kwargs)
+        elif not args and not kwargs:
+            flags, body = wire.EMPTY, b""
+        else:
+            body = self._arguments(function, args, kwargs)
+        extra = b""
+        if terms.deadline is not None or self._carried:
+            flags |= wire.EXTRA
+            extra = _extra(terms.deadline, self._carried.values() if self._carried else ())
+        out = Outgoing(
+            crew.loop.create_future(), _name(function), kind, number, flags, body, extra, definition=definition
+        )
+        out.shares = self._handles.take_noted()
+        exclusive = kind != wire.CALL or type(body) is not bytes
+        return Call(key, out, exclusive, terms.idempotent)
+
+    def _arguments(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bytes | Encoded:
+        try:
+            return encode_arguments(args, kwargs)
+        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+            raise self._unportable(error, function, args, kwargs) from error
+
+    def _encoded(
+        self,
+        value: Any,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> bytes | Encoded:
+        try:
+            return encode(value)
+        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+            raise self._unportable(error, function, args, kwargs) from error
+
+    def _chunk_body(self, function: Callable[..., Any], items: Sequence[Any]) -> bytes | Encoded:
+        try:
+            return encode(items)
+        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+            raise self._unportable(error, function, tuple(items), {}) from error
+
+    def _defined(self, function: Callable[..., Any], variant: str) -> tuple[int, bytes]:
+        """Give a function a number, if it pickles by its name alone; 0 where it goes with each call."""
+        if not isinstance(function, _BY_REFERENCE) or len(self._functions) >= _MAX_FUNCTIONS:
+            return 0, b""
+        definition = self._pickled((function, variant), _name(function))
+        number = len(self._functions) + 1
+        self._functions[function, variant] = number, definition
+        return number, definition
+
+    def _pickled(self, value: Any, name: str) -> bytes:
+        try:
+            return pickle.dumps(value, 5)
+        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+            raise NotPortableError(
+                f"{name} cannot cross to another process: {explain(error, value[0], 'the function')}. "
+                "Or pin the task with @task(lane='thread')"
+            ) from error
+
+    def _unportable(
+        self,
+        error: Exception,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> NotPortableError:
+        self._handles.take_noted()
+        where = explain_call(error, function, args, kwargs)
+        self._handles.take_noted()
+        return NotPortableError(
+            f"a call of {_name(function)} cannot cross to another process: {where}. "
+            "Or pin the task with @task(lane='thread')"
+        )
+
+    def _cancelled(
+        self, crew: Crew, call: Call, terms: Terms, cancelled: asyncio.CancelledError
+    ) -> None:
+        if terms.on_cancel == "abandon":
+            if crew.pool.abandon(call):
+                mark_abandoned(cancelled)
+        elif call.state != "over":
+            crew.cancel(call)
+
+    def _handle_gone(self, number: int) -> None:
+        """In any thread: the last reference to a handle went."""
+        loop, crew = self._loop, self._crew
+        if loop is None or crew is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the workers are gone
+            loop.call_soon_threadsafe(crew.drop_share, number)
+
+
+def explain_call(
+    error: BaseException, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> str:
+    """Say which part of a call cannot be pickled."""
+    from _lanewise_worker.culprit import describe_culprit, find_culprit  # noqa: PLC0415 - because: rare
+
+    parts = [("the function", function), *((f"args[{n}]", one) for n, one in enumerate(args))]
+    parts += [(f"kwargs[{name!r}]", one) for name, one in kwargs.items()]
+    for name, part in parts:
+        found = find_culprit(part, name)
+        if found is not None:
+            return describe_culprit(found)
+    return f"{type(error).__name__}: {error}"
+
+
+def _extra(deadline: float | None, values: tuple[tuple[str, Any], ...]) -> bytes:
+    data = pickle.dumps((deadline, values), 5)
+    return COUNT.pack(len(data)) + data
+
+
+def _name(function: Any) -> str:
+    for attribute in ("name", "__qualname__"):
+        found = getattr(function, attribute, None)
+        if isinstance(found, str):
+            return found
+    return repr(function)

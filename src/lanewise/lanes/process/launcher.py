@@ -1,0 +1,485 @@
+"""The parent's side of the process that starts workers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import mmap
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from _lanewise_worker import control, wire
+from _lanewise_worker.main_module import describe_main
+from lanewise.errors import LaneUnavailableError
+from lanewise.lanes.process.memory import home_of_far_side, memory_file
+
+_log = logging.getLogger("lanewise")
+
+_READ_BYTES = 65_536
+_START_S = 60.0
+_STOP_S = 5.0
+_BOOTSTRAP = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from _lanewise_worker.launcher import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+)
+
+
+@dataclass(slots=True)
+class Born:
+    """One started worker: the parent's ends of what connects them. Who gets it closes them.
+
+    Attributes:
+        page: What parent and worker share, None where no memory could be had for it.
+    """
+
+    pid: int
+    channel: socket.socket
+    side: socket.socket
+    out_fd: int
+    err_fd: int
+    page: mmap.mmap | None
+
+    def close(self) -> None:
+        """Close everything."""
+        self.channel.close()
+        self.side.close()
+        os.close(self.out_fd)
+        os.close(self.err_fd)
+        if self.page is not None:
+            self.page.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Process:
+    """One launcher process. An old one lives on until its last worker has ended."""
+
+    popen: subprocess.Popen[bytes]
+    channel: socket.socket
+    lifeline_fd: int
+    messages: control.Messages = field(default_factory=control.Messages)
+    requests: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+    workers: set[int] = field(default_factory=set)
+    ready: asyncio.Future[None] | None = None
+    retired: bool = False
+
+
+class Launcher:
+    """Starts workers through a process that has one thread, and hears of their end.
+
+    Args:
+        method: ``"forkserver"`` forks that process, ``"spawn"`` starts a fresh interpreter for each
+            worker.
+        environment: For that process and all workers.
+        preload: Modules that it imports at once.
+        options: Given to each worker's main function.
+        entry: What workers run, as ``module:function``.
+
+    Attributes:
+        on_death: Called with a worker's pid and minus its signal or its exit code. The pid stays
+            reserved until :meth:`release`.
+        on_lost: Called when the process itself died, with why and the pids that it leaves.
+
+    Owner: the loop on which :meth:`start` is awaited.
+    """
+
+    def __init__(
+        self,
+        *,
+        method: str,
+        environment: Mapping[str, str],
+        preload: Sequence[str],
+        options: Callable[[], dict[str, Any]],
+        entry: str = "_lanewise_worker.worker:main",
+    ) -> None:
+        self._method = method
+        self._environment = dict(environment)
+        self._preloads = list(dict.fromkeys(preload))
+        self._refused: dict[str, str] = {}
+        self._options = options
+        # Set before start() by who owns the launcher.
+        self.on_death: Callable[[int, int], None] = _nobody
+        self.on_lost: Callable[[str, list[int]], None] = _nobody
+        self._entry = entry
+        self._current: _Process | None = None
+        self._all: list[_Process] = []
+        self._pidfds: dict[int, int] = {}
+        self._lifelines: list[int] = []
+        self._owners: dict[int, _Process] = {}
+        self._numbers = itertools.count(1)
+        self._replacing: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The launcher processes that live, the current one last."""
+        return tuple(process.popen.pid for process in self._all)
+
+    # --- lifetime -------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the process and wait until it answers. When cancelled, nothing is left behind.
+
+        Raises:
+            LaneUnavailableError: It cannot be started, or ended at once.
+        """
+        process = await self._made()
+        if self._closed:
+            await self._end(process)
+            raise LaneUnavailableError("the process lane was closed while it was being opened")
+        self._current = process
+
+    async def _made(self) -> _Process:
+        loop = asyncio.get_running_loop()
+        making = loop.run_in_executor(None, self._popen)
+        try:
+            process = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # A thread that starts a process cannot be stopped: wait for it, then end what it made.
+            await asyncio.wait([making])
+            if making.exception() is None:
+                _abort(making.result())
+            raise
+        except (OSError, subprocess.SubprocessError) as error:
+            raise LaneUnavailableError(
+                f"the process that starts workers cannot be started: {type(error).__name__}: {error}. "
+                "Usual causes: limits on processes, descriptors or memory"
+            ) from error
+        process.ready = loop.create_future()
+        self._all.append(process)
+        process.channel.setblocking(False)
+        loop.add_reader(process.channel.fileno(), self._readable, process)
+        try:
+            async with asyncio.timeout(_START_S):
+                await process.ready
+        except BaseException as error:
+            await self._end(process)
+            if isinstance(error, TimeoutError):
+                raise LaneUnavailableError("the process that starts workers did not answer") from error
+            raise
+        wanted = [name for name in self._preloads if name not in self._refused]
+        if wanted and self._method == "forkserver":
+            self._say(process, ("preload", wanted))
+        return process
+
+    def _popen(self) -> _Process:
+        """Start the process. Runs in a thread, for it takes milliseconds."""
+        ours, theirs = socket.socketpair()
+        lifeline_read, lifeline_write = os.pipe()
+        try:
+            # What multiprocessing hands on to its own children: -X, -W, -O and their like.
+            flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # noqa: SLF001 - because: see above
+            popen = subprocess.Popen(  # noqa: S603 - because: our own interpreter and arguments
+                [
+                    *(sys.executable, *flags, "-c", _BOOTSTRAP, home_of_far_side()),
+                    *(str(theirs.fileno()), str(lifeline_read)),
+                ],
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
+                pass_fds=(theirs.fileno(), lifeline_read),
+                process_group=0,
+            )
+            try:
+                control.send(ours, self._config(flags))
+            except OSError:
+                popen.kill()
+                popen.wait()
+                raise
+        except BaseException:
+            ours.close()
+            os.close(lifeline_write)
+            raise
+        finally:
+            theirs.close()
+            os.close(lifeline_read)
+        return _Process(popen, ours, lifeline_write)
+
+    def _config(self, flags: list[str]) -> dict[str, Any]:
+        return {
+            "parent_pid": os.getpid(),
+            "method": self._method,
+            "entry": self._entry,
+            "flags": flags,
+            "home": home_of_far_side(),
+            "path": list(sys.path),
+            "argv": list(sys.argv),
+            "directory": os.getcwd(),  # noqa: PTH109 - because: a string is what is sent
+            "main": describe_main(),
+        }
+
+    async def close(self) -> None:
+        """Kill every worker and end. Idempotent."""
+        self._closed = True
+        if self._replacing is not None:
+            self._replacing.cancel()
+            await asyncio.gather(self._replacing, return_exceptions=True)
+        self._current = None
+        for process in list(self._all):
+            await self._end(process)
+        for fd in (*self._pidfds.values(), *self._lifelines):
+            os.close(fd)
+        self._pidfds.clear()
+        self._lifelines.clear()
+
+    async def _end(self, process: _Process) -> None:
+        loop = asyncio.get_running_loop()
+        if process in self._all:
+            self._all.remove(process)
+            loop.remove_reader(process.channel.fileno())
+        with contextlib.suppress(OSError):
+            process.channel.setblocking(True)
+            process.channel.settimeout(_STOP_S)
+            control.send(process.channel, ("stop",))
+            process.channel.shutdown(socket.SHUT_WR)
+        await _wait_for(process.popen)
+        for future in process.requests.values():
+            if not future.done():
+                future.set_exception(LaneUnavailableError("the process lane was closed"))
+        process.channel.close()
+        # Last, so that workers without a launcher die too.
+        os.close(process.lifeline_fd)
+
+    # --- workers --------------------------------------------------------------------------------
+
+    async def start_worker(self) -> Born:
+        """Start one worker. When cancelled, nothing of it is left.
+
+        Raises:
+            LaneUnavailableError: There is no launcher process.
+            OSError: Descriptors, memory or processes ran out.
+        """
+        process = self._current
+        if process is None:
+            raise LaneUnavailableError("the process that starts workers is not there")
+        number = next(self._numbers)
+        request: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        born, theirs = _connections()
+        try:
+            process.requests[number] = request
+            with _closing(theirs):
+                self._say(process, ("start", number, self._options()), tuple(theirs))
+            born.pid = await request
+        except BaseException:
+            # A worker that starts nevertheless finds its socket closed and ends.
+            born.close()
+            if request.done() and not request.cancelled() and request.exception() is None:
+                self.kill(request.result())
+            raise
+        finally:
+            process.requests.pop(number, None)
+        return born
+
+    def preload(self, modules: Sequence[str]) -> None:
+        """Have workers to come find these modules loaded."""
+        new = [name for name in modules if name not in self._preloads]
+        self._preloads += new
+        if new and self._method == "forkserver" and self._current is not None:
+            self._say(self._current, ("preload", new))
+
+    def kill(self, pid: int) -> None:
+        """Kill a worker and its process group; what else it started follows when its end is seen.
+
+        Idempotent. The pid cannot have been given to anybody else before :meth:`release`.
+        """
+        process = self._owners.get(pid)
+        if process is not None and process in self._all:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+        elif pid in self._pidfds:  # its launcher is gone, and with it who kept the pid reserved
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                signal.pidfd_send_signal(self._pidfds[pid], signal.SIGKILL)
+
+    def release(self, pid: int) -> None:
+        """Let go of an ended worker's pid."""
+        fd = self._pidfds.pop(pid, None)
+        if fd is not None:
+            os.close(fd)
+        process = self._owners.pop(pid, None)
+        if process is None:
+            return
+        process.workers.discard(pid)
+        if process in self._all:
+            self._say(process, ("reap", pid))
+            if process.retired and not process.workers and not process.requests:
+                self._replace_soon(self._end(process))
+
+    # --- what the process says ------------------------------------------------------------------
+
+    def _say(self, process: _Process, message: Any, fds: tuple[int, ...] = ()) -> None:
+        # Blocking for a moment: messages are short, and the launcher does nothing but read them. While
+        # it imports a module for others, its socket holds hundreds of them.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end is read elsewhere
+            process.channel.settimeout(_STOP_S)
+            try:
+                control.send(process.channel, message, fds)
+            finally:
+                process.channel.setblocking(False)
+
+    def _readable(self, process: _Process) -> None:
+        try:
+            data = process.channel.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost(process)
+            return
+        for message in process.messages.feed(data):
+            self._told(process, message)
+
+    def _told(self, process: _Process, message: Any) -> None:
+        kind = message[0]
+        if kind == "ready" and process.ready is not None and not process.ready.done():
+            process.ready.set_result(None)
+        elif kind == "started":
+            self._started(process, message[1], message[2])
+        elif kind == "failed":
+            request = process.requests.pop(message[1], None)
+            if request is not None and not request.done():
+                request.set_exception(OSError(f"a worker process could not be started: {message[2]}"))
+        elif kind == "died":
+            self.on_death(message[1], message[2])
+        elif kind == "preloaded":
+            self._preloaded(process, message[2], message[3])
+
+    def _started(self, process: _Process, number: int, pid: int) -> None:
+        process.workers.add(pid)
+        self._owners[pid] = process
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self._pidfds[pid] = os.pidfd_open(pid)
+        request = process.requests.pop(number, None)
+        if request is not None and not request.done():
+            request.set_result(pid)
+        else:
+            self.kill(pid)  # nobody waits for it any more
+
+    def _preloaded(self, process: _Process, failed: dict[str, str], threaded: dict[str, int]) -> None:
+        for name, why in failed.items():
+            # Not an error: what a call imports may only work inside that call.
+            _log.debug("workers do not find %s loaded: %s", name, why)
+            self._refused[name] = why
+        if threaded:
+            for name, count in threaded.items():
+                self._refused[name] = f"starts {count} threads when it is imported"
+                _log.info("%s starts threads when it is imported: each worker imports it by itself", name)
+            # A process with threads must not fork.
+            process.retired = True
+            if process is self._current:
+                self._replace_soon(self._replace())
+
+    async def _replace(self) -> None:
+        try:
+            process = await self._made()
+        except LaneUnavailableError as error:
+            _log.warning("workers go on being started by a process that has threads: %s", error)
+            return
+        old, self._current = self._current, process
+        if old is not None and not old.workers and not old.requests:
+            await self._end(old)
+
+    def _replace_soon(self, what: Any) -> None:
+        before = self._replacing
+
+        async def in_turn() -> None:
+            if before is not None:
+                await asyncio.gather(before, return_exceptions=True)
+            await what
+
+        self._replacing = asyncio.ensure_future(in_turn())
+
+    def _lost(self, process: _Process) -> None:
+        """The launcher process died."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(process.channel.fileno())
+        self._all.remove(process)
+        process.channel.close()
+        # Its workers may end their calls, so their lifeline stays until the lane is closed.
+        self._lifelines.append(process.lifeline_fd)
+        code = process.popen.wait()
+        reason = f"it ended with status {code}"
+        if process.ready is not None and not process.ready.done():
+            process.ready.set_exception(LaneUnavailableError(f"the process that starts workers failed: {reason}"))
+        for request in process.requests.values():
+            if not request.done():
+                request.set_exception(LaneUnavailableError(f"the process that starts workers died: {reason}"))
+        if process is self._current:
+            self._current = None
+            self.on_lost(reason, sorted(process.workers))
+
+
+def _nobody(*_: Any) -> None:
+    """Nobody listens yet."""
+
+
+async def _wait_for(popen: subprocess.Popen[bytes]) -> None:
+    """Wait for the end of a process that was told to end; it does so within milliseconds."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + _STOP_S
+    pause_s = 0.000_5
+    while popen.poll() is None:
+        if loop.time() > deadline:
+            popen.kill()
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, 0.02)
+
+
+def _abort(process: _Process) -> None:
+    process.popen.kill()
+    process.popen.wait()
+    process.channel.close()
+    os.close(process.lifeline_fd)
+
+
+class _closing:  # noqa: N801 - because: used like contextlib.closing
+    def __init__(self, fds: list[int]) -> None:
+        self._fds = fds
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self._fds:
+            os.close(fd)
+
+
+def _connections() -> tuple[Born, list[int]]:
+    """Make what connects parent and worker: the parent's ends, and the worker's descriptors.
+
+    Raises:
+        OSError: No more descriptors; those that were made are closed again.
+    """
+    with contextlib.ExitStack() as undo:
+        channel, far_channel = socket.socketpair()
+        undo.callback(channel.close)
+        undo.callback(far_channel.close)
+        side, far_side = socket.socketpair()
+        undo.callback(side.close)
+        undo.callback(far_side.close)
+        out_read, out_write = os.pipe()
+        undo.callback(os.close, out_read)
+        undo.callback(os.close, out_write)
+        err_read, err_write = os.pipe()
+        undo.callback(os.close, err_read)
+        undo.callback(os.close, err_write)
+        page_fd = memory_file(wire.PAGE_BYTES)
+        if page_fd is not None:
+            undo.callback(os.close, page_fd)
+        page = None if page_fd is None else mmap.mmap(page_fd, wire.PAGE_BYTES)
+        undo.pop_all()
+    channel.setblocking(False)
+    side.setblocking(False)
+    os.set_blocking(out_read, False)
+    os.set_blocking(err_read, False)
+    theirs = [far_channel.detach(), far_side.detach(), out_write, err_write]
+    if page_fd is not None:
+        theirs.append(page_fd)
+    return Born(0, channel, side, out_read, err_read, page), theirs

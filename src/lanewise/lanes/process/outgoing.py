@@ -1,0 +1,50 @@
+"""What the lane knows of a call beside what the pool's bookkeeping needs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from _lanewise_worker.codec import Encoded
+from lanewise.lanes.process.handles import Shared
+from lanewise.lanes.streaming import StreamSink
+from lanewise.model.lane import Failed
+
+
+@dataclass(slots=True, eq=False)
+class Outgoing:
+    """One call as it crosses. Owner: the lane's loop.
+
+    Attributes:
+        name: Of the function, for messages.
+        kind: The frame's kind: a call, a chunk, a stream.
+        number: The function's number; 0 where the body brings the function along.
+        flags: The frame's, without what depends on how the body travels.
+        body: The pickled arguments, or what is too large for a frame.
+        extra: Deadline and context, or nothing.
+        shares: Handles that the arguments hold; the worker must have them first.
+        definition: The function, pickled, for a worker that does not know its number.
+        parts: Results of a chunk's first items that came early.
+        stream: Where a stream's items arrive.
+    """
+
+    future: asyncio.Future[Any]
+    name: str
+    kind: int
+    number: int
+    flags: int
+    body: bytes | Encoded
+    extra: bytes = b""
+    shares: tuple[Shared, ...] = ()
+    definition: bytes = b""
+    parts: list[Any] = field(default_factory=list)
+    stream: StreamSink | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class ChunkLost:
+    """A chunk whose worker died: what its items had given, which one ran, and why it ended."""
+
+    results: list[Any]
+    error: Failed

@@ -1,0 +1,64 @@
+"""What a worker answered, as the caller is to get it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from _lanewise_worker import wire
+from _lanewise_worker.call import FarSideError
+from _lanewise_worker.traces import unpack_exception
+from lanewise.errors import NotPortableError
+from lanewise.lanes.process.outgoing import Outgoing
+from lanewise.model.lane import Failed
+
+if TYPE_CHECKING:
+    from lanewise.lanes.process.link import Link
+
+
+def load_result(link: Link, out: Outgoing, flags: int, body: Any, *, part: bool = False) -> Any:
+    """Make a result again. For a chunk, a list in which failed items are :class:`Failed`.
+
+    Raises:
+        Exception: Whatever the value does when it is made again.
+    """
+    value = link.load(flags, body)
+    if out.kind != wire.CHUNK:
+        return value
+    results, failed = value
+    for place, packed in failed.items():
+        results[place] = Failed(not_portable(out.name, unpack_exception(packed)))
+    return results if part else [*out.parts, *results]
+
+
+def not_portable(name: str, error: BaseException) -> BaseException:
+    """Return the error that the caller gets: the function's own, or why something could not cross."""
+    if not isinstance(error, FarSideError):
+        return error
+    if error.what == "arguments":
+        told = NotPortableError(
+            f"the function or an argument of {name} arrived in a worker and could not be made again "
+            f"there: {error.words}. Check its __reduce__ or __setstate__, and that workers can import "
+            "its module"
+        )
+    elif error.what == "result":
+        told = NotPortableError(f"the result of {name} cannot come back: {error.words}", started=True)
+    else:
+        told = NotPortableError(
+            f"{name} raised an exception that cannot cross between processes: {error.words}. Give that "
+            "exception a constructor which takes its args, or a __reduce__",
+            started=True,
+        )
+    told.__cause__ = error.__cause__
+    return told.with_traceback(error.__traceback__)
+
+
+def not_loaded(name: str, error: Exception) -> NotPortableError:
+    """Return the error for a result that arrived and could not be made again here."""
+    told = NotPortableError(
+        f"the result of {name} arrived, but could not be made again here: "
+        f"{type(error).__module__}.{type(error).__qualname__}: {error}. Check its __reduce__ or "
+        "__setstate__, and that this process can import its module",
+        started=True,
+    )
+    told.__cause__ = error
+    return told
