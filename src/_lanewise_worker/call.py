@@ -49,3 +49,8 @@ def burn(duration_s: float) -> None:
 def echo(data: bytes) -> bytes:
     """Send bytes there and back: what remains beside the lane's own cost is their crossing."""
     return data
+
+
+def each(function: Callable[..., Any], items: tuple[tuple[Any, ...], ...]) -> list[Any]:
+    """Call a function with each of some tuples of arguments; return the results."""
+    return [function(*args) for args in items]

@@ -78,12 +78,12 @@ def ship_warnings(send: Callable[[bytes], None]) -> None:
     warnings.showwarning = show
 
 
-class _Noted(io.FileIO):
-    """A descriptor that notes that something was written to it."""
+class _Noted(io.BufferedWriter):
+    """A buffer over a descriptor that notes that something was written to it."""
 
     written = False
 
-    def write(self, data: Any) -> int | None:
+    def write(self, data: Any) -> int:
         self.written = True
         return super().write(data)
 
@@ -92,26 +92,30 @@ class Output:
     """This process's stdout and stderr. Owner: the main thread; others may print."""
 
     def __init__(self) -> None:
-        self._raw = [_Noted(fd, "w", closefd=False) for fd in (1, 2)]
+        self._out, self._err = (_Noted(io.FileIO(fd, "w", closefd=False)) for fd in (1, 2))
+        # Written through, so that the buffer knows of all that was printed.
         self._text = [
             io.TextIOWrapper(
-                io.BufferedWriter(raw), encoding="utf-8", errors="backslashreplace", line_buffering=True
+                buffer,
+                encoding="utf-8",
+                errors="backslashreplace",
+                line_buffering=True,
+                write_through=True,
             )
-            for raw in self._raw
+            for buffer in (self._out, self._err)
         ]
         sys.stdout, sys.stderr = self._text
         sys.__stdout__, sys.__stderr__ = self._text
 
     def settle(self) -> bool:
         """Flush; return whether anything was written since the last time."""
-        said = False
-        for text, raw in zip(self._text, self._raw, strict=True):
-            if not text.closed:
-                text.flush()
-            if raw.written:
-                raw.written = False
-                said = True
-        return said
+        if not (self._out.written or self._err.written):
+            return False
+        for buffer in (self._out, self._err):
+            buffer.written = False
+            if not buffer.closed:
+                buffer.flush()
+        return True
 
 
 def capture_output() -> Output:

@@ -8,7 +8,6 @@ sides run on one machine, so the byte order is the machine's own.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 HEAD = struct.Struct("=QBBIQ")
 HEAD_BYTES = HEAD.size
@@ -69,6 +68,8 @@ def frame(kind: int, body: bytes = b"", *, flags: int = 0, number: int = 0, seq:
     return HEAD.pack(len(body), kind, flags, number, seq) + body
 
 
+# A frame that has arrived: kind, flags, number, sequence number, body.
+Frame = tuple[int, int, int, int, bytes | bytearray]
 
 
 class Frames:
@@ -82,17 +83,18 @@ class Frames:
         self._rest = b""
         self._body: bytearray | None = None
         self._filled = 0
-        self._head: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+        self._full = bytearray()
+        self._head: tuple[int, int, int, int] = (0, 0, 0, 0)
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, int, int, int, bytes | bytearray]]:
-        """Yield every frame that is complete now, as (kind, flags, number, seq, body)."""
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return every frame that is complete now."""
+        frames: list[Frame] = []
         at = 0
         if self._body is not None:
             at = self._fill(data)
             if self._body is not None:
-                return
-            _, kind, flags, number, seq = self._head
-            yield kind, flags, number, seq, self._full
+                return frames
+            frames.append((*self._head, self._full))
         elif self._rest:
             data = self._rest + data
             self._rest = b""
@@ -102,13 +104,15 @@ class Frames:
             begin = at + HEAD_BYTES
             at = begin + length
             if at > end:
-                self._head = (length, kind, flags, number, seq)
+                self._head = (kind, flags, number, seq)
                 self._body = bytearray(length)
                 self._filled = end - begin
                 self._body[: self._filled] = data[begin:]
-                return
-            yield kind, flags, number, seq, data[begin:at]
-        self._rest = data[at:]
+                return frames
+            frames.append((kind, flags, number, seq, data[begin:at]))
+        if at < end:
+            self._rest = data[at:]
+        return frames
 
     def _fill(self, data: bytes) -> int:
         """Add to the body that is being collected; return how much of the data it took."""

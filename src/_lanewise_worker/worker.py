@@ -53,7 +53,7 @@ class Line:
                 return None
             if not data:
                 return None
-            frames = list(self._frames.feed(data))
+            frames = self._frames.feed(data)
             if frames or not wait:
                 return frames
 

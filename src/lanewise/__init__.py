@@ -14,6 +14,7 @@ How the library is laid out, from what everything rests on upwards (imports go t
 ``_lanewise_worker`` beside this package is what runs in worker processes.
 """
 
+from _lanewise_worker.deadline import deadline
 from lanewise.errors import (
     LaneUnavailableError,
     LanewiseError,
@@ -26,9 +27,11 @@ from lanewise.errors import (
 )
 from lanewise.model.task import Task, task
 from lanewise.plan.document import Plan
+from lanewise.runtime.executor import Executor
 from lanewise.runtime.runtime import Runtime, run
 
 __all__ = [
+    "Executor",
     "LaneUnavailableError",
     "LanewiseError",
     "MeasureError",
@@ -40,6 +43,7 @@ __all__ = [
     "Task",
     "TaskTimeoutError",
     "WorkerDiedError",
+    "deadline",
     "run",
     "task",
 ]

@@ -469,10 +469,6 @@ async def test_a_call_made_while_dead_workers_are_replaced_waits_for_the_new_one
         assert await asyncio.gather(*(die_then_work() for _ in range(3))) == [9, 9, 9]
 
 
-@pytest.mark.xfail(
-    raises=WorkerDiedError,
-    reason="ProcessLane says so: on the standard library's pool one death fails all calls in flight",
-)
 async def test_a_worker_that_dies_fails_no_other_call():
     async with Gate() as gate, Runtime(processes=2, threads=1) as rt:
         beside = asyncio.create_task(rt.run(visit, gate.address, "beside"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lanewise.model.lane import Lane, LaneName, OnCancel
+from lanewise.runtime.admission import Room
 from lanewise.runtime.routing import Router
 from lanewise.runtime.statistics import Tally
 
@@ -31,7 +32,7 @@ class State:
     lanes: dict[LaneName, Lane]
     router: Router
     tally: Tally
-    room: asyncio.Semaphore
+    room: Room
 
 
 @dataclass(slots=True)

@@ -62,6 +62,7 @@ class Router:
         self._gil_enabled = gil_enabled
         self._kept: dict[tuple[str, int, int], Decision] = {}
         self._planned: dict[str, TaskPlan | None] = {}
+        self._unplanned_known: dict[tuple[str, LaneName | None, str], Decision] = {}
 
     def decide(
         self,
@@ -77,13 +78,25 @@ class Router:
             LaneUnavailableError: The pinned lane is not open, or no open lane may run the task.
         """
         wanted = pinned or task.lane
+        key = (task.name, wanted, task.isolation)
+        known = self._unplanned_known.get(key)
+        if known is not None:
+            return known
         planned = self._task_plan(task)
-        if wanted is None and planned is not None:
+        if planned is None:
+            known = (
+                self._unplanned(task)
+                if wanted is None
+                else self._pinned(task, None, args, kwargs, concurrency, wanted)
+            )
+            if len(self._unplanned_known) >= _MAX_KEPT:
+                self._unplanned_known.clear()
+            self._unplanned_known[key] = known
+            return known
+        if wanted is None:
             wanted = planned.pinned
         if wanted is not None:
             return self._pinned(task, planned, args, kwargs, concurrency, wanted)
-        if planned is None:
-            return self._unplanned(task)
         return self._by_plan(planned, task.size_of(args, kwargs), concurrency)
 
     def explain(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import itertools
 import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
@@ -18,7 +17,6 @@ from lanewise.errors import (
     LaneUnavailableError,
     LanewiseError,
     NotPortableError,
-    OverloadedError,
     TaskTimeoutError,
 )
 from lanewise.host.facts import gil_enabled, host_facts, usable_cores
@@ -28,7 +26,6 @@ from lanewise.lanes.thread import ThreadLane
 from lanewise.model.facts import Calibration
 from lanewise.model.lane import (
     PLAIN_TERMS,
-    Failed,
     Lane,
     LaneName,
     OnCancel,
@@ -37,7 +34,7 @@ from lanewise.model.lane import (
 )
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
-from lanewise.runtime.batching import ChunkSize
+from lanewise.runtime.admission import Room
 from lanewise.runtime.calibrate import calibrate
 from lanewise.runtime.lifetime import (
     CallOptions,
@@ -49,18 +46,16 @@ from lanewise.runtime.lifetime import (
     on_cancel_named,
     positive,
 )
+from lanewise.runtime.mapping import map_in_chunks
 from lanewise.runtime.routing import Decision, Router
-from lanewise.runtime.statistics import Outcome, RuntimeStatistics, Tally
+from lanewise.runtime.statistics import Outcome, RuntimeStatistics, Tally, Track
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS_PER_CORE = 4
-# What a refused caller is told to wait when nothing is known of how long calls take.
-_DEFAULT_RETRY_S = 1.0
 # Functions whose descriptions are kept.
 _MAX_TASKS = 4_096
-_MAX_CHUNK = 65_536
 # Lanes that can stop a running call.
 _KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
@@ -96,6 +91,8 @@ class Runtime:
             killed. None waits for as long as they take, 0 kills at once.
         propagate: Context variables whose values go with each call to wherever it runs, as
             ``"module:variable"`` (threads and the event loop see all of them anyway).
+        initializer: Called with ``initargs`` in every worker process before its first call.
+        initargs: See there.
         lanes: Restricts the lanes that are opened.
 
     Raises:
@@ -121,6 +118,8 @@ class Runtime:
         max_calls_per_worker: int | None = None,
         grace_s: float | None = 10.0,
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
         lanes: Iterable[LaneName] | None = None,
     ) -> None:
         if max_queue < 1:
@@ -143,6 +142,8 @@ class Runtime:
             worker_memory_bytes=positive("worker_memory_bytes", worker_memory_bytes),
             max_calls_per_worker=positive("max_calls_per_worker", max_calls_per_worker),
             propagate=propagate,
+            initializer=initializer,
+            initargs=initargs,
         )
         self._options = CallOptions()
         # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
@@ -177,6 +178,8 @@ class Runtime:
                 await lane.open()
             except LaneUnavailableError as error:
                 unavailable[name] = str(error)
+                if len(unavailable) == len(self._wanted):
+                    raise  # there is nothing to go on with
                 warnings.warn(f"lanewise goes on without its {name} lane: {error}", stacklevel=3)
             else:
                 opened[name] = lane
@@ -189,7 +192,7 @@ class Runtime:
             usable_cores(),
             gil_enabled(),
         )
-        return State(opened, router, Tally(), asyncio.Semaphore(self._max_queue))
+        return State(opened, router, Tally(), Room(self._max_queue, self._queue_timeout_s))
 
     async def _calibration(
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
@@ -245,13 +248,16 @@ class Runtime:
         Cancellation: a call that still queues is removed. A running one is stopped where its lane can
         stop it (processes), and abandoned and counted where nothing can (threads); see ``on_cancel``.
         """
-        task = self._tasks.get(fn)
-        if task is None:
-            task = self._task_of(fn)
+        task = self._task_of(fn)
         timeout_s = self._options.timeout_s or task.timeout_s
+        result: T
         if timeout_s is None:
-            return await self._admitted(task, args, kwargs, self._terms(task, None))  # type: ignore[no-any-return]  # because: lanes carry any type
-        return await self._within(timeout_s, task, lambda terms: self._admitted(task, args, kwargs, terms))  # type: ignore[no-any-return]  # because: as above
+            result = await self._call(task, args, kwargs, self._terms(task, None))
+        else:
+            result = await self._within(
+                timeout_s, task, lambda terms: self._call(task, args, kwargs, terms)
+            )
+        return result
 
     async def _within(
         self,
@@ -284,12 +290,15 @@ class Runtime:
 
     def _task_of(self, fn: Callable[..., Any]) -> Task[..., Any]:
         """Describe a callable, once: descriptions of functions that are called again are kept."""
-        task = as_task(fn)
-        with contextlib.suppress(TypeError):  # cannot be hashed
+        try:
+            known = self._tasks.get(fn)
+        except TypeError:  # cannot be hashed
+            return as_task(fn)
+        if known is None:
             if len(self._tasks) >= _MAX_TASKS:
                 self._tasks.clear()
-            self._tasks[fn] = task
-        return task
+            known = self._tasks[fn] = as_task(fn)
+        return known
 
     def share(self, value: T) -> Shared[T]:
         """Send a value to each worker once, however many calls use it.
@@ -324,16 +333,18 @@ class Runtime:
         state = self._entered()
         timeout_s = self._options.timeout_s or task.timeout_s
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        async with self._room_for_one(state):
+        await state.room.enter()
+        try:
             decision = self._decided(state, task, args, kwargs)
+            if decision.lane != "process":
+                args, kwargs = _local(args, kwargs)  # type: ignore[assignment]  # because: a ParamSpec cannot be mapped
+            track = state.tally.track(task.name, decision.lane, decision.variant)
+            track.begin()
+            started = time.perf_counter()
+            outcome: Outcome = "cancelled"
+            terms = self._terms(task, deadline)
             lane = state.lanes[decision.lane]
-            if lane.name != "process":
-                args, kwargs = _local(args), {name: _local_one(one) for name, one in kwargs.items()}  # type: ignore[assignment]  # because: ParamSpec cannot be mapped
-            state.tally.begin(task.name, decision.lane, decision.variant)
-            started, outcome = time.perf_counter(), "cancelled"
-            items = lane.stream(
-                task.reference, decision.variant, args, kwargs, self._terms(task, deadline)
-            )
+            items = lane.stream(task.reference, decision.variant, args, kwargs, terms)
             try:
                 async for item in _until(items, deadline, task.name, timeout_s):
                     yield item
@@ -343,8 +354,9 @@ class Runtime:
                 raise
             finally:
                 await items.aclose()
-                busy_s = time.perf_counter() - started
-                state.tally.end(task.name, decision.lane, outcome, busy_s)  # type: ignore[arg-type]  # because: one of the outcomes
+                track.end(outcome, time.perf_counter() - started)
+        finally:
+            state.room.leave()
 
     async def map(
         self,
@@ -372,74 +384,45 @@ class Runtime:
         """
         if window is not None and window < 1:
             raise ValueError(f"window={window} must be at least 1")
-        task = self._task_of(fn)
-        width = 2 * self._processes
-        size = ChunkSize(largest=_MAX_CHUNK if window is None else window // width or 1)
-        chunks = min(width, window or width)
-        source = iter(items)
-        pending: dict[asyncio.Task[list[Any]], None] = {}
+        results = map_in_chunks(
+            _Chunks(self, self._task_of(fn), fn),
+            items,
+            ordered=ordered,
+            width=2 * self._processes,
+            window=window,
+        )
         try:
-            exhausted = False
-            while pending or not exhausted:
-                while not exhausted and len(pending) < chunks:
-                    chunk = list(itertools.islice(source, size.items))
-                    exhausted = len(chunk) < size.items
-                    if chunk:
-                        pending[asyncio.ensure_future(self._chunk(task, chunk, size))] = None
-                if not pending:
-                    break
-                for finished in await _next_finished(pending, ordered=ordered):
-                    del pending[finished]
-                    for outcome in finished.result():
-                        if type(outcome) is Failed:
-                            raise outcome.error
-                        yield outcome
+            async for result in results:
+                yield result
         finally:
-            for left in pending:
-                left.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await results.aclose()
 
-    async def _chunk(self, task: Task[..., Any], items: list[Any], size: ChunkSize) -> list[Any]:
-        """Run some items: as one call where their lane can do that, else one after another."""
+    async def _chunk(
+        self, task: Task[..., Any], items: list[Any]
+    ) -> tuple[list[Any], float | None] | None:
+        """Run some items as one call, where their lane can do that."""
         state = self._entered()
-        timeout_s = self._options.timeout_s or task.timeout_s
         decision = self._decided(state, task, (items[0],), {})
         lane: Any = state.lanes[decision.lane]
         if not hasattr(lane, "run_chunk"):
-            return [await self._outcome(task, item, size) for item in items]
+            return None
 
         async def run(terms: Terms) -> tuple[list[Any], float | None]:
-            async with self._room_for_one(state):
-                return await self._counted(
-                    state,
-                    task,
-                    decision,
-                    lane.run_chunk(task.reference, decision.variant, items, terms),
-                    len(items),
+            await state.room.enter()
+            try:
+                running = lane.run_chunk(task.reference, decision.variant, items, terms)
+                ran: tuple[list[Any], float | None] = await self._counted(
+                    state.tally.track(task.name, decision.lane, decision.variant), running, len(items)
                 )
+                return ran
+            finally:
+                state.room.leave()
 
-        try:
-            if timeout_s is None:
-                outcomes, run_time_s = await run(self._terms(task, None))
-            else:
-                outcomes, run_time_s = await self._within(timeout_s, task, run)
-        except NotPortableError as error:
-            if error.started:
-                raise
-            # Some item cannot cross, or the function: each by itself, and on a thread where it must.
-            return [await self._outcome(task, item, size) for item in items]
-        if run_time_s is not None:
-            size.ran(len(items), run_time_s)
-        return outcomes
-
-    async def _outcome(self, task: Task[..., Any], item: Any, size: ChunkSize) -> Any:
-        started = time.perf_counter()
-        try:
-            return await self.run(task if task.declared else task.__wrapped__, item)
-        except Exception as error:  # noqa: BLE001 - because: it is raised when its turn comes
-            return Failed(error)
-        finally:
-            size.ran(1, time.perf_counter() - started)
+        timeout_s = self._options.timeout_s or task.timeout_s
+        if timeout_s is None:
+            return await run(self._terms(task, None))
+        ran: tuple[list[Any], float | None] = await self._within(timeout_s, task, run)
+        return ran
 
     def with_options(
         self,
@@ -463,23 +446,36 @@ class Runtime:
     def explain(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> str:
         """Say in words where this call would go now, why, and what the others were estimated at."""
         state, task = self._entered(), as_task(fn)
-        level = state.tally.in_flight[task.name] + 1
+        level = state.tally.load(task.name).in_flight + 1
         return state.router.explain(task, args, kwargs, level, self._options.lane)
 
     def statistics(self) -> RuntimeStatistics:
         """Return an immutable snapshot."""
-        return self._entered().tally.snapshot()
+        state = self._entered()
+        workers = self._process_lane.statistics() if "process" in state.lanes else None
+        return state.tally.snapshot(state.room.waiting, state.room.shed, workers)
+
+    def parallelism(self, lane: LaneName | None = None) -> int:
+        """How many calls can run at once, on one lane or on all."""
+        of_lane = {"process": self._processes, "thread": self._threads, "event_loop": 1}
+        return sum(of_lane.values()) if lane is None else of_lane.get(lane, 1)
+
+    def expected_s(self, fn: Callable[..., Any], /) -> float | None:
+        """How long calls of a function took on average in worker processes; None where none has ended."""
+        return self._process_lane.run_time_s(fn)
 
     # --- one call -------------------------------------------------------------------------------
 
-    async def _admitted(
+    async def _call(
         self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], terms: Terms
     ) -> Any:
-        state = self._entered()
-        if state.room.locked():
-            await self._wait_for_room(state)
+        """Run one call; every call passes here, so this is short."""
+        state = self._life.state or self._entered()
+        room = state.room
+        if room.free:
+            room.free -= 1
         else:
-            await state.room.acquire()  # at once, for there is room
+            await room.enter()
         try:
             decision = self._decided(state, task, args, kwargs)
             try:
@@ -488,45 +484,7 @@ class Runtime:
                 fallback = self._fallback(state, task, decision, error)
                 return await self._on_lane(state, task, fallback, args, kwargs, terms)
         finally:
-            state.room.release()
-
-    def _decided(
-        self, state: State, task: Task[..., Any], args: Any, kwargs: dict[str, Any]
-    ) -> Decision:
-        level = state.tally.in_flight[task.name] + 1
-        pinned = self._options.lane
-        if (self._options.on_cancel or self._on_cancel) == "kill" and pinned is None:
-            pinned = task.lane or "process"
-            if pinned not in _KILLABLE:
-                raise LaneUnavailableError(
-                    f"on_cancel='kill' needs a lane that can stop a running call, and {task.name} is "
-                    f"pinned to {pinned}",
-                    reasons={pinned: "a running call cannot be stopped there"},
-                )
-        return state.router.decide(task, args, kwargs, level, pinned)
-
-    @contextlib.asynccontextmanager
-    async def _room_for_one(self, state: State) -> AsyncIterator[None]:
-        await self._wait_for_room(state)
-        try:
-            yield
-        finally:
-            state.room.release()
-
-    async def _wait_for_room(self, state: State) -> None:
-        state.tally.waiting += 1
-        try:
-            async with asyncio.timeout(self._queue_timeout_s):
-                await state.room.acquire()
-        except TimeoutError:
-            state.tally.shed += 1
-            raise OverloadedError(
-                f"{self._max_queue} calls are in flight and none ended within "
-                f"{self._queue_timeout_s:g} s. Shed load, or raise max_queue",
-                retry_after_s=self._queue_timeout_s or _DEFAULT_RETRY_S,
-            ) from None
-        finally:
-            state.tally.waiting -= 1
+            room.leave()
 
     async def _on_lane(  # noqa: PLR0913 - because: one call and where it goes
         self,
@@ -537,22 +495,16 @@ class Runtime:
         kwargs: dict[str, Any],
         terms: Terms,
     ) -> Any:
-        lane = state.lanes[decision.lane]
         if decision.lane != "process":
-            args = _local(args)
-            kwargs = {name: _local_one(value) for name, value in kwargs.items()}
+            args, kwargs = _local(args, kwargs)
+        lane = state.lanes[decision.lane]
+        track = state.tally.track(task.name, decision.lane, decision.variant)
         running = lane.run(task.reference, decision.variant, args, kwargs, terms)
-        return await self._counted(state, task, decision, running, 1)
+        return await self._counted(track, running, 1)
 
-    async def _counted(
-        self,
-        state: State,
-        task: Task[..., Any],
-        decision: Decision,
-        running: Coroutine[Any, Any, Any],
-        calls: int,
-    ) -> Any:
-        state.tally.begin(task.name, decision.lane, decision.variant, calls)
+    @staticmethod
+    async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) -> Any:
+        track.begin(calls)
         started = time.perf_counter()
         outcome: Outcome = "failed"
         try:
@@ -563,8 +515,22 @@ class Runtime:
             outcome = "abandoned" if was_abandoned(cancelled) else "cancelled"
             raise
         finally:
-            busy_s = time.perf_counter() - started
-            state.tally.end(task.name, decision.lane, outcome, busy_s, calls)
+            track.end(outcome, time.perf_counter() - started, calls)
+
+    def _decided(
+        self, state: State, task: Task[..., Any], args: Any, kwargs: dict[str, Any]
+    ) -> Decision:
+        level = state.tally.load(task.name).in_flight + 1
+        pinned = self._options.lane
+        if (self._options.on_cancel or self._on_cancel) == "kill" and pinned is None:
+            pinned = task.lane or "process"
+            if pinned not in _KILLABLE:
+                raise LaneUnavailableError(
+                    f"on_cancel='kill' needs a lane that can stop a running call, and {task.name} is "
+                    f"pinned to {pinned}",
+                    reasons={pinned: "a running call cannot be stopped there"},
+                )
+        return state.router.decide(task, args, kwargs, level, pinned)
 
     def _fallback(
         self, state: State, task: Task[..., Any], decision: Decision, error: NotPortableError
@@ -586,13 +552,29 @@ class Runtime:
         return replace(decision, lane="thread", reason="it cannot cross to a process")
 
 
-def _local(args: tuple[Any, ...]) -> tuple[Any, ...]:
+class _Chunks:
+    """Runs the items of one map."""
+
+    def __init__(self, runtime: Runtime, task: Task[..., Any], fn: Callable[..., Any]) -> None:
+        self._runtime = runtime
+        self._task = task
+        self._fn = fn
+
+    async def chunk(self, items: list[Any]) -> tuple[list[Any], float | None] | None:
+        """Run items as one call; None where they must go one by one."""
+        return await self._runtime._chunk(self._task, items)  # noqa: SLF001 - because: a part of the runtime
+
+    async def one(self, item: Any) -> Any:
+        """Run one item."""
+        return await self._runtime.run(self._fn, item)
+
+
+def _local(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """On lanes that share this process's memory a handle stands for what it holds here."""
-    return tuple(_local_one(value) for value in args)
-
-
-def _local_one(value: Any) -> Any:
-    return value.get() if type(value) is Shared else value
+    return (
+        tuple([value.get() if type(value) is Shared else value for value in args]),
+        {name: value.get() if type(value) is Shared else value for name, value in kwargs.items()},
+    )
 
 
 async def _until(
@@ -630,14 +612,3 @@ async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
             "or call run() of the runtime that you keep"
         )
     return await runtime.run(fn, *args, **kwargs)
-
-
-async def _next_finished(
-    pending: dict[asyncio.Task[list[Any]], None], *, ordered: bool
-) -> list[asyncio.Task[list[Any]]]:
-    if ordered:
-        first = next(iter(pending))
-        await asyncio.wait([first])
-        return [first]
-    done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-    return list(done)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lanewise.lanes.process import WorkerStatistics
 from lanewise.model.lane import LaneName
 
 Outcome = Literal["done", "failed", "cancelled", "abandoned"]
@@ -33,6 +33,7 @@ class RuntimeStatistics:
         waiting: Calls that wait for room; ``shed`` is how many were refused for want of it.
         routes: How often each task went to which lane and variant, as (task, lane, variant).
         fallbacks: For each task that could not follow its route, why.
+        workers: What happened to worker processes; None without a process lane.
     """
 
     lanes: dict[LaneName, LaneStatistics]
@@ -40,57 +41,101 @@ class RuntimeStatistics:
     shed: int
     routes: dict[tuple[str, LaneName, str], int]
     fallbacks: dict[str, str]
+    workers: WorkerStatistics | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Load:
+    """Calls of one task in flight, on whatever lane."""
+
+    task: str
+    in_flight: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """Growing counts of one task on one lane and variant. Owner: the runtime's event loop.
+
+    One object for each, found once for a call, so that counting costs a few additions.
+    """
+
+    load: Load
+    lane: LaneName
+    variant: str
+    admitted: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    abandoned: int = 0
+    busy_s: float = 0.0
+
+    def begin(self, calls: int = 1) -> None:
+        """Calls were admitted and start on their lane."""
+        self.admitted += calls
+        self.load.in_flight += calls
+
+    def end(self, outcome: Outcome, busy_s: float, calls: int = 1) -> None:
+        """Calls left their lane."""
+        self.load.in_flight -= calls
+        self.busy_s += busy_s
+        if outcome == "done":
+            self.done += calls
+        else:
+            setattr(self, outcome, getattr(self, outcome) + calls)
+
+    @property
+    def running(self) -> int:
+        """Calls that have begun and not ended."""
+        return self.admitted - self.done - self.failed - self.cancelled - self.abandoned
 
 
 @dataclass(slots=True)
 class Tally:
-    """The growing counts. Owner: the runtime's event loop."""
+    """All counts of a runtime. Owner: its event loop."""
 
-    admitted: Counter[LaneName] = field(default_factory=Counter)
-    outcomes: Counter[tuple[LaneName, Outcome]] = field(default_factory=Counter)
-    running: Counter[LaneName] = field(default_factory=Counter)
-    in_flight: Counter[str] = field(default_factory=Counter)
-    busy_s: dict[LaneName, float] = field(default_factory=dict)
-    routes: Counter[tuple[str, LaneName, str]] = field(default_factory=Counter)
+    tracks: dict[tuple[str, LaneName, str], Track] = field(default_factory=dict)
+    loads: dict[str, Load] = field(default_factory=dict)
     fallbacks: dict[str, str] = field(default_factory=dict)
-    waiting: int = 0
-    shed: int = 0
 
-    def begin(self, task: str, lane: LaneName, variant: str, calls: int = 1) -> None:
-        """Calls were admitted and start on their lane."""
-        self.admitted[lane] += calls
-        self.running[lane] += calls
-        self.in_flight[task] += calls
-        self.routes[task, lane, variant] += calls
+    def load(self, task: str) -> Load:
+        """Return how much of a task is in flight."""
+        found = self.loads.get(task)
+        if found is None:
+            found = self.loads[task] = Load(task)
+        return found
 
-    def end(
-        self, task: str, lane: LaneName, outcome: Outcome, busy_s: float, calls: int = 1
-    ) -> None:
-        """Calls left their lane."""
-        self.running[lane] -= calls
-        self.outcomes[lane, outcome] += calls
-        self.busy_s[lane] = self.busy_s.get(lane, 0.0) + busy_s
-        self.in_flight[task] -= calls
-        if not self.in_flight[task]:
-            del self.in_flight[task]  # tasks come and go; the table must not grow for ever
+    def track(self, task: str, lane: LaneName, variant: str) -> Track:
+        """Return the counts of one route."""
+        key = (task, lane, variant)
+        found = self.tracks.get(key)
+        if found is None:
+            found = self.tracks[key] = Track(self.load(task), lane, variant)
+        return found
 
-    def snapshot(self) -> RuntimeStatistics:
+    def snapshot(
+        self, waiting: int, shed: int, workers: WorkerStatistics | None
+    ) -> RuntimeStatistics:
         """Return an immutable copy."""
+        lanes: dict[LaneName, list[Track]] = {}
+        for track in self.tracks.values():
+            lanes.setdefault(track.lane, []).append(track)
         return RuntimeStatistics(
-            lanes={lane: self._lane(lane) for lane in self.admitted},
-            waiting=self.waiting,
-            shed=self.shed,
-            routes=dict(self.routes),
+            lanes={lane: _summed(tracks) for lane, tracks in lanes.items()},
+            waiting=waiting,
+            shed=shed,
+            routes={key: track.admitted for key, track in self.tracks.items()},
             fallbacks=dict(self.fallbacks),
+            workers=workers,
         )
 
-    def _lane(self, lane: LaneName) -> LaneStatistics:
-        return LaneStatistics(
-            admitted=self.admitted[lane],
-            running=self.running[lane],
-            done=self.outcomes[lane, "done"],
-            failed=self.outcomes[lane, "failed"],
-            cancelled=self.outcomes[lane, "cancelled"],
-            abandoned=self.outcomes[lane, "abandoned"],
-            busy_s=self.busy_s.get(lane, 0.0),
-        )
+
+def _summed(tracks: list[Track]) -> LaneStatistics:
+    return LaneStatistics(
+        admitted=sum(track.admitted for track in tracks),
+        running=sum(track.running for track in tracks),
+        done=sum(track.done for track in tracks),
+        failed=sum(track.failed for track in tracks),
+        cancelled=sum(track.cancelled for track in tracks),
+        abandoned=sum(track.abandoned for track in tracks),
+        busy_s=sum(track.busy_s for track in tracks),
+    )

@@ -12,7 +12,8 @@ From what everything rests on upwards::
     lane.py        ProcessLane: what callers see
 """
 
+from lanewise.lanes.process.crew import WorkerStatistics
 from lanewise.lanes.process.handles import Shared
 from lanewise.lanes.process.lane import ProcessLane
 
-__all__ = ["ProcessLane", "Shared"]
+__all__ = ["ProcessLane", "Shared", "WorkerStatistics"]

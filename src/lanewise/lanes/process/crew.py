@@ -67,8 +67,32 @@ class CrewCounts:
     started: int = 0
     died: int = 0
     killed: int = 0
-    recycled: int = 0
+    retired: int = 0
     start_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatistics:
+    """A snapshot of the worker processes. Nothing in it changes afterwards.
+
+    Attributes:
+        busy: Workers that have calls; ``idle`` those that have none, the spare one included.
+        queued: Calls that no worker has.
+        started: Workers that became ready, since the lane was opened.
+        died: Workers that ended with a call, or without being told to; ``killed`` of them by lanewise,
+            for a timeout, a cancellation or their size.
+        retired: Workers that were told to leave: idle for long, used up, or grown.
+        start_failures: Workers that could not be started.
+    """
+
+    busy: int
+    idle: int
+    queued: int
+    started: int
+    died: int
+    killed: int
+    retired: int
+    start_failures: int
 
 
 @dataclass(slots=True)
@@ -119,6 +143,20 @@ class Crew:
     def now_s(self) -> float:
         """The loop's time."""
         return self.loop.time()
+
+    def statistics(self) -> WorkerStatistics:
+        """Return a snapshot."""
+        counts = self.counts
+        return WorkerStatistics(
+            busy=len(self.pool.busy),
+            idle=len(self.pool.idle),
+            queued=self.pool.waiting,
+            started=counts.started,
+            died=counts.died,
+            killed=counts.killed,
+            retired=counts.retired,
+            start_failures=counts.start_failures,
+        )
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -179,12 +217,13 @@ class Crew:
                 link.recall(one.seq)
                 self.loop.call_later(_LOOK_S, self._look, link)
             elif type(one) is Retire:
-                self.counts.recycled += 1
+                self.counts.retired += 1
                 self._retire(one.worker.handle)
             elif type(one) is Lost:
                 self._lost(one.call, one.worker.handle)
 
     def _send(self, link: Link, calls: list[Call]) -> None:
+        link.settle()  # first, so that the worker finds its memory free for the results
         frames: list[bytes] = []
         for call in calls:
             out: Outgoing = call.payload
@@ -211,7 +250,6 @@ class Crew:
         link.last_seq = calls[-1].seq
         if frames:
             link.send(frames[0] if len(frames) == 1 else b"".join(frames))
-        link.settle()
         if len(link.worker.inbox) > 1:
             self._tick_soon()
         if self._options.memory_bytes is not None:

@@ -20,12 +20,13 @@ from _lanewise_worker.running import explain
 from lanewise.errors import LaneUnavailableError, NotPortableError
 from lanewise.host.facts import usable_cores
 from lanewise.lanes.process.context import CarriedContext
-from lanewise.lanes.process.crew import Crew, CrewOptions
+from lanewise.lanes.process.crew import Crew, CrewOptions, WorkerStatistics
 from lanewise.lanes.process.environment import MAX_DEPTH, depth, worker_environment
 from lanewise.lanes.process.handles import HandleBook, Shared
 from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call
+from lanewise.lanes.resolve import plain_function
 from lanewise.lanes.streaming import STREAM_WINDOW, StreamSink
 from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned
 from lanewise.model.task import Task
@@ -263,6 +264,17 @@ class ProcessLane:
         elif not future.cancelled():
             future.exception()  # seen: nobody else will ask
 
+    def run_time_s(self, function: Callable[..., Any], variant: str = "default") -> float | None:
+        """Return how long calls of a function took on average; None where none has ended."""
+        try:
+            return None if self._crew is None else self._crew.pool.run_time_s((function, variant))
+        except TypeError:  # unhashable
+            return None
+
+    def statistics(self) -> WorkerStatistics | None:
+        """Return a snapshot of the workers, None while the lane is closed."""
+        return None if self._crew is None else self._crew.statistics()
+
     def share(self, value: T) -> Shared[T]:
         """Return a handle that stands for a value in calls; see :meth:`lanewise.Runtime.share`.
 
@@ -298,6 +310,8 @@ class ProcessLane:
             refused = crew.quarantine.refusal(key, _name(function), crew.now_s())
             if refused is not None:
                 raise refused
+        if known is None:
+            plain_function(function, variant)  # an unknown variant is told here, and not by a worker
         number, definition = known or self._defined(function, variant)
         flags = 0
         body: bytes | Encoded

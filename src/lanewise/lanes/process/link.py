@@ -157,7 +157,7 @@ class Link:
         if not data:
             self._end()
             return
-        frames = list(self._frames.feed(data))
+        frames = self._frames.feed(data)
         if frames:
             self._on_frames(self, frames)
 
@@ -174,7 +174,7 @@ class Link:
             if not data:
                 self._end()
                 return
-            frames = list(self._frames.feed(data))
+            frames = self._frames.feed(data)
             if frames:
                 self._on_frames(self, frames)
 
