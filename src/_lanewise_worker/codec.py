@@ -114,7 +114,9 @@ def _encode_at_once(value: Any) -> bytes | Encoded:
     except BufferError:  # some are not contiguous: only the pickler can decide which
         return _encode_in_pieces(value)
     if len(data) + sum(buffer.nbytes for buffer in raw) < INLINE_BYTES:
-        return _dumps(value, 5)  # so little that a second pickle costs less than carrying them apart
+        return _dumps(
+            value, 5
+        )  # so little that a second pickle costs less than carrying them apart
     return Encoded([data], raw)
 
 

@@ -46,7 +46,7 @@ def receive(channel: socket.socket) -> tuple[Any, list[int]]:
 
 
 class Messages:
-    """Cuts the launcher's messages out of what a non-blocking socket gives; these bring no descriptors."""
+    """Cuts the launcher's messages out of what a socket gives; they bring no descriptors."""
 
     def __init__(self) -> None:
         self._data = bytearray()
@@ -60,6 +60,6 @@ class Messages:
             end = _LENGTH.size + length
             if len(self._data) < end:
                 break
-            messages.append(pickle.loads(self._data[_LENGTH.size : end]))  # noqa: S301 - because: from the own launcher
+            messages.append(pickle.loads(self._data[_LENGTH.size : end]))  # noqa: S301 - because: our own launcher's
             del self._data[:end]
         return messages

@@ -37,7 +37,7 @@ class Crossing:
         self._receiver: Receiver | None = None
 
     def load(self, flags: int, body: Any) -> Any:
-        """Make the value of a frame again. Views of shared memory stay valid while they are referred to."""
+        """Make the value of a frame again; views of shared memory stay valid while referred to."""
         if flags & wire.BUFFERS:
             return unpack_inline(body)
         if not flags & wire.SEGMENT:

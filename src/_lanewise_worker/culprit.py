@@ -153,32 +153,38 @@ _HINTS = {
     "socket": "Open the connection where it is used; workers keep module globals between calls",
     "module": "Import the module inside the function",
     "coroutine": "Await it here and send the result",
+    "textiowrapper": "Send the path and open the file where it is used",
+    "buffered": "Send the path and open the file where it is used",
     "connection": "Open the connection where it is used; workers keep module globals between calls",
 }
 
 
 def _told(value: Any) -> tuple[str, str]:
     """What a value is, and what to do about it."""
-    kind = type(value)
-    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     if isinstance(value, types.FunctionType):
-        if value.__name__ == "<lambda>":
-            return "a lambda", "Define it with def at the top of a module"
-        if "<locals>" in value.__qualname__:
-            outer = value.__qualname__.partition(".<locals>")[0]
-            return f"a function defined inside {outer}()", "Move it to the top of its module"
-        return (
-            f"the function {value.__module__}.{value.__qualname__}, which is not what that name stands for",
-            "A decorator may have replaced it: give the decorated name, or let the decorator use functools.wraps",
-        )
+        return _function_told(value)
     if isinstance(value, type):
         return f"the class {value.__qualname__}", "Define it at the top of an importable module"
+    kind = type(value)
     if "<locals>" in kind.__qualname__:
         return f"an instance of {kind.__qualname__}", "Define its class at the top of a module"
-    if isinstance(value, types.ModuleType):
-        return f"the module {value.__name__}", _HINTS["module"]
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
     lowered = name.lower()
-    for word, hint in (*_HINTS.items(), ("textiowrapper", _HINTS["file"]), ("buffered", _HINTS["file"])):
+    hint = "Send plain values instead, or give it a __reduce__; or pin the task to threads"
+    for word, special in _HINTS.items():
         if word in lowered:
-            return f"a {name}", hint
-    return f"a {name}", "Send plain values instead, or give it a __reduce__; or pin the task to threads"
+            hint = special
+            break
+    return f"a {name}", hint
+
+
+def _function_told(value: types.FunctionType) -> tuple[str, str]:
+    if value.__name__ == "<lambda>":
+        return "a lambda", "Define it with def at the top of a module"
+    if "<locals>" in value.__qualname__:
+        outer = value.__qualname__.partition(".<locals>")[0]
+        return f"a function defined inside {outer}()", "Move it to the top of its module"
+    return (
+        f"the function {value.__module__}.{value.__qualname__}, which that name does not stand for",
+        "A decorator may have replaced it: give the decorated name, or use functools.wraps in it",
+    )

@@ -135,14 +135,22 @@ class Launcher:
         if hasattr(os, "memfd_create"):
             read = os.memfd_create("lanewise-config")
         else:
-            read = os.dup(tempfile.TemporaryFile().fileno())
+            with tempfile.TemporaryFile() as file:
+                read = os.dup(file.fileno())
         os.write(read, data)
         os.lseek(read, 0, os.SEEK_SET)
         for fd in (channel, side, page, self._lifeline_fd, read):
             if fd >= 0:
                 os.set_inheritable(fd, True)
-        arguments = [sys.executable, *self._config["flags"], "-c", SPAWNED, self._config["home"], str(read)]
-        os.execv(sys.executable, arguments)
+        arguments = [
+            sys.executable,
+            *self._config["flags"],
+            "-c",
+            SPAWNED,
+            self._config["home"],
+            str(read),
+        ]
+        os.execv(sys.executable, arguments)  # noqa: S606 - because: our own interpreter, no shell wanted
 
     def _preload(self, modules: list[str]) -> None:
         done, failed, threaded = [], {}, {}
@@ -230,7 +238,7 @@ def spawned(config_fd: int) -> None:
     """The main function of a worker that is a fresh interpreter."""
     import pickle  # noqa: PLC0415 - because: the launcher itself does not need it
 
-    with open(config_fd, "rb") as pipe:  # noqa: PTH123 - because: a descriptor has no path
+    with open(config_fd, "rb") as pipe:
         config, options, fds = pickle.load(pipe)  # noqa: S301 - because: from the parent
     channel, side, page, lifeline_fd = fds
     for fd in fds:
@@ -248,7 +256,7 @@ def prepare_worker(lifeline_fd: int) -> None:
 
     orphans.become_subreaper()
     lifeline.arm(lifeline_fd)
-    sys.__stderr__ = sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: PTH123, SIM115 - because: lives as long as the process
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - because: lives as long as the process
     faulthandler.enable(2, all_threads=True)
     gc.enable()
 

@@ -37,7 +37,7 @@ def replay_log(data: bytes) -> None:
         logger = logging.getLogger(record.name)
         if logger.isEnabledFor(record.levelno):
             logger.handle(record)
-    except Exception:  # noqa: BLE001 - because: a record of a foreign type must not harm the lane
+    except Exception:
         logging.getLogger("lanewise").debug("a worker's log record was lost", exc_info=True)
 
 
@@ -62,7 +62,8 @@ class OutputRelay:
     def __init__(self, *, echo: bool = True) -> None:
         self._echo = echo
         self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")("backslashreplace") for name in ("stdout", "stderr")
+            name: codecs.getincrementaldecoder("utf-8")("backslashreplace")
+            for name in ("stdout", "stderr")
         }
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._rest = ""

@@ -105,7 +105,8 @@ class Output:
             for buffer in (self._out, self._err)
         ]
         sys.stdout, sys.stderr = self._text
-        sys.__stdout__, sys.__stderr__ = self._text
+        # What a program restores to after it redirected its output.
+        vars(sys).update(__stdout__=self._text[0], __stderr__=self._text[1])
 
     def settle(self) -> bool:
         """Flush; return whether anything was written since the last time."""

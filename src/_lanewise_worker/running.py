@@ -136,7 +136,9 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - because: it is the user's module
                 import warnings  # noqa: PLC0415 - because: rare
 
-                warnings.warn(f"the context variable {where} is unknown here: {error}", stacklevel=2)
+                warnings.warn(
+                    f"the context variable {where} is unknown here: {error}", stacklevel=2
+                )
                 found = None
             self._contexts[where] = found
         return self._contexts[where]
@@ -314,7 +316,10 @@ def _close(context: contextvars.Context, items: Any) -> None:
 def _implementation(function: Any, variant: str) -> Callable[..., Any]:
     """A task is known by its method of that name, so nothing of lanewise need be imported for it."""
     implementation = getattr(function, "implementation", None)
-    if implementation is not None and getattr(type(function), "__module__", "") == "lanewise.model.task":
+    if (
+        implementation is not None
+        and getattr(type(function), "__module__", "") == "lanewise.model.task"
+    ):
         found: Callable[..., Any] = implementation(variant)
         return found
     plain: Callable[..., Any] = function

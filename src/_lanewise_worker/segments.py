@@ -15,7 +15,7 @@ import struct
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from _lanewise_worker.codec import Encoded
@@ -67,7 +67,9 @@ class Placement:
         size_bytes: How much :meth:`copy` copies.
     """
 
-    def __init__(self, sender: Sender, segment: _Segment, encoded: Encoded, *, is_new: bool) -> None:
+    def __init__(
+        self, sender: Sender, segment: _Segment, encoded: Encoded, *, is_new: bool
+    ) -> None:
         self.segment_id = segment.number
         self.size_bytes = encoded.stream_bytes + encoded.buffer_bytes
         self._sender = sender
@@ -221,7 +223,9 @@ class Receiver:
         """The sender dropped a segment."""
         mapping = self._mappings.pop(segment_id, None)
         if mapping is not None:
-            with contextlib.suppress(BufferError):  # views live on: the collector unmaps it with the last
+            with contextlib.suppress(
+                BufferError
+            ):  # views live on: the collector unmaps it with the last
                 mapping.close()
 
     def close(self) -> None:

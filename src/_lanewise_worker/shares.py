@@ -29,12 +29,15 @@ class SharedObjects:
         _here[:] = [self]
 
     def add(self, flags: int, number: int, _seq: int, body: Any) -> None:
-        """Take an object; it is made when a call first refers to it, so that its failure is that call's."""
+        """Take an object; it is made when a call first refers to it: what fails then is that call."""
         if flags & wire.SEGMENT:
             fd = self._crossing.take_fd()
             try:
                 size_bytes = os.fstat(fd).st_size
-                self._packed[number] = True, (mmap.mmap(fd, size_bytes, prot=mmap.PROT_READ), bytes(body))
+                self._packed[number] = (
+                    True,
+                    (mmap.mmap(fd, size_bytes, prot=mmap.PROT_READ), bytes(body)),
+                )
             finally:
                 os.close(fd)
         else:

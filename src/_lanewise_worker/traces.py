@@ -25,7 +25,7 @@ _Place = tuple[str, str, str, int, int]
 class _Packed:
     """One exception of a chain, in plain values."""
 
-    __slots__ = ("cause", "context", "places", "pickled", "suppress", "words")
+    __slots__ = ("cause", "context", "pickled", "places", "suppress", "words")
 
     def __init__(self) -> None:
         self.pickled: bytes | None = None
@@ -117,7 +117,9 @@ def _rebuilt(pickled: bytes | None, words: str) -> BaseException:
     try:
         error = pickle.loads(pickled)  # noqa: S301 - because: from the own worker
     except Exception as problem:  # noqa: BLE001 - because: its module may be missing on this side
-        return FarSideError("exception", f"an exception that cannot be made here: {in_words(problem)}")
+        return FarSideError(
+            "exception", f"an exception that cannot be made here: {in_words(problem)}"
+        )
     if isinstance(error, BaseException):
         return error
     return FarSideError("exception", f"something that is no exception here: {error!r}")
@@ -134,7 +136,13 @@ def _places(trace: types.TracebackType | None, skip_frames: int) -> list[_Place]
         else:
             code = trace.tb_frame.f_code
             places.append(
-                (code.co_filename, code.co_name, code.co_qualname, trace.tb_lineno, code.co_firstlineno)
+                (
+                    code.co_filename,
+                    code.co_name,
+                    code.co_qualname,
+                    trace.tb_lineno,
+                    code.co_firstlineno,
+                )
             )
         trace = trace.tb_next
     if len(places) > _MAX_FRAMES:
@@ -175,8 +183,14 @@ def _frame(place: _Place) -> types.FrameType:
     """
     file, name, qualified, _, first_line = place
     code = _stand_in.__code__.replace(
-        co_filename=file, co_name=name, co_qualname=qualified, co_firstlineno=first_line, co_linetable=_NOWHERE
+        co_filename=file,
+        co_name=name,
+        co_qualname=qualified,
+        co_firstlineno=first_line,
+        co_linetable=_NOWHERE,
     )
-    function: Any = types.FunctionType(code, {"sys": sys, "__name__": "", "__file__": file, "__loader__": None})
+    function: Any = types.FunctionType(
+        code, {"sys": sys, "__name__": "", "__file__": file, "__loader__": None}
+    )
     frame: types.FrameType = function()
     return frame

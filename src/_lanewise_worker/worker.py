@@ -144,7 +144,9 @@ def main(channel_fd: int, side_fd: int, page_fd: int, options: dict[str, Any]) -
     channel.setblocking(True)
     side = socket.socket(fileno=side_fd)
     side.setblocking(True)
-    page = memoryview(mmap.mmap(page_fd, wire.PAGE_BYTES) if page_fd >= 0 else bytearray(wire.PAGE_BYTES))
+    page = memoryview(
+        mmap.mmap(page_fd, wire.PAGE_BYTES) if page_fd >= 0 else bytearray(wire.PAGE_BYTES)
+    )
     if page_fd >= 0:
         os.close(page_fd)
     line = Line(channel)

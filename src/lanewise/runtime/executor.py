@@ -235,7 +235,9 @@ class _Engine:
         for future, *_ in waiting:
             if future.set_running_or_notify_cancel():
                 future.set_exception(
-                    WorkerDiedError(f"the call was not started: this executor's workers cannot be: {error}")
+                    WorkerDiedError(
+                        f"the call was not started: this executor's workers cannot be: {error}"
+                    )
                 )
 
     async def _serve(self) -> None:

@@ -412,7 +412,9 @@ class Runtime:
             try:
                 running = lane.run_chunk(task.reference, decision.variant, items, terms)
                 ran: tuple[list[Any], float | None] = await self._counted(
-                    state.tally.track(task.name, decision.lane, decision.variant), running, len(items)
+                    state.tally.track(task.name, decision.lane, decision.variant),
+                    running,
+                    len(items),
                 )
                 return ran
             finally:
@@ -595,7 +597,9 @@ async def _until(
         except TimeoutError as error:
             if not scope.expired():
                 raise
-            raise TaskTimeoutError(f"{name} did not yield all its items within {timeout_s:g} s") from error
+            raise TaskTimeoutError(
+                f"{name} did not yield all its items within {timeout_s:g} s"
+            ) from error
         yield item
 
 

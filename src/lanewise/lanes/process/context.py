@@ -68,8 +68,10 @@ def _found(name: str | contextvars.ContextVar[Any]) -> tuple[str, contextvars.Co
             f"there is no context variable {name!r}: write it as 'package.module:variable' ({error})"
         ) from error
     if not isinstance(found, contextvars.ContextVar):
-        raise ValueError(f"{name!r} is a {type(found).__name__} and no context variable" + (
-            "" if colon else ": write it as 'package.module:variable'"))
+        raise ValueError(  # noqa: TRY004 - because: the option's value is wrong, whatever it names
+            f"{name!r} is a {type(found).__name__} and no context variable"
+            + ("" if colon else ": write it as 'package.module:variable'")
+        )
     return name, found
 
 

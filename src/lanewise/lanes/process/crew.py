@@ -107,7 +107,11 @@ class Crew:
     """The workers of one opened lane. Owner: the loop that opened it; nothing here is for threads."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, max_workers: int, launcher: Launcher, options: CrewOptions
+        self,
+        loop: asyncio.AbstractEventLoop,
+        max_workers: int,
+        launcher: Launcher,
+        options: CrewOptions,
     ) -> None:
         self.pool = Pool(max_workers, max_calls=options.max_calls)
         self.quarantine = Quarantine()
@@ -235,21 +239,23 @@ class Crew:
                 if handle.number not in link.shares:
                     link.share(handle)
             body = out.body
-            if type(body) is bytes:
-                if out.extra:
-                    body = out.extra + body
+            if isinstance(body, bytes):
+                body = out.extra + body
                 head = wire.HEAD.pack(len(body), out.kind, out.flags, out.number, call.seq)
-                frames.append(head + body if body else head)
-            else:
-                if frames:
-                    link.send(b"".join(frames))
-                    frames.clear()
-                self._send_large(link, call, out, body)  # type: ignore[arg-type]  # because: bytes were told apart above
+                frames.append(head + body)
+            else:  # alone: large calls share no inbox
+                link.send(b"".join(frames))
+                frames.clear()
+                self._send_large(link, call, out, body)
             if out.stream is not None:
                 out.stream.wake()
         link.last_seq = calls[-1].seq
         if frames:
             link.send(frames[0] if len(frames) == 1 else b"".join(frames))
+        self._watch(link)
+
+    def _watch(self, link: Link) -> None:
+        """Begin what has to be looked at from time to time while that worker has calls."""
         if len(link.worker.inbox) > 1:
             self._tick_soon()
         if self._options.memory_bytes is not None:
@@ -259,7 +265,7 @@ class Crew:
         placement = link.place(encoded)
         if placement is None:
             self._warn_of_memory(link.memory_trouble)
-            link.send_inline(out.kind, out.flags, out.number, call.seq, out.extra, encoded)
+            link.send_inline(out, call.seq, encoded)
             return
         body = out.extra + placement.header
         head = wire.HEAD.pack(len(body), out.kind, out.flags | wire.SEGMENT, out.number, call.seq)
@@ -298,10 +304,12 @@ class Crew:
         try:
             for kind, flags, number, seq, body in frames:
                 handlers[kind](link, flags, number, seq, body)
-        except Exception:
+        except Exception:  # noqa: BLE001 - because: the lane must outlive whatever one worker says
             # What this worker says makes no sense, so nothing that it says can be relied upon.
             _log.exception("worker %s broke the protocol and is killed", link.pid)
-            link.killed_for = "it broke the protocol, which is a defect of lanewise; the log has the details"
+            link.killed_for = (
+                "it broke the protocol, which is a defect of lanewise; the log has the details"
+            )
             self._do(self.pool.doom(link.worker))
         if self.pool.waiting or self.pool.has_due:
             self._flush_soon()
@@ -567,7 +575,9 @@ class Crew:
     def _watch_memory_soon(self) -> None:
         if not self._timers.memory:
             self._timers.memory = True
-            self._timers.handles["memory"] = self.loop.call_later(_MEMORY_WATCH_S, self._watch_memory)
+            self._timers.handles["memory"] = self.loop.call_later(
+                _MEMORY_WATCH_S, self._watch_memory
+            )
 
     def _watch_memory(self) -> None:
         self._timers.memory = False

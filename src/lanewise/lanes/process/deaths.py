@@ -55,7 +55,13 @@ class Death:
         status = self.status
         return WorkerDiedError(
             f"the worker process {self.pid} died while it ran {call}: {self._cause()}"
-            + (f"\n{self.fault}" if self.fault else f"\nits last words:\n{self.stderr}" if self.stderr else ""),
+            + (
+                f"\n{self.fault}"
+                if self.fault
+                else f"\nits last words:\n{self.stderr}"
+                if self.stderr
+                else ""
+            ),
             call=call,
             pid=self.pid,
             signal=-status if status is not None and status < 0 else None,
@@ -69,7 +75,9 @@ class Death:
         if self.killed_for:
             return self.killed_for
         if self.status is None:
-            return "how it ended could not be seen, for the process that starts workers had died too"
+            return (
+                "how it ended could not be seen, for the process that starts workers had died too"
+            )
         if self.status >= 0:
             return (
                 f"it ended with exit code {self.status}. Usual causes: os._exit, or native code that "

@@ -108,8 +108,9 @@ class ProcessLane:
                 return
             if depth() >= MAX_DEPTH:
                 raise LaneUnavailableError(
-                    f"this process is a worker of a worker, {depth()} runtimes deep: each level multiplies "
-                    "the processes. Open the runtime in the outermost program, and hand results up instead"
+                    f"this process is a worker of a worker, {depth()} runtimes deep: each level "
+                    "multiplies the processes. Open the runtime in the outermost program, and hand "
+                    "results up instead"
                 )
             self._loop = asyncio.get_running_loop()
             launcher = self._made_launcher()
@@ -311,7 +312,9 @@ class ProcessLane:
             if refused is not None:
                 raise refused
         if known is None:
-            plain_function(function, variant)  # an unknown variant is told here, and not by a worker
+            plain_function(
+                function, variant
+            )  # an unknown variant is told here, and not by a worker
         number, definition = known or self._defined(function, variant)
         flags = 0
         body: bytes | Encoded
@@ -328,7 +331,14 @@ class ProcessLane:
             flags |= wire.EXTRA
             extra = _extra(terms.deadline, self._carried.values() if self._carried else ())
         out = Outgoing(
-            crew.loop.create_future(), _name(function), kind, number, flags, body, extra, definition=definition
+            crew.loop.create_future(),
+            _name(function),
+            kind,
+            number,
+            flags,
+            body,
+            extra,
+            definition=definition,
         )
         out.shares = self._handles.take_noted()
         exclusive = kind != wire.CALL or type(body) is not bytes
@@ -339,7 +349,7 @@ class ProcessLane:
     ) -> bytes | Encoded:
         try:
             return encode_arguments(args, kwargs)
-        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+        except Exception as error:
             raise self._unportable(error, function, args, kwargs) from error
 
     def _encoded(
@@ -351,13 +361,13 @@ class ProcessLane:
     ) -> bytes | Encoded:
         try:
             return encode(value)
-        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+        except Exception as error:
             raise self._unportable(error, function, args, kwargs) from error
 
     def _chunk_body(self, function: Callable[..., Any], items: Sequence[Any]) -> bytes | Encoded:
         try:
             return encode(items)
-        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+        except Exception as error:
             raise self._unportable(error, function, tuple(items), {}) from error
 
     def _defined(self, function: Callable[..., Any], variant: str) -> tuple[int, bytes]:
@@ -372,7 +382,7 @@ class ProcessLane:
     def _pickled(self, value: Any, name: str) -> bytes:
         try:
             return pickle.dumps(value, 5)
-        except Exception as error:  # noqa: BLE001 - because: __reduce__ may raise anything
+        except Exception as error:
             raise NotPortableError(
                 f"{name} cannot cross to another process: {explain(error, value[0], 'the function')}. "
                 "Or pin the task with @task(lane='thread')"

@@ -162,7 +162,9 @@ class Launcher:
         except BaseException as error:
             await self._end(process)
             if isinstance(error, TimeoutError):
-                raise LaneUnavailableError("the process that starts workers did not answer") from error
+                raise LaneUnavailableError(
+                    "the process that starts workers did not answer"
+                ) from error
             raise
         wanted = [name for name in self._preloads if name not in self._refused]
         if wanted and self._method == "forkserver":
@@ -315,7 +317,9 @@ class Launcher:
     def _say(self, process: _Process, message: Any, fds: tuple[int, ...] = ()) -> None:
         # Blocking for a moment: messages are short, and the launcher does nothing but read them. While
         # it imports a module for others, its socket holds hundreds of them.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # its end is read elsewhere
+        with contextlib.suppress(
+            BrokenPipeError, ConnectionResetError
+        ):  # its end is read elsewhere
             process.channel.settimeout(_STOP_S)
             try:
                 control.send(process.channel, message, fds)
@@ -344,7 +348,9 @@ class Launcher:
         elif kind == "failed":
             request = process.requests.pop(message[1], None)
             if request is not None and not request.done():
-                request.set_exception(OSError(f"a worker process could not be started: {message[2]}"))
+                request.set_exception(
+                    OSError(f"a worker process could not be started: {message[2]}")
+                )
         elif kind == "died":
             self.on_death(message[1], message[2])
         elif kind == "preloaded":
@@ -362,7 +368,9 @@ class Launcher:
         else:
             self.kill(pid)  # nobody waits for it any more
 
-    def _preloaded(self, process: _Process, failed: dict[str, str], threaded: dict[str, int]) -> None:
+    def _preloaded(
+        self, process: _Process, failed: dict[str, str], threaded: dict[str, int]
+    ) -> None:
         for name, why in failed.items():
             # Not an error: what a call imports may only work inside that call.
             _log.debug("workers do not find %s loaded: %s", name, why)
@@ -370,7 +378,9 @@ class Launcher:
         if threaded:
             for name, count in threaded.items():
                 self._refused[name] = f"starts {count} threads when it is imported"
-                _log.info("%s starts threads when it is imported: each worker imports it by itself", name)
+                _log.info(
+                    "%s starts threads when it is imported: each worker imports it by itself", name
+                )
             # A process with threads must not fork.
             process.retired = True
             if process is self._current:
@@ -407,10 +417,14 @@ class Launcher:
         code = process.popen.wait()
         reason = f"it ended with status {code}"
         if process.ready is not None and not process.ready.done():
-            process.ready.set_exception(LaneUnavailableError(f"the process that starts workers failed: {reason}"))
+            process.ready.set_exception(
+                LaneUnavailableError(f"the process that starts workers failed: {reason}")
+            )
         for request in process.requests.values():
             if not request.done():
-                request.set_exception(LaneUnavailableError(f"the process that starts workers died: {reason}"))
+                request.set_exception(
+                    LaneUnavailableError(f"the process that starts workers died: {reason}")
+                )
         if process is self._current:
             self._current = None
             self.on_lost(reason, sorted(process.workers))

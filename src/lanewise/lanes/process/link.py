@@ -20,6 +20,7 @@ from lanewise.lanes.process.pool import Worker
 if TYPE_CHECKING:
     from _lanewise_worker.segments import Placement, Receiver, Sender
     from lanewise.lanes.process.launcher import Born
+    from lanewise.lanes.process.outgoing import Outgoing
 
 _READ_BYTES = 262_144
 _OUTPUT_BYTES = 65_536
@@ -116,9 +117,7 @@ class Link:
                 data = b"".join([content.sizes, *_all_of(content.fd, content.sizes)])
                 self.send(wire.frame(wire.SHARE, data, number=handle.number))
                 return
-            head = wire.frame(
-                wire.SHARE, content.sizes, flags=wire.SEGMENT, number=handle.number
-            )
+            head = wire.frame(wire.SHARE, content.sizes, flags=wire.SEGMENT, number=handle.number)
             self.send(head)
         else:
             self.send(wire.frame(wire.SHARE, content.inline, number=handle.number))
@@ -136,11 +135,11 @@ class Link:
         """Why no shared memory was found, the last time."""
         return None if self._sender is None else self._sender.trouble
 
-    def send_inline(self, kind: int, flags: int, number: int, seq: int, extra: bytes, encoded: Encoded) -> None:
+    def send_inline(self, out: Outgoing, seq: int, encoded: Encoded) -> None:
         """Send a large value through the socket."""
-        pieces = [extra, *pack_inline(encoded)]
+        pieces = [out.extra, *pack_inline(encoded)]
         length = sum(memoryview(piece).nbytes for piece in pieces)
-        self.send(wire.HEAD.pack(length, kind, flags | wire.BUFFERS, number, seq))
+        self.send(wire.HEAD.pack(length, out.kind, out.flags | wire.BUFFERS, out.number, seq))
         for piece in pieces:
             if len(piece):
                 self.send(piece)

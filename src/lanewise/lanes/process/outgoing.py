@@ -36,7 +36,7 @@ class Outgoing:
     flags: int
     body: bytes | Encoded
     extra: bytes = b""
-    shares: tuple[Shared, ...] = ()
+    shares: tuple[Shared[Any], ...] = ()
     definition: bytes = b""
     parts: list[Any] = field(default_factory=list)
     stream: StreamSink | None = None

@@ -258,9 +258,7 @@ class Pool:
         """A worker that was asked for will not come."""
         self._starting -= 1
 
-    def finished(
-        self, worker: Worker, seq: int, run_time_s: float | None, now_s: float
-    ) -> Call:
+    def finished(self, worker: Worker, seq: int, run_time_s: float | None, now_s: float) -> Call:
         """A worker ended its oldest call; :meth:`dispatch` is to be called before long.
 
         ``run_time_s`` is None for a call that could not begin.

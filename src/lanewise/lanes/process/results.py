@@ -41,7 +41,9 @@ def not_portable(name: str, error: BaseException) -> BaseException:
             "its module"
         )
     elif error.what == "result":
-        told = NotPortableError(f"the result of {name} cannot come back: {error.words}", started=True)
+        told = NotPortableError(
+            f"the result of {name} cannot come back: {error.words}", started=True
+        )
     else:
         told = NotPortableError(
             f"{name} raised an exception that cannot cross between processes: {error.words}. Give that "
