@@ -4,6 +4,9 @@ The sender owns segments: files without a name, mapped by both sides. A segment 
 time. It is used again when the receiver says that nothing refers to it any more: no array, no view of an
 array, no view of such a view. That is exact and not a guess: every buffer of a message is exported by
 one object, which each view keeps alive through the buffer protocol, and whose end is noticed.
+
+Which descriptor belongs to which segment stands in the segment itself, so descriptors may arrive in
+another order than the messages that speak of them.
 """
 
 from __future__ import annotations
@@ -12,82 +15,112 @@ import contextlib
 import mmap
 import os
 import struct
+import sys
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from _lanewise_worker.codec import Encoded
 
 ALIGN_BYTES = 64
-_SMALLEST_BYTES = 1 << 20
+# Room before the message for what says which segment this is.
+_PROLOGUE = struct.Struct("=8sQ")
+_PROLOGUE_BYTES = 64
+_MAGIC = b"lanewise"
+_SMALLEST_BYTES = 1 << 18
+# Each costs both sides a mapping, of which a process may have 65,530. Whoever keeps more large values
+# than this alive gets the further ones through the socket.
+_MAX_SEGMENTS = 1_024
+# A free segment this many times too large is left for a message that needs it.
+_MAX_WASTE = 4
 # Pieces from here on are copied by a C function that lets other threads run meanwhile.
 _FOREIGN_COPY_BYTES = 262_144
-# In a header: segment, its size, whether its descriptor was passed, the pickle's length, buffers.
+# Memory is reserved in steps: the kernel starts a step anew when a signal comes, and a profiler's timer
+# must not come faster than a step takes.
+_STEP_BYTES = 1 << 21
+_MAP_FIXED = 0x10
+# In a header: segment, its size, whether its descriptor is to be taken, the pickle's length, buffers.
 _HEAD = struct.Struct("=QQBQI")
 _BUFFER = struct.Struct("=QB")
 
+# Mappings whose place could not be taken over. Kept for ever, because what lies there now may be somebody
+# else's. Written by any thread: append is an atomic operation.
+_lost: list[mmap.mmap] = []
+
 
 class _Segment:
-    """One piece of shared memory on its sender's side."""
+    """One piece of shared memory on its sender's side. Owner: who owns the sender.
 
-    __slots__ = ("fd", "mapping", "number", "size_bytes", "used_since_trim")
+    Attributes:
+        is_known: Whether a header that was sent has spoken of it.
+    """
 
-    def __init__(self, number: int, size_bytes: int) -> None:
+    __slots__ = ("is_known", "mapping", "number", "size_bytes", "used_since_trim")
+
+    def __init__(self, number: int, size_bytes: int, pass_fd: Callable[[int], None]) -> None:
         self.number = number
         self.size_bytes = size_bytes
+        self.is_known = False
         self.used_since_trim = True
-        self.fd = _memory_file()
+        fd = _memory_file()
         try:
-            # Now, so that a lack of memory is an error here and not a SIGBUS while copying.
-            os.posix_fallocate(self.fd, 0, size_bytes)
-            self.mapping = mmap.mmap(self.fd, size_bytes)
-        except BaseException:
-            os.close(self.fd)
-            raise
-
-    def close_fd(self) -> None:
-        """The mapping is all that is needed once the descriptor was passed."""
-        if self.fd >= 0:
-            os.close(self.fd)
-            self.fd = -1
+            _reserve(fd, size_bytes)
+            mapping = _map_shared(fd, size_bytes)
+            _PROLOGUE.pack_into(mapping, 0, _MAGIC, number)
+            pass_fd(fd)
+        finally:
+            os.close(fd)
+        self.mapping: mmap.mmap | None = mapping
 
     def close(self) -> None:
-        self.close_fd()
-        with contextlib.suppress(BufferError):  # a copy in a thread: the collector unmaps it later
-            self.mapping.close()
+        """Let go of the memory. A copy that is being made in a thread keeps it to its end."""
+        self.mapping = None
 
 
 class Placement:
     """A message's place in a segment.
 
     Attributes:
-        header: What the receiver needs to find it.
+        segment_id: The segment's number.
+        header: What the receiver needs to find the message.
         size_bytes: How much :meth:`copy` copies.
     """
 
-    def __init__(
-        self, sender: Sender, segment: _Segment, encoded: Encoded, *, is_new: bool
-    ) -> None:
+    def __init__(self, sender: Sender, segment: _Segment, encoded: Encoded) -> None:
         self.segment_id = segment.number
         self.size_bytes = encoded.stream_bytes + encoded.buffer_bytes
         self._sender = sender
         self._segment = segment
         self._encoded: Encoded | None = encoded
-        sizes = [_BUFFER.pack(buffer.nbytes, buffer.readonly) for buffer in encoded.buffers]
+        self._is_first = not segment.is_known
+        segment.is_known = True
         head = _HEAD.pack(
-            segment.number, segment.size_bytes, is_new, encoded.stream_bytes, len(encoded.buffers)
+            segment.number,
+            segment.size_bytes,
+            self._is_first,
+            encoded.stream_bytes,
+            len(encoded.buffers),
         )
-        self.header = head + b"".join(sizes)
+        self.header = head + b"".join(
+            [_BUFFER.pack(buffer.nbytes, buffer.readonly) for buffer in encoded.buffers]
+        )
 
     def copy(self) -> None:
-        """Copy the message into the segment. In any thread; long pieces let others run."""
-        assert self._encoded is not None, "a message is copied once"
+        """Copy the message into the segment, once. In any thread; long pieces let others run.
+
+        Raises:
+            ValueError: The sender was closed meanwhile.
+        """
         encoded, self._encoded = self._encoded, None
-        target = memoryview(self._segment.mapping)
-        try:
-            at = 0
+        assert encoded is not None, "a message is copied once, and not after it was abandoned"
+        mapping = self._segment.mapping
+        if mapping is None:
+            raise ValueError("the sender of this message was closed")
+        with memoryview(mapping) as target:
+            at = _PROLOGUE_BYTES
             for piece in encoded.stream:
                 _copy(target, at, memoryview(piece))
                 at += len(piece)
@@ -95,12 +128,12 @@ class Placement:
                 at = _aligned(at)
                 _copy(target, at, buffer)
                 at += buffer.nbytes
-        finally:
-            target.release()
 
     def abandon(self) -> None:
-        """The message will not be sent."""
+        """Say that the header will not be sent. Not while :meth:`copy` runs. In the sender's thread."""
         self._encoded = None
+        if self._is_first:
+            self._segment.is_known = False
         self._sender.released(self.segment_id)
 
 
@@ -110,42 +143,59 @@ class Sender:
     Args:
         pass_fd: Passes a descriptor to the receiver, before the header that speaks of it.
         keep_bytes: How much unused memory is kept for messages to come.
+
+    Attributes:
+        trouble: Why the last message that found no shared memory found none, in words.
     """
 
     def __init__(self, pass_fd: Callable[[int], None], *, keep_bytes: int = 512 << 20) -> None:
         self._pass_fd = pass_fd
         self._keep_bytes = keep_bytes
         self._segments: dict[int, _Segment] = {}
+        # In the order in which they became free.
         self._free: dict[int, _Segment] = {}
         self._last = 0
         self.trouble: str | None = None
 
     def place(self, encoded: Encoded) -> Placement | None:
         """Find room for a message; None where no shared memory can be had (``trouble`` says why)."""
-        wanted = _wanted_bytes(encoded)
-        fits = [one for one in self._free.values() if wanted <= one.size_bytes <= 4 * wanted]
-        if fits:
-            best = min(fits, key=lambda one: one.size_bytes)
-            del self._free[best.number]
-            best.used_since_trim = True
-            return Placement(self, best, encoded, is_new=False)
-        try:
-            made = _Segment(self._last + 1, _rounded(wanted))
-            try:
-                self._pass_fd(made.fd)
-            except BaseException:
-                made.close()
-                raise
-        except (OSError, ValueError, OverflowError) as error:
-            self.trouble = f"{type(error).__name__}: {error}"
+        wanted_bytes = _wanted_bytes(encoded)
+        found = self._best(wanted_bytes)
+        if found is None or found.size_bytes > _MAX_WASTE * max(wanted_bytes, _SMALLEST_BYTES):
+            found = self._made(wanted_bytes) or found
+            if found is None:
+                return None
+        self._free.pop(found.number, None)
+        found.used_since_trim = True
+        return Placement(self, found, encoded)
+
+    def _best(self, wanted_bytes: int) -> _Segment | None:
+        best = None
+        for segment in self._free.values():
+            if segment.size_bytes >= wanted_bytes and (
+                best is None or segment.size_bytes < best.size_bytes
+            ):
+                best = segment
+        return best
+
+    def _made(self, wanted_bytes: int) -> _Segment | None:
+        if len(self._segments) >= _MAX_SEGMENTS:
+            self.trouble = (
+                f"{len(self._segments):,} large values are still referred to on the other side"
+            )
             return None
-        made.close_fd()
+        try:
+            made = _Segment(self._last + 1, _rounded(wanted_bytes), self._pass_fd)
+        except (OSError, ValueError, OverflowError, MemoryError) as error:
+            why = (isinstance(error, OSError) and error.strerror) or error or "out of memory"
+            self.trouble = f"no shared memory of {wanted_bytes:,} bytes can be had: {why}"
+            return None
         self._last = made.number
         self._segments[made.number] = made
-        return Placement(self, made, encoded, is_new=True)
+        return made
 
     def released(self, segment_id: int) -> None:
-        """The receiver let go of a segment."""
+        """Note that the receiver let go of a segment; unknown ones are ignored."""
         segment = self._segments.get(segment_id)
         if segment is not None:
             self._free[segment_id] = segment
@@ -158,112 +208,244 @@ class Sender:
         """
         dropped = []
         kept_bytes = 0
-        for number, segment in list(self._free.items()):
+        for number, segment in reversed(list(self._free.items())):  # those used last are kept
             kept_bytes += segment.size_bytes
             if segment.used_since_trim and kept_bytes <= self._keep_bytes:
                 segment.used_since_trim = False
                 continue
-            del self._free[number], self._segments[number]
-            segment.close()
-            dropped.append(number)
+            kept_bytes -= segment.size_bytes
+            # One of which no header spoke lies on the receiver's side as a descriptor that it cannot
+            # tell yet, which would keep the memory.
+            if segment.is_known:
+                del self._free[number], self._segments[number]
+                segment.close()
+                dropped.append(number)
         return dropped
 
     def close(self) -> None:
-        """Unmap everything."""
+        """Unmap everything. Idempotent; there is no further message after this."""
         for segment in self._segments.values():
             segment.close()
         self._segments.clear()
         self._free.clear()
 
 
+class _Watch(weakref.ref[Any]):
+    """Notes the end of what exports a message."""
+
+    __slots__ = ("number",)
+
+    number: int
+
+
+class _Mapped:
+    """One segment on its receiver's side. Owner: who owns the receiver.
+
+    Each message has an exporter: every view of the message, and every view of such a view, keeps that
+    alive. Two things tell its end. A weak reference tells it at once, in whatever thread, but for cyclic
+    garbage too early: the collector calls it back before it runs finalizers, which may still read the
+    memory or bring it back to life. The probe tells it exactly, when asked: the exporter holds a view of
+    it, and a bytearray of which there is a view refuses to grow. The collector takes that view away after
+    all finalizers, and only from what none of them saved.
+
+    Attributes:
+        stream: Refers weakly to the last message's pickle.
+    """
+
+    __slots__ = (
+        "_exporter",
+        "_fd",
+        "_is_used",
+        "_mapping",
+        "_number",
+        "_probe",
+        "_watch",
+        "stream",
+    )
+
+    def __init__(self, fd: int, number: int, size_bytes: int) -> None:
+        self._is_used = False
+        self.stream: Callable[[], memoryview | None] = _nothing
+        self._number = number
+        self._probe = bytearray()
+        self._watch: _Watch | None = None
+        self._mapping: mmap.mmap | None = None
+        self._exporter: Any = None
+        self._fd = -1
+        foreign = _ctypes_or_none()
+        if foreign is not None:
+            self._mapping = _map_shared(fd, size_bytes)
+            self._exporter = foreign.c_char * size_bytes
+            os.close(fd)
+        else:
+            self._fd = fd
+
+    def export(self, size_bytes: int, ended: deque[_Watch]) -> memoryview:
+        """Return a view of all, whose end and that of all views of it is noted."""
+        self._is_used = True
+        exporter: Any
+        if self._mapping is not None:
+            exporter = self._exporter.from_buffer(self._mapping)
+        else:  # slower: each message is mapped anew, and its pages with it
+            exporter = _MappedOnce(self._fd, size_bytes)
+        exporter.probe = memoryview(self._probe)
+        self._watch = _Watch(exporter, ended.append)
+        self._watch.number = self._number
+        return memoryview(exporter).cast("B")
+
+    def has_ended(self) -> bool | None:
+        """Whether nothing refers to the last message: true once, None afterwards."""
+        if not self._is_used:
+            return None
+        try:
+            self._probe.append(0)
+        except BufferError:
+            return False
+        self._probe.clear()
+        self._is_used = False
+        return True
+
+    def close(self) -> None:
+        """Let go of the memory. It is unmapped with its last view."""
+        self._mapping = None
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class _MappedOnce(mmap.mmap):
+    """A mapping that carries one message."""
+
+    probe: memoryview
+
+
 class Receiver:
     """Maps the segments of the other side.
 
-    Owner: the thread that receives. Views may end in any thread: their end is noted in a deque, whose
-    append and popleft are atomic operations.
+    Owner: the thread that receives. Views may end in any thread, at any moment: their end is noted in a
+    deque, whose append and popleft are atomic operations.
 
     Args:
-        take_fd: Returns the descriptor that was passed with a new segment.
+        take_fd: Returns the next descriptor that was passed. It belongs to the receiver then.
     """
 
     def __init__(self, take_fd: Callable[[], int]) -> None:
         self._take_fd = take_fd
-        self._mappings: dict[int, mmap.mmap] = {}
-        self._released: deque[int] = deque()
+        self._mapped: dict[int, _Mapped] = {}
+        # Descriptors that are not mapped: they came before their message, or mapping failed.
+        self._fds: dict[int, int] = {}
+        self._ended: deque[_Watch] = deque()
+        # Segments whose message seemed to have ended and had not, and those that could not be mapped.
+        self._doubtful: list[int] = []
+        self._failed: list[int] = []
 
     def open(self, header: bytes) -> tuple[int, memoryview, list[memoryview]]:
-        """Return the segment's number, the pickle, and the buffers: views, nothing is copied."""
-        number, size_bytes, is_new, stream_bytes, count = _HEAD.unpack_from(header)
-        if is_new:
-            fd = self._take_fd()
-            try:
-                self._mappings[number] = mmap.mmap(fd, size_bytes)
-            finally:
-                os.close(fd)
-        view = _exported(self._mappings[number], number, self._released)
+        """Return the segment's number, the pickle, and the buffers: views, nothing is copied.
+
+        Buffers are writable unless the original was not.
+
+        Raises:
+            OSError: The segment cannot be mapped. The sender gets it back through
+                :meth:`take_released`.
+            ValueError: The header makes no sense.
+        """
+        number, size_bytes, is_first, stream_bytes, count = _HEAD.unpack_from(header)
+        if len(header) != _HEAD.size + count * _BUFFER.size:
+            raise ValueError(f"a header of {len(header)} bytes does not describe {count} buffers")
+        mapped = self._mapped.get(number) or self._map(number, size_bytes, take=bool(is_first))
+        try:
+            whole = mapped.export(size_bytes, self._ended)
+        except BaseException:
+            self._doubtful.append(number)
+            raise
+        at = _PROLOGUE_BYTES + stream_bytes
+        stream = whole[_PROLOGUE_BYTES:at]
         buffers = []
-        at = stream_bytes
-        for length, readonly in _sizes(header, count):
+        for length_bytes, readonly in _BUFFER.iter_unpack(header[_HEAD.size :]):
             at = _aligned(at)
-            part = view[at : at + length]
-            buffers.append(part.toreadonly() if readonly else part)
-            at += length
-        return number, view[:stream_bytes], buffers
+            buffer = whole[at : at + length_bytes]
+            buffers.append(buffer.toreadonly() if readonly else buffer)
+            at += length_bytes
+        if at > len(whole):
+            raise ValueError(f"a message of {at} bytes does not fit into {len(whole)}")
+        mapped.stream = weakref.ref(stream)
+        return number, stream, buffers
+
+    def _map(self, number: int, size_bytes: int, *, take: bool) -> _Mapped:
+        while number not in self._fds:
+            if not take:
+                raise ValueError(f"segment {number} was never passed")
+            fd = self._take_fd()
+            self._fds[_owner(fd)] = fd
+        try:
+            mapped = _Mapped(self._fds[number], number, size_bytes)
+        except BaseException:
+            self._failed.append(number)  # the sender may use it for something else, or drop it
+            raise
+        del self._fds[number]
+        self._mapped[number] = mapped
+        return mapped
+
+    def done(self, segment_id: int) -> None:
+        """Let go of a message's pickle, where somebody still refers to it; its buffers stay."""
+        mapped = self._mapped.get(segment_id)
+        stream = None if mapped is None else mapped.stream()
+        if stream is not None:
+            with contextlib.suppress(BufferError):  # somebody reads it: its own end will do
+                stream.release()
 
     def take_released(self) -> list[int]:
         """Return segments that nothing refers to any more, each once."""
-        released = []
-        while self._released:
-            number = self._released.popleft()
-            if number in self._mappings:
-                released.append(number)
+        if not (self._ended or self._doubtful or self._failed):
+            return []
+        released = [number for number in self._failed if number in self._fds]
+        self._failed.clear()
+        numbers, self._doubtful = self._doubtful, []
+        while self._ended:
+            numbers.append(self._ended.popleft().number)
+        for number in numbers:
+            mapped = self._mapped.get(number)
+            ended = None if mapped is None else mapped.has_ended()
+            if ended is not None:
+                (released if ended else self._doubtful).append(number)
         return released
 
     def forget(self, segment_id: int) -> None:
-        """The sender dropped a segment."""
-        mapping = self._mappings.pop(segment_id, None)
-        if mapping is not None:
-            with contextlib.suppress(
-                BufferError
-            ):  # views live on: the collector unmaps it with the last
-                mapping.close()
+        """Note that the sender dropped a segment; it is unmapped with its last view."""
+        mapped = self._mapped.pop(segment_id, None)
+        if mapped is not None:
+            mapped.close()
+        fd = self._fds.pop(segment_id, -1)
+        if fd >= 0:
+            os.close(fd)
 
     def close(self) -> None:
-        """Forget all segments."""
-        for segment_id in list(self._mappings):
+        """Forget all segments. Idempotent. What refers to them stays valid."""
+        for segment_id in [*self._mapped, *self._fds]:
             self.forget(segment_id)
 
 
-def _exported(mapping: mmap.mmap, number: int, released: deque[int]) -> memoryview:
-    """Return a view of a mapping whose end, and that of all views of it, is appended to a deque."""
-    import ctypes  # noqa: PLC0415 - because: only processes that see large values pay for it
-
-    exporter = (ctypes.c_char * len(mapping)).from_buffer(mapping)
-    weakref.finalize(exporter, released.append, number).atexit = False
-    return memoryview(exporter).cast("B")
+def _nothing() -> None:
+    """Refer to nothing, like a weak reference whose object is gone."""
 
 
-def _memory_file() -> int:
-    make = getattr(os, "memfd_create", None)
-    if make is not None:
-        fd: int = make("lanewise-segment")
-        return fd
-    import tempfile  # noqa: PLC0415 - because: only where there is nothing better
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _sizes(header: bytes, count: int) -> Iterator[tuple[int, bool]]:
-    for index in range(count):
-        yield _BUFFER.unpack_from(header, _HEAD.size + index * _BUFFER.size)
+def _owner(fd: int) -> int:
+    """Return the number of the segment that a descriptor belongs to; close one that is none."""
+    try:
+        magic, number = _PROLOGUE.unpack(os.pread(fd, _PROLOGUE.size, 0))
+    except (struct.error, OSError):
+        magic, number = b"", 0
+    if magic != _MAGIC:
+        os.close(fd)
+        raise ValueError("a descriptor was passed that is no segment")
+    return int(number)
 
 
 def _wanted_bytes(encoded: Encoded) -> int:
-    at = encoded.stream_bytes
+    at = _PROLOGUE_BYTES + encoded.stream_bytes
     for buffer in encoded.buffers:
         at = _aligned(at) + buffer.nbytes
-    return max(at, 1)
+    return at
 
 
 def _aligned(offset_bytes: int) -> int:
@@ -274,35 +456,130 @@ def _rounded(size_bytes: int) -> int:
     """Four sizes to each doubling, so that messages of similar length find each other's segments."""
     if size_bytes <= _SMALLEST_BYTES:
         return _SMALLEST_BYTES
-    step = 1 << max((size_bytes - 1).bit_length() - 3, 12)
-    return -(-size_bytes // step) * step
+    step_bytes = 1 << ((size_bytes - 1).bit_length() - 3)
+    return -(-size_bytes // step_bytes) * step_bytes
 
 
 def _copy(target: memoryview, at: int, source: memoryview) -> None:
-    length = source.nbytes
-    if not length:
+    length_bytes = source.nbytes
+    foreign = _ctypes_or_none() if length_bytes >= _FOREIGN_COPY_BYTES else None
+    if foreign is None:
+        target[at : at + length_bytes] = source
         return
-    if length < _FOREIGN_COPY_BYTES:
-        target[at : at + length] = source.cast("B")
-        return
-    import ctypes  # noqa: PLC0415 - because: only processes that send large values pay for it
-
-    place = ctypes.addressof(ctypes.c_char.from_buffer(target, at))
-    # ctypes gives the lock up around a foreign function, and memmove is one to it.
-    ctypes.memmove(place, _address(source), length)
+    place = foreign.addressof(foreign.c_char.from_buffer(target, at))
+    # ctypes gives the lock up around a foreign function, and memmove is one to it. Both views are held
+    # by the caller meanwhile.
+    foreign.memmove(place, _address(foreign, source), length_bytes)
 
 
-def _address(source: memoryview) -> int:
+def _address(foreign: Any, source: memoryview) -> int:
     """Where a buffer lies; read-only ones included, which ctypes itself does not take."""
-    import ctypes  # noqa: PLC0415 - because: as above
-
-    get = ctypes.pythonapi.PyObject_GetBuffer
-    get.argtypes = [ctypes.py_object, ctypes.c_void_p, ctypes.c_int]
-    release = ctypes.pythonapi.PyBuffer_Release
-    release.argtypes = [ctypes.c_void_p]
+    get, release = _buffer_functions()
     # A Py_buffer, whose first field is the address; larger than the structure on any platform.
-    raw = ctypes.create_string_buffer(256)
+    raw = foreign.create_string_buffer(256)
     get(source, raw, 0)
-    address = ctypes.c_void_p.from_buffer(raw).value or 0
+    address: int = foreign.c_void_p.from_buffer(raw).value or 0
     release(raw)
     return address
+
+
+@cache
+def _buffer_functions() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """Return prototypes of our own: the ready-made functions of pythonapi are everybody's."""
+    c = _ctypes_or_none()
+    get = c.PYFUNCTYPE(c.c_int, c.py_object, c.c_void_p, c.c_int)
+    release = c.PYFUNCTYPE(None, c.c_void_p)
+    api = c.pythonapi
+    return get(("PyObject_GetBuffer", api)), release(("PyBuffer_Release", api))
+
+
+def _ctypes_or_none() -> Any:
+    """Return ctypes, which only processes that see large values import; None where there is none."""
+    try:
+        import ctypes  # noqa: PLC0415 - because: as said
+    except ImportError:
+        return None
+    return ctypes
+
+
+def _memory_file() -> int:
+    """Open a file without a name, in memory where the system can.
+
+    Where it cannot (other systems than Linux and FreeBSD), in the directory for temporary files, which
+    is slower if that is on a disk.
+
+    Raises:
+        OSError: None can be had.
+    """
+    make = getattr(os, "memfd_create", None)
+    if make is not None:
+        fd: int = make("lanewise-segment")
+        return fd
+    import tempfile  # noqa: PLC0415 - because: only where there is nothing better
+
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
+
+
+def _reserve(fd: int, size_bytes: int) -> None:
+    """Give an empty file its memory now, so that a lack of it is an error here and not a SIGBUS later.
+
+    Raises:
+        OSError: There is not so much.
+    """
+    allocate = getattr(os, "posix_fallocate", None)
+    for at in range(0, size_bytes, _STEP_BYTES):
+        step_bytes = min(_STEP_BYTES, size_bytes - at)
+        if allocate is not None:
+            allocate(fd, at, step_bytes)
+        else:  # macOS: slower, but what was written is there
+            _write_zeros(fd, at, step_bytes)
+
+
+def _write_zeros(fd: int, at: int, count: int) -> None:
+    zeros = memoryview(bytes(count))
+    while zeros:
+        written = os.pwrite(fd, zeros, at)
+        at += written
+        zeros = zeros[written:]
+
+
+def _map_shared(fd: int, size_bytes: int) -> mmap.mmap:
+    """Map a file to read and write; the descriptor may be closed afterwards.
+
+    Python's mappings keep a descriptor each, and a value that is kept keeps its mapping: a thousand
+    kept arrays would use up what a process may open. From Python 3.13 on they need not, before that
+    Linux is asked directly. Elsewhere they do.
+
+    Raises:
+        OSError: It cannot be mapped.
+    """
+    if sys.version_info >= (3, 13):
+        return mmap.mmap(fd, size_bytes, trackfd=False)
+    foreign = _ctypes_or_none() if sys.platform == "linux" else None
+    if foreign is None:
+        return mmap.mmap(fd, size_bytes)
+    return _mapped_over(foreign, fd, size_bytes)
+
+
+def _mapped_over(foreign: Any, fd: int, size_bytes: int) -> mmap.mmap:
+    """Let Python map memory of nobody, and the file in its place: Python unmaps what is there."""
+    mapping = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    place = foreign.addressof(foreign.c_char.from_buffer(mapping))
+    access = mmap.PROT_READ | mmap.PROT_WRITE
+    if _mmap_function()(place, size_bytes, access, mmap.MAP_SHARED | _MAP_FIXED, fd, 0) != place:
+        _lost.append(mapping)
+        number = foreign.get_errno()
+        raise OSError(number, os.strerror(number))
+    return mapping
+
+
+@cache
+def _mmap_function() -> Callable[..., int | None]:
+    c = _ctypes_or_none()
+    function: Callable[..., int | None] = c.CFUNCTYPE(
+        c.c_void_p,
+        *(c.c_void_p, c.c_size_t, c.c_int, c.c_int, c.c_int, c.c_long),
+        use_errno=True,
+    )(("mmap", c.CDLL(None)))
+    return function

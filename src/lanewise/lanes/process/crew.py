@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from _lanewise_worker import wire
@@ -19,10 +19,10 @@ from lanewise.errors import LaneUnavailableError, WorkerDiedError
 from lanewise.lanes.process.deaths import Death, Quarantine, oom_kills
 from lanewise.lanes.process.launcher import Born, Launcher
 from lanewise.lanes.process.link import Link
-from lanewise.lanes.process.memory import resident_bytes
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call, Kill, Lost, Pool, Recall, Retire, Send, Start
 from lanewise.lanes.process.results import load_result, not_loaded, not_portable
+from lanewise.lanes.process.upkeep import CrewOptions, Upkeep
 from lanewise.model.lane import Failed
 
 _log = logging.getLogger("lanewise")
@@ -32,32 +32,11 @@ _TICK_S = 0.005
 # Between the store that recalls and the look at what has begun: by then each side sees what the other
 # stored (processors delay stores by less than a microsecond).
 _LOOK_S = 0.002
-_HOUSEKEEPING_S = 2.0
-_MEMORY_WATCH_S = 0.02
-# A worker is replaced once it has grown by this much since its first calls; loky's figure.
-_GROWTH_BYTES = 300_000_000
-# With worker_memory_bytes: replaced when idle above this part of it, so that the next call has room.
-_IDLE_SHARE = 0.8
 _LEAVE_S = 1.0
 _COPY_IN_THREAD_BYTES = 1_000_000
 _MAX_START_FAILURES = 3
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 5.0
-
-
-@dataclass(slots=True, frozen=True)
-class CrewOptions:
-    """How workers are kept.
-
-    Attributes:
-        idle_s: Seconds after which an idle worker leaves.
-        memory_bytes: Resident size at which a running call is killed.
-        max_calls: Calls after which a worker is replaced.
-    """
-
-    idle_s: float = 60.0
-    memory_bytes: int | None = None
-    max_calls: int | None = None
 
 
 @dataclass(slots=True)
@@ -95,14 +74,6 @@ class WorkerStatistics:
     start_failures: int
 
 
-@dataclass(slots=True)
-class _Timers:
-    flush: bool = False
-    tick: bool = False
-    memory: bool = False
-    handles: dict[str, asyncio.TimerHandle] = field(default_factory=dict)
-
-
 class Crew:
     """The workers of one opened lane. Owner: the loop that opened it; nothing here is for threads."""
 
@@ -121,7 +92,9 @@ class Crew:
         self._options = options
         self._links: dict[int, Link] = {}
         self._starting: set[asyncio.Task[None]] = set()
-        self._timers = _Timers()
+        self._upkeep = Upkeep(loop, self.pool, options, self._do)
+        self._flushing = False
+        self._tick_timer: asyncio.TimerHandle | None = None
         self._copier: ThreadPoolExecutor | None = None
         self._imported: set[str] = set()
         self._failures = 0
@@ -197,12 +170,12 @@ class Crew:
 
     def _flush_soon(self) -> None:
         # Once in a turn of the loop: calls that come in the same turn travel in one write.
-        if not self._timers.flush:
-            self._timers.flush = True
+        if not self._flushing:
+            self._flushing = True
             self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._timers.flush = False
+        self._flushing = False
         self._do(self.pool.dispatch())
 
     # --- instructions ---------------------------------------------------------------------------
@@ -252,14 +225,9 @@ class Crew:
         link.last_seq = calls[-1].seq
         if frames:
             link.send(frames[0] if len(frames) == 1 else b"".join(frames))
-        self._watch(link)
-
-    def _watch(self, link: Link) -> None:
-        """Begin what has to be looked at from time to time while that worker has calls."""
         if len(link.worker.inbox) > 1:
             self._tick_soon()
-        if self._options.memory_bytes is not None:
-            self._watch_memory_soon()
+        self._upkeep.busy()
 
     def _send_large(self, link: Link, call: Call, out: Outgoing, encoded: Encoded) -> None:
         placement = link.place(encoded)
@@ -457,7 +425,7 @@ class Crew:
             LaneUnavailableError: None could be started.
         """
         self._do(self.pool.open())
-        self._housekeeping_later()
+        self._upkeep.start()
         while len(self.pool.idle) < self.pool.max_workers:
             self._changed.clear()
             await self._changed.wait()
@@ -558,12 +526,11 @@ class Crew:
     # --- timers ---------------------------------------------------------------------------------
 
     def _tick_soon(self) -> None:
-        if not self._timers.tick:
-            self._timers.tick = True
-            self._timers.handles["tick"] = self.loop.call_later(_TICK_S, self._tick)
+        if self._tick_timer is None:
+            self._tick_timer = self.loop.call_later(_TICK_S, self._tick)
 
     def _tick(self) -> None:
-        self._timers.tick = False
+        self._tick_timer = None
         self._do(self.pool.tick())
         if self.pool.pipelined:
             self._tick_soon()
@@ -571,57 +538,6 @@ class Crew:
     def _look(self, link: Link) -> None:
         if link.pid in self._links and not link.ended:
             self._do(self.pool.looked(link.worker, link.begun_seq, self.loop.time()))
-
-    def _watch_memory_soon(self) -> None:
-        if not self._timers.memory:
-            self._timers.memory = True
-            self._timers.handles["memory"] = self.loop.call_later(
-                _MEMORY_WATCH_S, self._watch_memory
-            )
-
-    def _watch_memory(self) -> None:
-        self._timers.memory = False
-        limit = self._options.memory_bytes
-        if limit is None:
-            return
-        for worker in self.pool.busy:
-            link: Link = worker.handle
-            size = resident_bytes(link.pid)
-            if size is not None and size > limit:
-                link.resident_bytes = size
-                link.killed_for = (
-                    f"killed because it held {size:,} bytes, more than worker_memory_bytes={limit:,}. "
-                    "Give it smaller pieces, or raise the limit"
-                )
-                self._do(self.pool.doom(worker))
-        if self.pool.busy:
-            self._watch_memory_soon()
-
-    def _housekeeping_later(self) -> None:
-        self._timers.handles["house"] = self.loop.call_later(_HOUSEKEEPING_S, self._housekeeping)
-
-    def _housekeeping(self) -> None:
-        self._do(self.pool.age(self.loop.time() - self._options.idle_s))
-        for worker in self.pool.idle:
-            link: Link = worker.handle
-            link.trim()
-            if self._has_grown(link):
-                self._do(self.pool.wear(worker))
-        self._housekeeping_later()
-
-    def _has_grown(self, link: Link) -> bool:
-        if link.worker.served == link.checked_at:
-            return False
-        link.checked_at = link.worker.served
-        size = resident_bytes(link.pid)
-        if size is None:
-            return False
-        if link.baseline_bytes is None:
-            link.baseline_bytes = size
-        limit = self._options.memory_bytes
-        if limit is not None and size > _IDLE_SHARE * limit:
-            return True
-        return size - link.baseline_bytes > _GROWTH_BYTES
 
     def _warn_of_memory(self, why: str | None) -> None:
         if not self._warned_of_memory:
@@ -676,8 +592,9 @@ class Crew:
         await self._launcher.close()
         for link in list(self._links.values()):
             self._conclude(link)
-        for handle in self._timers.handles.values():
-            handle.cancel()
+        self._upkeep.stop()
+        if self._tick_timer is not None:
+            self._tick_timer.cancel()
         if self._copier is not None:
             self._copier.shutdown(wait=True, cancel_futures=True)
         return killed

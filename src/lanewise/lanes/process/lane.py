@@ -20,12 +20,13 @@ from _lanewise_worker.running import explain
 from lanewise.errors import LaneUnavailableError, NotPortableError
 from lanewise.host.facts import usable_cores
 from lanewise.lanes.process.context import CarriedContext
-from lanewise.lanes.process.crew import Crew, CrewOptions, WorkerStatistics
+from lanewise.lanes.process.crew import Crew, WorkerStatistics
 from lanewise.lanes.process.environment import MAX_DEPTH, depth, worker_environment
 from lanewise.lanes.process.handles import HandleBook, Shared
 from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call
+from lanewise.lanes.process.upkeep import CrewOptions
 from lanewise.lanes.resolve import plain_function
 from lanewise.lanes.streaming import STREAM_WINDOW, StreamSink
 from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned
