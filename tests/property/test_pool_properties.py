@@ -1,6 +1,7 @@
 """The pool's bookkeeping under any order of events: what it promises holds after each of them."""
 
-from hypothesis import settings, strategies as st
+from hypothesis import settings
+from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
@@ -22,6 +23,7 @@ from lanewise.lanes.process.pool import (
     Retire,
     Send,
     Start,
+    Worker,
 )
 
 FUNCTIONS = ("short", "long", "unknown")
@@ -62,7 +64,7 @@ class PoolMachine(RuleBasedStateMachine):
                 self.to_start += one.count
             elif isinstance(one, Send):
                 far = self.far[one.worker]
-                assert far.alive and not far.killed and not far.told_to_leave
+                assert (far.alive, far.killed, far.told_to_leave) == (True, False, False)
                 assert one.calls
                 assert len(one.worker.inbox) == 1 or all(
                     not call.exclusive for call in one.worker.inbox
@@ -101,8 +103,6 @@ class PoolMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.to_start)
     @rule()
     def worker_starts(self):
-        from lanewise.lanes.process.pool import Worker
-
         worker = Worker()
         self.far[worker] = Far()
         self.to_start -= 1

@@ -78,6 +78,7 @@ class Task(Generic[P, T]):
         self.idempotent = idempotent
         self.isolation: Isolation = isolation
         self.declared = True
+        self._is_global: bool | None = None
         self._original: Task[P, T] = self
         # owner: the importing thread; read-only once the module is imported.
         self._variants: dict[str, Variant] = {DEFAULT_VARIANT: Variant(DEFAULT_VARIANT, function)}
@@ -97,9 +98,15 @@ class Task(Generic[P, T]):
     def reference(self) -> Callable[..., Any]:
         """What to send to another process: this task, or the bare function where none is declared.
 
-        A task pickles by the name under which its module holds it, which only a declared one is.
+        A task pickles by the name under which its module holds it. One that was made of somebody
+        else's function (``task(timeout_s=2)(package.function)``) is not held there: the function is,
+        and goes in its place, unless there are variants, which it does not know.
         """
-        return self._original if self.declared else self.__wrapped__
+        if not self.declared:
+            return self.__wrapped__
+        if self._is_global is None:  # seen once: modules are complete when calls are made
+            self._is_global = _held_by_its_module(self._original)
+        return self._original if self._is_global or len(self._variants) > 1 else self.__wrapped__
 
     @property
     def variants(self) -> dict[str, Variant]:
@@ -263,6 +270,13 @@ def as_task(
     undeclared: Task[..., Any] = Task(fn, name=name, inputs=inputs)
     undeclared.declared = False
     return undeclared
+
+
+def _held_by_its_module(task: Task[..., Any]) -> bool:
+    found: Any = sys.modules.get(task.__module__)
+    for name in task.__qualname__.split("."):
+        found = getattr(found, name, None)
+    return found is task
 
 
 def _name_of_main() -> str:

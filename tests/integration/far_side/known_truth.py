@@ -41,7 +41,7 @@ def sha256(data):
 
 
 def arrays(n):
-    import numpy as np  # noqa: PLC0415
+    import numpy as np
 
     return np.ones(int(n)), np.ones(int(n))
 

@@ -68,6 +68,11 @@ def burn(path):
         pass
 
 
+@lanewise.task(idempotent=True)
+def burn_again(path):
+    burn(path)
+
+
 def mark(path):
     with open(path, "a") as file:
         file.write(f"{os.getpid()}\n")
@@ -131,8 +136,7 @@ def starts_a_family(path):
             file.write(f"{os.getppid()} {child.pid} {daemon}")
         os._exit(0)
     os.wait()
-    with open(path + ".done", "w"):
-        pass
+    mark(path + ".done")
     while True:
         pass
 
@@ -153,9 +157,14 @@ def count_up(stop, path=None):
             mark(path)
 
 
-def fails_midway(items):
-    for n in range(items):
+def count_up_noting(stop, path):
+    for n in range(stop):
+        mark_call(path, n)
         yield n
+
+
+def fails_midway(items):
+    yield from range(items)
     raise ValueError("midway")
 
 

@@ -56,7 +56,7 @@ def isolated_with_argument(argument):
 
 @task(timeout_s=0.05)
 def stuck(address):
-    from lanewise.testing.calls import visit  # noqa: PLC0415
+    from lanewise.testing.calls import visit
 
     return visit(address, "stuck")
 

@@ -96,15 +96,15 @@ def never_ends_from_100(n):
 
 @task(inputs=number, size=lambda n: n)
 def prints(n):
-    print("out" * 100_000)  # noqa: T201
-    print("err" * 100_000, file=sys.stderr)  # noqa: T201
+    print("out" * 100_000)
+    print("err" * 100_000, file=sys.stderr)
     os.write(1, b"raw\n")
     return compute(n)
 
 
 @task(inputs=number, size=lambda n: n)
 def exits(n):
-    print("about to leave", flush=True)  # noqa: T201
+    print("about to leave", flush=True)
     os._exit(5)
 
 

@@ -246,9 +246,14 @@ class Crew:
         copied = self.loop.run_in_executor(self._copier, placement.copy)
 
         def sent(done: asyncio.Future[None]) -> None:
-            if done.cancelled() or done.exception() is not None or link.ended:
+            error = None if done.cancelled() else done.exception()
+            if done.cancelled() or link.ended or call.worker is not link.worker:
                 return  # the worker is gone; the call has not begun and goes elsewhere
-            link.send(head + body)
+            if error is None:
+                link.send(head + body)
+            elif not out.future.done():
+                out.future.set_exception(error)
+                self._do(self.pool.cancel(call))
 
         copied.add_done_callback(sent)
 

@@ -115,6 +115,7 @@ class Launcher:
         self._owners: dict[int, _Process] = {}
         self._numbers = itertools.count(1)
         self._replacing: asyncio.Task[None] | None = None
+        self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
@@ -225,6 +226,7 @@ class Launcher:
         self._current = None
         for process in list(self._all):
             await self._end(process)
+        await asyncio.gather(*self._ending)
         for fd in (*self._pidfds.values(), *self._lifelines):
             os.close(fd)
         self._pidfds.clear()
@@ -309,8 +311,16 @@ class Launcher:
         process.workers.discard(pid)
         if process in self._all:
             self._say(process, ("reap", pid))
-            if process.retired and not process.workers and not process.requests:
-                self._replace_soon(self._end(process))
+            self._end_unused(process)
+
+    def _end_unused(self, process: _Process) -> None:
+        """End a launcher that was replaced and has no worker left."""
+        if process is self._current or not process.retired or process.workers or process.requests:
+            return
+        # Never cancelled: half of it would leave a process.
+        ending = asyncio.ensure_future(self._end(process))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     # --- what the process says ------------------------------------------------------------------
 
@@ -383,8 +393,8 @@ class Launcher:
                 )
             # A process with threads must not fork.
             process.retired = True
-            if process is self._current:
-                self._replace_soon(self._replace())
+            if process is self._current and (self._replacing is None or self._replacing.done()):
+                self._replacing = asyncio.ensure_future(self._replace())
 
     async def _replace(self) -> None:
         try:
@@ -393,18 +403,8 @@ class Launcher:
             _log.warning("workers go on being started by a process that has threads: %s", error)
             return
         old, self._current = self._current, process
-        if old is not None and not old.workers and not old.requests:
-            await self._end(old)
-
-    def _replace_soon(self, what: Any) -> None:
-        before = self._replacing
-
-        async def in_turn() -> None:
-            if before is not None:
-                await asyncio.gather(before, return_exceptions=True)
-            await what
-
-        self._replacing = asyncio.ensure_future(in_turn())
+        if old is not None:
+            self._end_unused(old)
 
     def _lost(self, process: _Process) -> None:
         """The launcher process died."""

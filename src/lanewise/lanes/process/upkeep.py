@@ -1,4 +1,4 @@
-"""What is looked at from time to time: how large workers are, how long they idle, what memory is unused."""
+"""What is looked at from time to time: workers' size and idleness, memory that nobody uses."""
 
 from __future__ import annotations
 
