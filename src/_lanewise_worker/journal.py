@@ -2,66 +2,81 @@
 
 from __future__ import annotations
 
+import io
 import marshal
 import pickle
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from _lanewise_worker import wire
 
-# What marshal carries faithfully and in half of pickle's time. Exact types: no subclass.
+# What marshal carries faithfully and in half of pickle's time. Exact types: no subclass. No tuple, which
+# is what marks an entry of another kind.
 _PLAIN = frozenset((int, float, str, bytes, bool, type(None)))
-
-_ROOM_BYTES = wire.PAGE_BYTES - wire.JOURNAL_AT
-
-_MARSHAL = 0
-_PICKLE = 1
-_EXCEPTION = 2
+_PICKLE = 0
+_EXCEPTION = 1
 
 
 class Journal:
-    """Results of the running chunk that were not sent yet. Owner: the worker's main thread.
+    """Runs items and notes what they gave. Owner: the worker's main thread.
 
-    The parent reads it only when the worker has ended, so no order of stores need be kept beyond
-    "first the entry, then the count".
+    An entry is the marshalled result, or a marshalled tuple of a kind and bytes. The parent reads them
+    only when the worker has ended, so no order of stores need be kept beyond "first the entry, then the
+    count".
+
+    Args:
+        words: The counters of the shared page.
+        page: All of it.
+        pack: Turns what an item raised into bytes.
     """
 
-    def __init__(self, words: memoryview, page: memoryview) -> None:
+    def __init__(
+        self, words: memoryview, page: memoryview, pack: Callable[[BaseException], bytes]
+    ) -> None:
         self._words = words
         self._page = page
-        self._end = len(page)
-        self._at = wire.JOURNAL_AT
-        self._count = 0
+        self._pack = pack
 
     def begin(self) -> None:
         """A new chunk begins."""
         self._words[wire.JOURNALED] = 0
         self._words[wire.FLUSHED] = 0
-        self._at = wire.JOURNAL_AT
-        self._count = 0
 
-    def note(self, result: Any, failed: bytes | None) -> bool:
-        """Note what an item gave. False when it must be sent now, for want of room or of a pickle."""
-        try:
-            if failed is not None:
-                entry = b"\2" + failed
-            elif type(result) in _PLAIN:
-                entry = b"\0" + marshal.dumps(result)
-            elif getattr(result, "nbytes", 0) > _ROOM_BYTES:
-                return False
+    def fill(
+        self,
+        function: Callable[[Any], Any],
+        items: Iterator[Any],
+        results: list[Any],
+        failed: dict[int, bytes],
+    ) -> bool:
+        """Call the function with items until one gives what finds no room here; True after the last.
+
+        Every item passes here, so this is written for speed: what an item gave is noted before the next
+        one begins, for the price of a marshal and two stores.
+
+        Args:
+            function: Of one argument.
+            items: Goes on where an earlier call stopped.
+            results: An empty list, which gets what the items returned.
+            failed: Gets what items raised, packed, by their place in ``results``.
+        """
+        words, page, end, dumps = self._words, self._page, len(self._page), marshal.dumps
+        at = wire.JOURNAL_AT
+        for count, item in enumerate(items, 1):
+            try:
+                result = function(item)
+            except BaseException as error:  # noqa: BLE001 - because: the caller decides what it is worth
+                failed[count - 1] = packed = self._pack(error)
+                results.append(None)
+                entry = dumps((_EXCEPTION, packed))
             else:
-                entry = b"\1" + pickle.dumps(result, 5)
-        except BaseException:  # noqa: BLE001 - because: __reduce__ may raise anything; sending will tell
-            return False
-        length = len(entry)
-        begin = self._at + 4
-        end = begin + length
-        if end > self._end:
-            return False
-        self._page[self._at : begin] = length.to_bytes(4, "little")
-        self._page[begin:end] = entry
-        self._at = end
-        self._count += 1
-        self._words[wire.JOURNALED] = self._count
+                results.append(result)
+                entry = dumps(result) if type(result) in _PLAIN else _pickled(result)
+            begin, at = at, at + len(entry)
+            if at > end or not entry:
+                return False
+            page[begin:at] = entry
+            words[wire.JOURNALED] = count
         return True
 
     def flushed(self, count: int) -> None:
@@ -70,35 +85,38 @@ class Journal:
         # tell by their place, and never too few.
         self._words[wire.FLUSHED] += count
         self._words[wire.JOURNALED] = 0
-        self._at = wire.JOURNAL_AT
-        self._count = 0
 
 
-def read_journal(words: memoryview, page: memoryview) -> tuple[int, list[tuple[bool, bytes]]]:
-    """Return the place of the first entry in its chunk, and the entries as (failed, data).
+def _pickled(result: Any) -> bytes:
+    """Return an entry; an empty one for what is too large or has no pickle: sending it will tell."""
+    if getattr(result, "nbytes", 0) > wire.PAGE_BYTES:
+        return b""
+    try:
+        return marshal.dumps((_PICKLE, pickle.dumps(result, 5)))
+    except BaseException:  # noqa: BLE001 - because: __reduce__ may raise anything
+        return b""
 
-    Only for a worker that has ended. ``data`` is given to :func:`load_entry`.
+
+def read_journal(words: memoryview, page: memoryview) -> tuple[int, list[Any]]:
+    """Return the place of the first entry in its chunk, and the entries, for :func:`load_entry`.
+
+    Only for a worker that has ended.
     """
     first, count = words[wire.FLUSHED], words[wire.JOURNALED]
-    entries: list[tuple[bool, bytes]] = []
-    at = wire.JOURNAL_AT
-    for _ in range(count):
-        length = int.from_bytes(page[at : at + 4], "little")
-        entry = bytes(page[at + 4 : at + 4 + length])
-        entries.append((entry[0] == _EXCEPTION, entry))
-        at += 4 + length
-    return first, entries
+    source = io.BytesIO(page[wire.JOURNAL_AT :])
+    # Written by this lane's own worker.
+    return first, [marshal.load(source) for _ in range(count)]  # noqa: S302 - because: see above
 
 
-def load_entry(entry: bytes) -> Any:
-    """Make the value of an entry again; of a failed one, the packed exception.
+def load_entry(entry: Any) -> tuple[bool, Any]:
+    """Return whether the item failed, and what it gave: its result, or what it raised, packed.
 
     Raises:
-        Exception: The value cannot be made again on this side.
+        Exception: The result cannot be made again on this side.
     """
-    data = memoryview(entry)[1:]
-    if entry[0] == _MARSHAL:
-        return marshal.loads(data)  # noqa: S302 - because: written by this lane's own worker
-    if entry[0] == _PICKLE:
-        return pickle.loads(data)  # noqa: S301 - because: written by this lane's own worker
-    return bytes(data)
+    if type(entry) is not tuple:
+        return False, entry
+    kind, data = entry
+    return kind == _EXCEPTION, (
+        data if kind == _EXCEPTION else pickle.loads(data)  # noqa: S301 - because: written by this lane's own worker
+    )

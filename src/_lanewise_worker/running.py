@@ -53,7 +53,7 @@ class Runner:
         self._take = take
         self.crossing = Crossing(line, side)
         self.shares = SharedObjects(self.crossing)
-        self._journal = Journal(words, page)
+        self._journal = Journal(words, page, _packed)
         self._functions: dict[int, bytes | Callable[..., Any]] = {}
         self._contexts: dict[str, contextvars.ContextVar[Any] | None] = {}
         self._credit = 0
@@ -218,24 +218,15 @@ class Runner:
         What an item gave is noted in the journal before the next one begins, so that a worker that
         dies takes the result of one item with it and not those of the whole chunk.
         """
-        words, journal = self._words, self._journal
-        words[wire.ITEM_BEGUN] = 0
+        journal, source = self._journal, iter(items)
         journal.begin()
         results: list[Any] = []
         failed: dict[int, bytes] = {}
-        for begun, item in enumerate(items, 1):
-            words[wire.ITEM_BEGUN] = begun
-            try:
-                result = function(item)
-            except BaseException as error:  # noqa: BLE001 - because: the caller decides what it is worth
-                result = None
-                failed[len(results)] = _packed(error)
-            results.append(result)
-            if not journal.note(result, failed.get(len(results) - 1)):
-                crossing, data = self._dump_results(results, failed)
-                self._line.send(wire.frame(wire.PART, data, flags=crossing, seq=seq))
-                journal.flushed(len(results))
-                results, failed = [], {}
+        while not journal.fill(function, source, results, failed):
+            crossing, data = self._dump_results(results, failed)
+            self._line.send(wire.frame(wire.PART, data, flags=crossing, seq=seq))
+            journal.flushed(len(results))
+            results, failed = [], {}
         return results, failed
 
     def _dump_results(self, results: list[Any], failed: dict[int, bytes]) -> tuple[int, bytes]:

@@ -52,9 +52,8 @@ HELD = 32  # ERROR: the call never started: its arguments could not be made agai
 # Words of the page that parent and worker share; 8 bytes each, written whole by one side alone.
 STARTED = 0  # worker: the last call that it began
 RECALLED = 1  # parent: calls up to this one that have not begun must not
-ITEM_BEGUN = 2  # worker: how many of the chunk's items have begun
-JOURNALED = 3  # worker: results that stand in the journal
-FLUSHED = 4  # worker: results that were sent before those
+JOURNALED = 2  # worker: results that stand in the journal
+FLUSHED = 3  # worker: results that were sent before those
 JOURNAL_AT = 64  # the byte where the journal begins
 PAGE_BYTES = 65_536
 

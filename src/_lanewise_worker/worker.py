@@ -20,7 +20,8 @@ from _lanewise_worker.running import Runner
 if TYPE_CHECKING:
     from _lanewise_worker.reporting import Output
 
-_READ_BYTES = 262_144
+# Not more: the allocator maps and unmaps larger objects each time, which costs more than the read.
+_READ_BYTES = 65_536
 
 
 class Line:

@@ -6,7 +6,7 @@ strict, makes one that is not found an error.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, assert_type
 
@@ -93,7 +93,7 @@ async def calls(rt: Runtime) -> None:
 
 
 async def maps(rt: Runtime) -> None:
-    assert_type(rt.map(parse, [["a"], ["b"]]), AsyncIterator[int])
+    assert_type(rt.map(parse, [["a"], ["b"]]), AsyncGenerator[int, None])
     async for count in rt.map(parse, [["a"]], ordered=False, window=4):
         assert_type(count, int)
     async for text in rt.map(plain, iter(range(3))):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import itertools
+import os
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor as StandardExecutor
 from concurrent.futures import Future
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from _lanewise_worker.call import each
 from lanewise.errors import LanewiseError, WorkerDiedError
@@ -28,8 +30,13 @@ _EXTRA = 1
 _SHORT_S = 0.000_2
 _MANY = 128
 
-# Executors whose threads are to end before the interpreter does. Guard: _engines_guard.
+# A call that waits here: its future, the function and its arguments, the context of who submitted it.
+_Submitted: TypeAlias = tuple[Future[Any], Callable[..., Any], Any, Any, contextvars.Context | None]
+
+# Executors whose threads are to end before the interpreter does, and whether it has begun to.
+# Guard: _engines_guard.
 _engines: weakref.WeakSet[_Engine] = weakref.WeakSet()
+_interpreter_ends = threading.Event()
 _engines_guard = threading.Lock()
 
 
@@ -49,7 +56,8 @@ class Executor(StandardExecutor):
         max_workers: Calls that run at once; None takes the cores that this process may really use.
         lane: ``"process"``, another lane, or ``"auto"`` to follow ``plan``.
         initializer: Called with ``initargs`` in every worker process before its first call. Where it
-            fails, every call fails with a ``BrokenProcessPool``, as the standard has it.
+            fails, every call fails with a ``BrokenProcessPool``, as the standard has it. Other lanes
+            than ``"process"`` and ``"auto"`` refuse it.
         initargs: See there.
         **options: Of :class:`lanewise.Runtime`: ``plan``, ``start_method``, ``preload``,
             ``worker_memory_bytes``, ``max_calls_per_worker``, ``propagate`` and others.
@@ -75,6 +83,8 @@ class Executor(StandardExecutor):
             raise TypeError("initializer must be a callable")
         if lane != "auto" and lane not in LANE_NAMES:
             raise ValueError(f"lane={lane!r} must be 'auto' or one of {', '.join(LANE_NAMES)}")
+        if initializer is not None and lane not in ("process", "auto"):
+            raise ValueError(f"an initializer runs in worker processes, and lane={lane!r} has none")
         if lane != "auto":
             options.setdefault("lanes", (lane,))
         if lane == "thread" and max_workers is not None:
@@ -87,7 +97,11 @@ class Executor(StandardExecutor):
             initargs=initargs,
             **options,
         )
-        self._engine = _Engine(runtime, pinned=None if lane == "auto" else lane)
+        self._engine = _Engine(
+            runtime,
+            pinned=None if lane == "auto" else lane,
+            propagates=bool(options.get("propagate")),
+        )
         # Whoever forgets shutdown() gets what with-statements do when the executor is collected.
         weakref.finalize(self, self._engine.stop, cancel=False).atexit = False
 
@@ -98,7 +112,7 @@ class Executor(StandardExecutor):
             Its future. Cancelling it removes a call that has not been handed to a worker.
 
         Raises:
-            RuntimeError: The executor was shut down.
+            RuntimeError: The executor was shut down, or the interpreter ends.
             BrokenProcessPool: Its workers cannot be started.
         """
         return self._engine.submit(fn, args, kwargs)
@@ -134,7 +148,7 @@ class Executor(StandardExecutor):
             timeout=timeout,
             **options,
         )
-        return itertools.chain.from_iterable(chunks)
+        return _one_by_one(chunks)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - because: the standard's signature
         """Take no more calls; release everything once those that were submitted have ended.
@@ -154,6 +168,14 @@ def _chunks(items: Iterable[Any], size: int) -> Iterator[tuple[Any, ...]]:
         yield chunk
 
 
+def _one_by_one(chunks: Iterator[list[T]]) -> Iterator[T]:
+    """Yield the items of all chunks, and refer to none that was yielded."""
+    for chunk in chunks:
+        chunk.reverse()
+        while chunk:
+            yield chunk.pop()
+
+
 class _Engine:
     """A thread with an event loop in which the runtime lives.
 
@@ -161,15 +183,18 @@ class _Engine:
     the inbox. The thread knows the engine and never the executor, so that this can be collected.
     """
 
-    def __init__(self, runtime: Runtime, *, pinned: LaneName | None) -> None:
+    def __init__(self, runtime: Runtime, *, pinned: LaneName | None, propagates: bool) -> None:
         self._runtime = runtime
         self._pinned = pinned
-        self._guard = threading.Lock()
-        self._inbox: deque[tuple[Future[Any], Callable[..., Any], Any, Any]] = deque()
+        self._propagates = propagates
+        # Reentrant, for the collector may stop this engine from within any line that holds it.
+        self._guard = threading.RLock()
+        self._inbox: deque[_Submitted] = deque()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awake = False
         self._stopping = False
+        self._cancelling = False
         self._broken: BaseException | None = None
         # owner: the loop's thread.
         self._running = 0
@@ -181,23 +206,23 @@ class _Engine:
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
         future: Future[Any] = Future()
+        # The call runs elsewhere, so variables that are to go with it are those of who submits it.
+        context = contextvars.copy_context() if self._propagates else None
         with self._guard:
             if self._broken is not None:
-                raise WorkerDiedError(f"this executor's workers cannot be started: {self._broken}")
+                raise _not_started(self._broken)
             if self._stopping:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            self._inbox.append((future, fn, args, kwargs))
             if self._thread is None:
                 self._start()
+            self._inbox.append((future, fn, args, kwargs, context))
             self._wake()
         return future
 
     def stop(self, *, cancel: bool) -> None:
         with self._guard:
             self._stopping = True
-            if cancel:
-                while self._inbox:
-                    self._inbox.popleft()[0].cancel()
+            self._cancelling |= cancel
             self._wake()
 
     def join(self) -> None:
@@ -212,12 +237,18 @@ class _Engine:
             self._loop.call_soon_threadsafe(self._woken)
 
     def _start(self) -> None:
-        """Called with the guard held."""
-        _end_before_the_interpreter()
+        """Called with the guard held.
+
+        Raises:
+            RuntimeError: The interpreter ends, or there can be no more threads.
+        """
+        thread = threading.Thread(target=self._main, name="lanewise-executor", daemon=True)
         with _engines_guard:
+            if _interpreter_ends.is_set():
+                raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+            thread.start()
             _engines.add(self)
-        self._thread = threading.Thread(target=self._main, name="lanewise-executor", daemon=True)
-        self._thread.start()
+        self._thread = thread
 
     # --- in the engine's thread -----------------------------------------------------------------
 
@@ -230,15 +261,12 @@ class _Engine:
     def _fail(self, error: BaseException) -> None:
         with self._guard:
             self._broken = error
+            self._loop = None  # closed: there is nobody to wake
             waiting = list(self._inbox)
             self._inbox.clear()
         for future, *_ in waiting:
             if future.set_running_or_notify_cancel():
-                future.set_exception(
-                    WorkerDiedError(
-                        f"the call was not started: this executor's workers cannot be: {error}"
-                    )
-                )
+                future.set_exception(_not_started(error))
 
     async def _serve(self) -> None:
         self._changed = asyncio.Event()
@@ -247,6 +275,7 @@ class _Engine:
                 self._loop = asyncio.get_running_loop()
             while True:
                 self._take()
+                self._cancel_rest()
                 with self._guard:
                     if self._stopping and not self._inbox and not self._running:
                         self._loop = None
@@ -262,25 +291,38 @@ class _Engine:
     def _take(self) -> None:
         """Hand calls to the runtime, as many as may run."""
         while self._inbox:
-            try:
-                future, fn, args, kwargs = self._inbox[0]
-            except IndexError:  # cancelled by stop() meanwhile
-                return
+            future, fn, args, kwargs, context = self._inbox[0]
             if self._running >= self._limit(fn):
                 return
             with self._guard:
-                if not self._inbox or self._inbox[0][0] is not future:
-                    continue
                 self._inbox.popleft()
             if future.set_running_or_notify_cancel():
                 self._running += 1
-                task = asyncio.ensure_future(self._runtime.run(fn, *args, **kwargs))
+                running = self._runtime.run(fn, *args, **kwargs)
+                task = asyncio.get_running_loop().create_task(running, context=context)
                 task.add_done_callback(functools.partial(self._ended, future))
-            del future, fn, args, kwargs
+                del running, task
+            del future, fn, args, kwargs, context
+
+    def _cancel_rest(self) -> None:
+        """Where shutdown() asked for it: here, so that calls for which workers are free have begun."""
+        with self._guard:
+            if not self._cancelling:
+                return
+            rest = list(self._inbox)
+            self._inbox.clear()
+        # Without the guard, since callbacks of the futures may use this executor; and told to those who
+        # wait for them, since nobody else will.
+        for future, *_ in rest:
+            future.cancel()
+            future.set_running_or_notify_cancel()
 
     def _limit(self, fn: Callable[..., Any]) -> int:
         workers = self._runtime.parallelism(self._pinned)
-        known_s = self._runtime.expected_s(fn)
+        try:
+            known_s = self._runtime.expected_s(fn)
+        except Exception:  # noqa: BLE001 - because: __hash__ is the user's, and the call itself tells what it raises
+            known_s = None
         return _MANY * workers if known_s is not None and known_s < _SHORT_S else workers + _EXTRA
 
     def _ended(self, future: Future[Any], task: asyncio.Task[Any]) -> None:
@@ -296,23 +338,35 @@ class _Engine:
             self._changed.set()
 
 
-def _end_before_the_interpreter() -> None:
-    """Have all engines end before the interpreter does, like the standard's own executors."""
-    with _engines_guard:
-        if _registered:
-            return
-        _registered.append(True)
-    # Before threads are joined and while new ones can be started; atexit would be too late for both.
-    threading._register_atexit(_end_all)  # type: ignore[attr-defined]  # noqa: SLF001 - because: what concurrent.futures itself uses
-
-
-_registered: list[bool] = []
+def _not_started(error: BaseException) -> WorkerDiedError:
+    told = WorkerDiedError(f"the call was not started: this executor's workers cannot be: {error}")
+    told.__cause__ = error
+    return told
 
 
 def _end_all() -> None:
+    """Have all engines end before the interpreter does, like the standard's own executors."""
     with _engines_guard:
+        _interpreter_ends.set()
         engines = list(_engines)
     for engine in engines:
         engine.stop(cancel=False)
     for engine in engines:
         engine.join()
+
+
+def _forget_all() -> None:
+    """In a child that was forked: it has none of the threads, and whatever they held stays held."""
+    _engines.clear()
+    _engines_guard.release()
+
+
+# Before threads are joined and while new ones can be started; atexit would be too late for both. Now,
+# since at the first call it may be too late for this as well.
+threading._register_atexit(_end_all)  # type: ignore[attr-defined]  # noqa: SLF001 - because: what concurrent.futures itself uses
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_engines_guard.acquire,
+        after_in_child=_forget_all,
+        after_in_parent=_engines_guard.release,
+    )

@@ -358,14 +358,14 @@ class Runtime:
         finally:
             state.room.leave()
 
-    async def map(
+    def map(
         self,
         fn: Callable[[Any], T],
         items: Iterable[Any],
         *,
         ordered: bool = True,
         window: int | None = None,
-    ) -> AsyncIterator[T]:
+    ) -> AsyncGenerator[T, None]:
         """Run ``fn(item)`` for each item, some at once, and yield the results as they come.
 
         Short calls that go to processes travel in chunks, whose size follows their run time so that a
@@ -378,24 +378,21 @@ class Runtime:
             window: Items that are read ahead at most; None takes two chunks for each worker process.
 
         Raises:
+            ValueError: The window is below 1.
             Exception: What the call of the next item raised; the iteration ends with it.
 
         Cancellation: leaving the iteration cancels what has not finished.
         """
         if window is not None and window < 1:
             raise ValueError(f"window={window} must be at least 1")
-        results = map_in_chunks(
+        # Not a generator of its own around this one: each item would pay for passing through both.
+        return map_in_chunks(
             _Chunks(self, self._task_of(fn), fn),
             items,
             ordered=ordered,
             width=2 * self._processes,
             window=window,
         )
-        try:
-            async for result in results:
-                yield result
-        finally:
-            await results.aclose()
 
     async def _chunk(
         self, task: Task[..., Any], items: list[Any]

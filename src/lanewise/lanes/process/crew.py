@@ -12,7 +12,7 @@ from typing import Any
 
 from _lanewise_worker import wire
 from _lanewise_worker.codec import Encoded
-from _lanewise_worker.journal import load_entry, read_journal
+from _lanewise_worker.journal import read_journal
 from _lanewise_worker.replay import replay_log, replay_warning
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import LaneUnavailableError, WorkerDiedError
@@ -21,7 +21,7 @@ from lanewise.lanes.process.launcher import Born, Launcher
 from lanewise.lanes.process.link import Link
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call, Kill, Lost, Pool, Recall, Retire, Send, Start
-from lanewise.lanes.process.results import load_result, not_loaded, not_portable
+from lanewise.lanes.process.results import journaled, load_result, not_loaded, not_portable
 from lanewise.lanes.process.upkeep import CrewOptions, Upkeep
 from lanewise.model.lane import Failed
 
@@ -34,7 +34,7 @@ _TICK_S = 0.005
 _LOOK_S = 0.002
 _LEAVE_S = 1.0
 _COPY_IN_THREAD_BYTES = 1_000_000
-_MAX_START_FAILURES = 3
+_MAX_START_FAILURES = 5
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 5.0
 
@@ -439,7 +439,7 @@ class Crew:
 
     # --- ends -----------------------------------------------------------------------------------
 
-    def on_death(self, pid: int, status: int) -> None:
+    def on_death(self, pid: int, status: int | None) -> None:
         """The launcher saw a worker's end; its pid stays reserved until it is released."""
         link = self._links.get(pid)
         if link is None:
@@ -461,16 +461,6 @@ class Crew:
                     self._conclude(link)
                 else:
                     self._do(self.pool.wear(link.worker))
-        if not self._closing:
-            task = self.loop.create_task(self._restart_launcher())
-            self._starting.add(task)
-            task.add_done_callback(self._starting.discard)
-
-    async def _restart_launcher(self) -> None:
-        try:
-            await self._launcher.start()
-        except LaneUnavailableError as error:
-            self._failed_for = str(error)
         self._do(self.pool.staff())
 
     def _on_end(self, link: Link) -> None:
@@ -510,9 +500,8 @@ class Crew:
         if link.words is not None and link.page is not None:
             first, entries = read_journal(link.words, link.page)
             # What was sent early may stand in the journal still.
-            for failed, entry in entries[max(len(results) - first, 0) :]:
-                value = load_entry(entry)
-                results.append(Failed(unpack_exception(value)) if failed else value)
+            new = entries[max(len(results) - first, 0) :]
+            results += [journaled(out.name, entry) for entry in new]
         return ChunkLost(results, Failed(error))
 
     def _death_of(self, link: Link) -> Death:

@@ -83,8 +83,8 @@ class Launcher:
         entry: What workers run, as ``module:function``.
 
     Attributes:
-        on_death: Called with a worker's pid and minus its signal or its exit code. The pid stays
-            reserved until :meth:`release`.
+        on_death: Called with a worker's pid and minus its signal or its exit code; None where nobody
+            could see that. The pid stays reserved until :meth:`release`.
         on_lost: Called when the process itself died, with why and the pids that it leaves.
 
     Owner: the loop on which :meth:`start` is awaited.
@@ -105,7 +105,7 @@ class Launcher:
         self._refused: dict[str, str] = {}
         self._options = options
         # Set before start() by who owns the launcher.
-        self.on_death: Callable[[int, int], None] = _nobody
+        self.on_death: Callable[[int, int | None], None] = _nobody
         self.on_lost: Callable[[str, list[int]], None] = _nobody
         self._entry = entry
         self._current: _Process | None = None
@@ -114,6 +114,7 @@ class Launcher:
         self._lifelines: list[int] = []
         self._owners: dict[int, _Process] = {}
         self._numbers = itertools.count(1)
+        self._starting = asyncio.Lock()
         self._replacing: asyncio.Task[None] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -131,11 +132,18 @@ class Launcher:
         Raises:
             LaneUnavailableError: It cannot be started, or ended at once.
         """
-        process = await self._made()
-        if self._closed:
-            await self._end(process)
-            raise LaneUnavailableError("the process lane was closed while it was being opened")
-        self._current = process
+        await self._present()
+
+    async def _present(self) -> _Process:
+        """Return the process that starts workers; make one where there is none, or none any more."""
+        async with self._starting:
+            if self._current is None:
+                process = await self._made()
+                if self._closed:
+                    await self._end(process)
+                    raise LaneUnavailableError("the process lane was closed")
+                self._current = process
+            return self._current
 
     async def _made(self) -> _Process:
         loop = asyncio.get_running_loop()
@@ -227,9 +235,10 @@ class Launcher:
         for process in list(self._all):
             await self._end(process)
         await asyncio.gather(*self._ending)
-        for fd in (*self._pidfds.values(), *self._lifelines):
+        for pid in list(self._pidfds):
+            self.release(pid)
+        for fd in self._lifelines:
             os.close(fd)
-        self._pidfds.clear()
         self._lifelines.clear()
 
     async def _end(self, process: _Process) -> None:
@@ -248,7 +257,9 @@ class Launcher:
                 future.set_exception(LaneUnavailableError("the process lane was closed"))
         process.channel.close()
         # Last, so that workers without a launcher die too.
-        os.close(process.lifeline_fd)
+        if process.lifeline_fd >= 0:
+            os.close(process.lifeline_fd)
+            process.lifeline_fd = -1
 
     # --- workers --------------------------------------------------------------------------------
 
@@ -256,12 +267,10 @@ class Launcher:
         """Start one worker. When cancelled, nothing of it is left.
 
         Raises:
-            LaneUnavailableError: There is no launcher process.
+            LaneUnavailableError: There is no launcher process, and none can be started.
             OSError: Descriptors, memory or processes ran out.
         """
-        process = self._current
-        if process is None:
-            raise LaneUnavailableError("the process that starts workers is not there")
+        process = self._current or await self._present()
         number = next(self._numbers)
         request: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         born, theirs = _connections()
@@ -298,12 +307,15 @@ class Launcher:
                 os.killpg(pid, signal.SIGKILL)
         elif pid in self._pidfds:  # its launcher is gone, and with it who kept the pid reserved
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                signal.pidfd_send_signal(self._pidfds[pid], signal.SIGKILL)
+                # While it is stopped it cannot end, so the group's number is its own.
+                signal.pidfd_send_signal(self._pidfds[pid], signal.SIGSTOP)
+                os.killpg(pid, signal.SIGKILL)
 
     def release(self, pid: int) -> None:
         """Let go of an ended worker's pid."""
         fd = self._pidfds.pop(pid, None)
         if fd is not None:
+            asyncio.get_running_loop().remove_reader(fd)
             os.close(fd)
         process = self._owners.pop(pid, None)
         if process is None:
@@ -414,6 +426,10 @@ class Launcher:
         process.channel.close()
         # Its workers may end their calls, so their lifeline stays until the lane is closed.
         self._lifelines.append(process.lifeline_fd)
+        process.lifeline_fd = -1
+        for pid in process.workers:
+            if pid in self._pidfds:  # nobody else will tell when they end
+                loop.add_reader(self._pidfds[pid], self.on_death, pid, None)
         code = process.popen.wait()
         reason = f"it ended with status {code}"
         if process.ready is not None and not process.ready.done():
@@ -425,8 +441,10 @@ class Launcher:
                 request.set_exception(
                     LaneUnavailableError(f"the process that starts workers died: {reason}")
                 )
-        if process is self._current:
+        was_current = process is self._current
+        if was_current:
             self._current = None
+        if was_current or process.workers:
             self.on_lost(reason, sorted(process.workers))
 
 

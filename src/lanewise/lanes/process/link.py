@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from lanewise.lanes.process.launcher import Born
     from lanewise.lanes.process.outgoing import Outgoing
 
-_READ_BYTES = 262_144
+# Not more: the allocator maps and unmaps larger objects each time, which costs more than the read.
+_READ_BYTES = 65_536
 _OUTPUT_BYTES = 65_536
 
 

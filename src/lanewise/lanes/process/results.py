@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from _lanewise_worker import wire
 from _lanewise_worker.call import FarSideError
+from _lanewise_worker.journal import load_entry
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import NotPortableError
 from lanewise.lanes.process.outgoing import Outgoing
@@ -28,6 +29,15 @@ def load_result(link: Link, out: Outgoing, flags: int, body: Any, *, part: bool 
     for place, packed in failed.items():
         results[place] = Failed(not_portable(out.name, unpack_exception(packed)))
     return results if part else [*out.parts, *results]
+
+
+def journaled(name: str, entry: Any) -> Any:
+    """Return what an item gave whose worker has died since; a :class:`Failed` for what it raised."""
+    try:
+        failed, value = load_entry(entry)
+    except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
+        return Failed(not_loaded(name, error))
+    return Failed(not_portable(name, unpack_exception(value))) if failed else value
 
 
 def not_portable(name: str, error: BaseException) -> BaseException:
