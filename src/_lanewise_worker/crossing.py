@@ -99,8 +99,21 @@ class Crossing:
 
     def take_fd(self) -> int:
         """Return the descriptor that the parent passed just before the frame that speaks of it."""
-        _, fds, _, _ = socket.recv_fds(self._side, 1, 1)
-        return fds[0]
+        return receive_fd(self._side)
+
+
+def receive_fd(side: socket.socket) -> int:
+    """Return the next descriptor that was passed.
+
+    Raises:
+        OSError: This process may not have one more.
+    """
+    _, fds, _, _ = socket.recv_fds(side, 1, 1)
+    if not fds:
+        raise OSError(
+            "shared memory was passed and could not be taken: usually for want of descriptors (ulimit -n)"
+        )
+    return fds[0]
 
 
 def pack_inline(encoded: Encoded) -> list[Any]:

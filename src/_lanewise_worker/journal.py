@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from _lanewise_worker import wire
+from _lanewise_worker.forked import Forked
 
 # What marshal carries faithfully and in half of pickle's time. Exact types: no subclass. No tuple, which
 # is what marks an entry of another kind.
@@ -22,25 +23,26 @@ class Journal:
 
     An entry is the marshalled result, or a marshalled tuple of a kind and bytes. The parent reads them
     only when the worker has ended, so no order of stores need be kept beyond "first the entry, then the
-    count".
+    count". Both counters are zeroed by the worker before it says that a chunk has begun.
 
     Args:
         words: The counters of the shared page.
         page: All of it.
+        forked: Tells copies of this process, which have the page too.
         pack: Turns what an item raised into bytes.
     """
 
     def __init__(
-        self, words: memoryview, page: memoryview, pack: Callable[[BaseException], bytes]
+        self,
+        words: memoryview,
+        page: memoryview,
+        forked: Forked,
+        pack: Callable[[BaseException], bytes],
     ) -> None:
         self._words = words
         self._page = page
+        self._forked = forked
         self._pack = pack
-
-    def begin(self) -> None:
-        """A new chunk begins."""
-        self._words[wire.JOURNALED] = 0
-        self._words[wire.FLUSHED] = 0
 
     def fill(
         self,
@@ -61,15 +63,19 @@ class Journal:
             failed: Gets what items raised, packed, by their place in ``results``.
         """
         words, page, end, dumps = self._words, self._page, len(self._page), marshal.dumps
-        at = wire.JOURNAL_AT
+        at, forked = wire.JOURNAL_AT, self._forked
         for count, item in enumerate(items, 1):
             try:
                 result = function(item)
             except BaseException as error:  # noqa: BLE001 - because: the caller decides what it is worth
+                if forked.here:
+                    forked.end(error)
                 failed[count - 1] = packed = self._pack(error)
                 results.append(None)
                 entry = dumps((_EXCEPTION, packed))
             else:
+                if forked.here:
+                    forked.end()
                 results.append(result)
                 entry = dumps(result) if type(result) in _PLAIN else _pickled(result)
             begin, at = at, at + len(entry)
@@ -81,10 +87,10 @@ class Journal:
 
     def flushed(self, count: int) -> None:
         """So many results were sent just now: all that stood here, and the one that did not fit."""
-        # In this order a death between the two lines makes the parent see results twice, which it can
-        # tell by their place, and never too few.
-        self._words[wire.FLUSHED] += count
+        # In this order: after the first line nothing stands here, after the second the next entry's place
+        # is right. The parent has what was sent either way.
         self._words[wire.JOURNALED] = 0
+        self._words[wire.FLUSHED] += count
 
 
 def _pickled(result: Any) -> bytes:

@@ -1,7 +1,9 @@
 """The process that starts workers, sees them end, and cleans up after them.
 
-One for each process lane, started by exec, with a single thread, so that forking it is safe. It holds
-the modules that calls were seen to need, which its children then have at once. It outlives no parent.
+One for each process lane, started by exec, with a single thread, so that forking it is safe. Before it
+answers at all it imports what calls are known to need, which its children then have at once. What is
+learned later is imported by a successor, for imports take long, may hang and may start threads. It
+outlives no parent.
 """
 
 from __future__ import annotations
@@ -69,13 +71,12 @@ class Launcher:
             self._start(message[1], message[2], fds)
         elif kind == "reap":
             self._reap(message[1])
-        elif kind == "preload":
-            self._preload(message[1])
         elif kind == "stop":
             return False
         return True
 
-    def _tell(self, *message: Any) -> None:
+    def tell(self, *message: Any) -> None:
+        """Send the parent a message."""
         with contextlib.suppress(OSError):  # the parent is gone, which the next poll will tell
             control.send(self._channel, message)
 
@@ -83,7 +84,7 @@ class Launcher:
         try:
             pid = os.fork()
         except OSError as error:
-            self._tell("failed", request, f"{type(error).__name__}: {error}")
+            self.tell("failed", request, f"{type(error).__name__}: {error}")
         else:
             if pid == 0:
                 self._become_worker(options, fds)
@@ -91,7 +92,7 @@ class Launcher:
             with contextlib.suppress(OSError):
                 os.setpgid(pid, pid)
             self._workers.add(pid)
-            self._tell("started", request, pid)
+            self.tell("started", request, pid)
         finally:
             for fd in fds:
                 os.close(fd)
@@ -152,28 +153,6 @@ class Launcher:
         ]
         os.execv(sys.executable, arguments)  # noqa: S606 - because: our own interpreter, no shell wanted
 
-    def _preload(self, modules: list[str]) -> None:
-        done, failed, threaded = [], {}, {}
-        threads = orphans.thread_count()
-        for name in modules:
-            try:
-                if name in ("__main__", "__mp_main__"):
-                    load_main(self._config["main"])
-                else:
-                    __import__(name)
-            except BaseException as error:  # noqa: BLE001 - because: a module may even exit
-                failed[name] = f"{type(error).__name__}: {error}"
-            else:
-                done.append(name)
-            now = orphans.thread_count()
-            if now > threads:
-                threaded[name] = now - threads
-                threads = now
-        # What is there now will be in every child: the collector need not touch, and so copy, it there.
-        gc.collect()
-        gc.freeze()
-        self._tell("preloaded", done, failed, threaded)
-
     # --- ends -----------------------------------------------------------------------------------
 
     def _look_for_dead(self) -> None:
@@ -187,7 +166,7 @@ class Launcher:
             self._dead.add(pid)
             self._clean_up_after(pid)
             killed = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-            self._tell("died", pid, -found.si_status if killed else found.si_status)
+            self.tell("died", pid, -found.si_status if killed else found.si_status)
 
     def _clean_up_after(self, pid: int) -> None:
         """Kill what a dead worker has left: its group, and what has become this process's own child."""
@@ -259,6 +238,11 @@ def prepare_worker(lifeline_fd: int) -> None:
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - because: lives as long as the process
     faulthandler.enable(2, all_threads=True)
     gc.enable()
+    # What was loaded before the fork has one state in all workers. Python's own random sees to it itself.
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        with contextlib.suppress(Exception):
+            numpy_random.seed()
 
 
 def worker_main(entry: str) -> Any:
@@ -284,8 +268,41 @@ def main(control_fd: int, lifeline_fd: int) -> None:
     take_over(config)
     orphans.become_subreaper()
     launcher = Launcher(channel, config, lifeline_fd)
-    launcher._tell("ready")  # noqa: SLF001 - because: the same module
+    launcher.tell("ready", *preload(config, lifeline_fd))
     launcher.serve()
+
+
+def preload(config: dict[str, Any], lifeline_fd: int) -> tuple[dict[str, str], dict[str, int]]:
+    """Import what children are to find loaded.
+
+    Returns:
+        Why modules could not be imported, and how many threads modules have started.
+    """
+    own = -1
+    with contextlib.suppress(OSError):  # an import may never end, and the parent may
+        own = lifeline.watch(lifeline_fd)
+    failed: dict[str, str] = {}
+    threaded: dict[str, int] = {}
+    threads = orphans.thread_count()
+    for name in config["preload"]:
+        try:
+            if name in ("__main__", "__mp_main__"):
+                load_main(config["main"])
+            else:
+                __import__(name)
+        except BaseException as error:  # noqa: BLE001 - because: a module may even exit
+            failed[name] = f"{type(error).__name__}: {error}"
+        now = orphans.thread_count()
+        if now > threads:
+            threaded[name] = now - threads
+            threads = now
+    # What is there now will be in every child: the collector need not touch, and so copy, it there.
+    gc.collect()
+    gc.freeze()
+    signal.signal(signal.SIGINT, _ignore)  # a module may have had other ideas
+    if own >= 0:
+        os.close(own)
+    return failed, threaded
 
 
 def _pidfd(pid: int) -> int | None:

@@ -14,6 +14,7 @@ from _lanewise_worker import wire
 from _lanewise_worker.call import FarSideError
 from _lanewise_worker.crossing import COUNT, Crossing
 from _lanewise_worker.deadline import DEADLINE
+from _lanewise_worker.forked import Forked
 from _lanewise_worker.journal import Journal
 from _lanewise_worker.shares import SharedObjects
 
@@ -48,12 +49,12 @@ class Runner:
         take: Taker,
     ) -> None:
         self._line = line
-        self._words = words
         self._output = output
         self._take = take
         self.crossing = Crossing(line, side)
         self.shares = SharedObjects(self.crossing)
-        self._journal = Journal(words, page, _packed)
+        self._forked = Forked()
+        self._journal = Journal(words, page, self._forked, _packed)
         self._functions: dict[int, bytes | Callable[..., Any]] = {}
         self._contexts: dict[str, contextvars.ContextVar[Any] | None] = {}
         self._credit = 0
@@ -86,7 +87,11 @@ class Runner:
         try:
             result = context.run(function, *args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - because: the caller decides what it is worth
+            if self._forked.here:
+                self._forked.end(error)
             return self._raised(error, seq, _ticks_since(began))
+        if self._forked.here:
+            self._forked.end()
         ticks = _ticks_since(began)
         del args, kwargs, context
         printed = wire.PRINTED if self._output.settle() else 0
@@ -200,7 +205,11 @@ class Runner:
             if flags & wire.EXTRA:
                 body = self._extra(context, body)
             items = self.crossing.load(flags, body)
-            function = self._function(number)
+            if number:
+                function = self._function(number)
+            else:
+                function, variant, items = items
+                function = _implementation(function, variant)
         except BaseException as error:  # noqa: BLE001 - because: what arguments do when they are made again is theirs
             return self._not_opened(error, seq)
         began = time.perf_counter_ns()
@@ -219,12 +228,12 @@ class Runner:
         dies takes the result of one item with it and not those of the whole chunk.
         """
         journal, source = self._journal, iter(items)
-        journal.begin()
         results: list[Any] = []
         failed: dict[int, bytes] = {}
         while not journal.fill(function, source, results, failed):
             crossing, data = self._dump_results(results, failed)
-            self._line.send(wire.frame(wire.PART, data, flags=crossing, seq=seq))
+            part = wire.frame(wire.PART, data, flags=crossing, number=len(results), seq=seq)
+            self._line.send(part)
             journal.flushed(len(results))
             results, failed = [], {}
         return results, failed
@@ -255,7 +264,7 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - because: what arguments do when they are made again is theirs
             return self._not_opened(error, seq)
         began = time.perf_counter_ns()
-        self._credit = 0
+        self._credit = wire.STREAM_WINDOW
         try:
             items = iter(context.run(function, *args, **kwargs))
             del args, kwargs
@@ -264,6 +273,8 @@ class Runner:
                     item = context.run(next, items)
                 except StopIteration:
                     break
+                if self._forked.here:
+                    self._forked.end()
                 try:
                     crossing, data = self.crossing.dump(item)
                 except BaseException as error:  # noqa: BLE001 - because: __reduce__ may raise anything
@@ -277,6 +288,8 @@ class Runner:
         except EOFError:
             raise
         except BaseException as error:  # noqa: BLE001 - because: the caller decides what it is worth
+            if self._forked.here:
+                self._forked.end(error)
             return self._raised(error, seq, _ticks_since(began))
         printed = wire.PRINTED if self._output.settle() else 0
         flags = wire.EMPTY | wire.ENDED | printed

@@ -26,31 +26,37 @@ class SharedObjects:
         self._crossing = crossing
         self._packed: dict[int, tuple[bool, Any]] = {}
         self._made: dict[int, Any] = {}
+        self._refused: dict[int, Exception] = {}
         _here[:] = [self]
 
     def add(self, flags: int, number: int, _seq: int, body: Any) -> None:
         """Take an object; it is made when a call first refers to it: what fails then is that call."""
-        if flags & wire.SEGMENT:
-            fd = self._crossing.take_fd()
-            try:
-                size_bytes = os.fstat(fd).st_size
-                self._packed[number] = (
-                    True,
-                    (mmap.mmap(fd, size_bytes, prot=mmap.PROT_READ), bytes(body)),
-                )
-            finally:
-                os.close(fd)
-        else:
-            self._packed[number] = False, body
+        self._refused.pop(number, None)
+        try:
+            if flags & wire.SEGMENT:
+                self._packed[number] = True, (self._mapped(), bytes(body))
+            else:
+                self._packed[number] = False, body
+        except Exception as error:  # noqa: BLE001 - because: no call runs yet that could be told
+            self._refused[number] = error
+
+    def _mapped(self) -> mmap.mmap:
+        fd = self._crossing.take_fd()
+        try:
+            return mmap.mmap(fd, os.fstat(fd).st_size, prot=mmap.PROT_READ)
+        finally:
+            os.close(fd)
 
     def drop(self, _flags: int, number: int, _seq: int, _body: Any) -> None:
         """Let go of one. What a call kept of it stays valid: views keep the mapping alive."""
-        self._packed.pop(number, None)
-        self._made.pop(number, None)
+        for known in (self._packed, self._made, self._refused):
+            known.pop(number, None)
 
     def get(self, number: int) -> Any:
         """Return the object; arrays and buffers in it are read-only views of shared memory."""
         if number not in self._made:
+            if number in self._refused:
+                raise self._refused[number]
             mapped, content = self._packed[number]
             if mapped:
                 self._made[number] = load_mapped(*content)

@@ -18,7 +18,7 @@ CALL = 1  # a call [function's number, 0: the function is in the body]
 DEFINE = 2  # what a function's number stands for [that number]
 CHUNK = 3  # one function over many items, as one call [function's number]
 STREAM = 4  # a generator function, whose items are sent one by one [function's number]
-CREDIT = 5  # room for more items of the running stream [how many]
+CREDIT = 5  # room for more items of the running stream [how many]; it begins with STREAM_WINDOW
 STOP = 6  # close the running stream
 SHARE = 7  # an object that later calls refer to [its number]
 DROP = 8  # such an object is not needed any more [its number]
@@ -29,7 +29,7 @@ TRIM = 10  # give back memory that is kept for results
 READY = 32  # imports are done [process id]
 RESULT = 33  # a call returned [TENTH_US of run time]
 ERROR = 34  # a call raised, or could not be run [run time]
-PART = 35  # results of a chunk's first items, sent early
+PART = 35  # results of a chunk's first items, sent early [how many]
 ITEM = 36  # a stream's next item
 SKIPPED = 37  # a recalled call: never started, never will
 LOG = 38
@@ -48,6 +48,9 @@ PRINTED = 8  # the call wrote to stdout or stderr, which must be read first
 ENDED = 16  # ITEM: there was no further item. RESULT of a stream or chunk
 BUFFERS = 64  # the body holds out-of-band buffers after the pickle, see crossing.py
 HELD = 32  # ERROR: the call never started: its arguments could not be made again
+
+# Items that a stream may be ahead of its consumer.
+STREAM_WINDOW = 16
 
 # Words of the page that parent and worker share; 8 bytes each, written whole by one side alone.
 STARTED = 0  # worker: the last call that it began

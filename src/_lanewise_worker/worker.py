@@ -27,18 +27,31 @@ _READ_BYTES = 65_536
 class Line:
     """The worker's end of its socket. Reads belong to the main thread; anybody may send.
 
-    ``_sending`` keeps frames whole: log records come from any thread of the user's.
+    ``_sending`` keeps frames whole: log records come from any thread of the user's. They also come from
+    signal handlers, which interrupt a send of their own thread: these wait until it is done.
     """
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
-        self._sending = threading.Lock()
+        self._sending = threading.RLock()
+        # guarded by: _sending
+        self._is_sending = False
+        self._waiting: deque[bytes] = deque()
         self._frames = wire.Frames()
 
     def send(self, data: bytes) -> None:
         """Send frames; waits while the parent does not read."""
         with self._sending:
-            self._channel.sendall(data)
+            if self._is_sending:
+                self._waiting.append(data)
+                return
+            self._is_sending = True
+            try:
+                self._channel.sendall(data)
+                while self._waiting:
+                    self._channel.sendall(self._waiting.popleft())
+            finally:
+                self._is_sending = False
 
     def receive(self, *, wait: bool = True) -> list[tuple[int, int, int, int, Any]] | None:
         """Return the frames that have arrived, None once the parent is gone.
@@ -97,6 +110,10 @@ class Worker:
                 if words[wire.RECALLED] >= seq:
                     self._line.send(wire.frame(wire.SKIPPED, seq=seq))
                     continue
+                if (
+                    kind == wire.CHUNK
+                ):  # what stands there is another chunk's, should this one die early
+                    words[wire.JOURNALED] = words[wire.FLUSHED] = 0
                 words[wire.STARTED] = seq
                 # The parent recalls first and looks at STARTED later, this side does it the other way
                 # round, so at least one of them sees the other; who skips here says so.

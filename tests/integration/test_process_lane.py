@@ -17,6 +17,7 @@ from pathlib import Path
 import process_jobs as jobs
 import pytest
 
+from _lanewise_worker.wire import STREAM_WINDOW
 from lanewise import (
     LaneUnavailableError,
     NotPortableError,
@@ -25,7 +26,6 @@ from lanewise import (
     WorkerDiedError,
     task,
 )
-from lanewise.lanes.streaming import STREAM_WINDOW
 from lanewise.testing import Leftovers
 
 uvloop = None

@@ -11,10 +11,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
+from _lanewise_worker.wire import STREAM_WINDOW
 from lanewise.model.lane import Failed
-
-# Items that a stream may be ahead of its consumer.
-STREAM_WINDOW = 16
 
 
 @dataclass(slots=True, eq=False)

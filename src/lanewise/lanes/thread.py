@@ -107,9 +107,10 @@ class ThreadLane:
         if not ending.done():
             pool.shutdown(wait=False, cancel_futures=True)
             self._forget_ended()
-            _log.warning(
-                "%d call(s) in threads did not end and are abandoned", len(self._in_flight)
-            )
+            if self._in_flight:
+                _log.warning(
+                    "%d call(s) in threads did not end and are abandoned", len(self._in_flight)
+                )
 
     def _entered(self) -> ThreadPoolExecutor:
         if self._pool is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 
 from lanewise.errors import OverloadedError
@@ -49,7 +50,9 @@ class Room:
             if turn.done() and not turn.cancelled():
                 self.leave()  # the place came in the same moment: on to the next
             else:
-                self._queue.remove(turn)
+                # Not there where a place was given back in the same moment, which passed this turn over.
+                with contextlib.suppress(ValueError):
+                    self._queue.remove(turn)
             if isinstance(error, TimeoutError):
                 self.shed += 1
                 raise OverloadedError(

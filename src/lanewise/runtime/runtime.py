@@ -22,6 +22,7 @@ from lanewise.errors import (
 from lanewise.host.facts import gil_enabled, host_facts, usable_cores
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane, Shared
+from lanewise.lanes.resolve import identity_of
 from lanewise.lanes.thread import ThreadLane
 from lanewise.model.facts import Calibration
 from lanewise.model.lane import (
@@ -85,7 +86,8 @@ class Runtime:
         on_cancel: What happens to a running call when nobody awaits it any more or its time is over:
             ``"stop"`` kills it where its lane can and abandons it elsewhere, ``"kill"`` keeps calls to
             lanes that can, ``"abandon"`` lets it run to its end.
-        worker_memory_bytes: Resident size at which a worker process is killed while it runs a call.
+        worker_memory_bytes: Size at which a worker process is killed while it runs a call: its resident
+            memory without what it shares with others (code, large arguments, ``share``).
         max_calls_per_worker: Calls after which a worker process is replaced.
         grace_s: Seconds that calls in flight may take to end when the runtime is left; then they are
             killed. None waits for as long as they take, 0 kills at once.
@@ -295,6 +297,8 @@ class Runtime:
         except TypeError:  # cannot be hashed
             return as_task(fn)
         if known is None:
+            if identity_of(fn) is not fn:  # made for this call, as partial objects are
+                return as_task(fn)
             if len(self._tasks) >= _MAX_TASKS:
                 self._tasks.clear()
             known = self._tasks[fn] = as_task(fn)
@@ -480,6 +484,8 @@ class Runtime:
             try:
                 return await self._on_lane(state, task, decision, args, kwargs, terms)
             except NotPortableError as error:
+                if decision.lane != "process":
+                    raise  # the function's own: it has run
                 fallback = self._fallback(state, task, decision, error)
                 return await self._on_lane(state, task, fallback, args, kwargs, terms)
         finally:

@@ -21,7 +21,7 @@ from lanewise.lanes.process.launcher import Born, Launcher
 from lanewise.lanes.process.link import Link
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call, Kill, Lost, Pool, Recall, Retire, Send, Start
-from lanewise.lanes.process.results import journaled, load_result, not_loaded, not_portable
+from lanewise.lanes.process.results import journaled, load_chunk, not_loaded, not_portable
 from lanewise.lanes.process.upkeep import CrewOptions, Upkeep
 from lanewise.model.lane import Failed
 
@@ -102,7 +102,8 @@ class Crew:
         self._oom_kills = oom_kills()
         self._warned_of_memory = False
         self._changed: asyncio.Event = asyncio.Event()
-        self._closing = False
+        self._draining = False
+        self._ended = False
         self._frame_handlers: dict[int, Callable[[Link, int, int, int, Any], None]] = {
             wire.RESULT: self._result,
             wire.ERROR: self._error,
@@ -139,6 +140,9 @@ class Crew:
 
     def submit(self, call: Call) -> None:
         """Take a call."""
+        if self._ended:
+            self._refuse(call)
+            return
         instructions = self.pool.submit(call)
         if instructions:
             self._do(instructions)
@@ -153,6 +157,7 @@ class Crew:
         """Let a stream send so many more items."""
         if call.worker is not None and call.state == "sent":
             link: Link = call.worker.handle
+            link.settle()  # a stream may be long, and nothing else is sent meanwhile
             link.send(wire.frame(wire.CREDIT, number=items, seq=call.seq))
 
     def stop_stream(self, call: Call) -> None:
@@ -286,7 +291,7 @@ class Crew:
             self._do(self.pool.doom(link.worker))
         if self.pool.waiting or self.pool.has_due:
             self._flush_soon()
-        if self._closing:
+        if self._draining:
             self._changed.set()
 
     def _result(self, link: Link, flags: int, ticks: int, seq: int, body: Any) -> None:
@@ -305,7 +310,11 @@ class Crew:
             future.set_result(None)
             return
         try:
-            future.set_result(load_result(link, out, flags, body))
+            if out.kind == wire.CHUNK:
+                count = out.items - len(out.parts)
+                future.set_result([*out.parts, *load_chunk(link, out.name, flags, body, count)])
+            else:
+                future.set_result(link.load(flags, body))
         except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
             future.set_exception(not_loaded(out.name, error))
 
@@ -323,10 +332,11 @@ class Crew:
         if not out.future.done():
             out.future.set_exception(not_portable(out.name, unpack_exception(bytes(body))))
 
-    def _part(self, link: Link, flags: int, _number: int, seq: int, body: Any) -> None:
+    def _part(self, link: Link, flags: int, count: int, seq: int, body: Any) -> None:
         head = link.worker.inbox[0]
         if head.seq == seq:
-            head.payload.parts.extend(load_result(link, head.payload, flags, body, part=True))
+            head.payload.parts.extend(load_chunk(link, head.payload.name, flags, body, count))
+            link.settle()
 
     def _item(self, link: Link, flags: int, _number: int, seq: int, body: Any) -> None:
         head = link.worker.inbox[0]
@@ -363,7 +373,7 @@ class Crew:
         new = set(bytes(body).decode().split("\n")) - self._imported
         if new:
             self._imported |= new
-            self._launcher.preload(sorted(new))
+            self._launcher.learn(sorted(new))
 
     def _freed(self, link: Link, _flags: int, number: int, _seq: int, _body: Any) -> None:
         link.freed(number)
@@ -383,8 +393,8 @@ class Crew:
             await asyncio.sleep(min(_FIRST_RETRY_S * 2**self._failures, _LAST_RETRY_S))
         try:
             born = await self._launcher.start_worker()
-        except (OSError, LaneUnavailableError) as error:
-            self._start_failed(str(error))
+        except Exception as error:  # noqa: BLE001 - because: whatever it is, somebody may wait for the worker
+            self._start_failed(str(error) or type(error).__name__)
             return
         except BaseException:
             self.pool.start_failed()
@@ -436,6 +446,7 @@ class Crew:
             await self._changed.wait()
             if self._failures >= _MAX_START_FAILURES:
                 raise self.unavailable()
+            self._do(self.pool.open())  # in the place of those that could not be started
 
     # --- ends -----------------------------------------------------------------------------------
 
@@ -479,6 +490,8 @@ class Crew:
                 self.counts.died += 1
             link.read_output()
             self._do(self.pool.died(link.worker, link.begun_seq))
+            if self._ended:
+                self._refuse_waiting()
         link.close()
         self._changed.set()
 
@@ -497,12 +510,13 @@ class Crew:
 
     def _chunk_lost(self, link: Link, out: Outgoing, error: WorkerDiedError) -> ChunkLost:
         results = list(out.parts)
+        is_exact = link.words is not None and link.page is not None
         if link.words is not None and link.page is not None:
             first, entries = read_journal(link.words, link.page)
             # What was sent early may stand in the journal still.
             new = entries[max(len(results) - first, 0) :]
             results += [journaled(out.name, entry) for entry in new]
-        return ChunkLost(results, Failed(error))
+        return ChunkLost(results, Failed(error), is_exact)
 
     def _death_of(self, link: Link) -> Death:
         kills, before = oom_kills(), self._oom_kills
@@ -545,7 +559,7 @@ class Crew:
 
     async def close(self, grace_s: float | None) -> list[str]:
         """Let calls in flight end, then kill; return the names of the calls that were killed."""
-        self._closing = True
+        self._draining = True
         try:
             async with asyncio.timeout(grace_s):
                 await self._drained()
@@ -555,6 +569,18 @@ class Crew:
             killed = await asyncio.shield(self.loop.create_task(self._end()))
         return killed
 
+    def _refuse_waiting(self) -> None:
+        for call in self.pool.drop_waiting():
+            self._refuse(call)
+
+    def _refuse(self, call: Call) -> None:
+        call.state = "over"
+        out: Outgoing = call.payload
+        if not out.future.done():
+            out.future.set_exception(
+                LaneUnavailableError(f"{out.name} was not started: the process lane was closed")
+            )
+
     async def _drained(self) -> None:
         while self.pool.in_flight:
             self._changed.clear()
@@ -563,12 +589,9 @@ class Crew:
 
     async def _end(self) -> list[str]:
         killed = []
-        for call in self.pool.drop_waiting():
-            out: Outgoing = call.payload
-            if not out.future.done():
-                out.future.set_exception(
-                    LaneUnavailableError(f"{out.name} was not started: the process lane was closed")
-                )
+        self._ended = True
+        self.pool.end()
+        self._refuse_waiting()
         self._do(self.pool.close())
         for worker in self.pool.busy:
             link: Link = worker.handle

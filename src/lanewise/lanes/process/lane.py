@@ -8,7 +8,6 @@ import contextvars
 import logging
 import os
 import pickle
-import types
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -27,10 +26,9 @@ from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call
 from lanewise.lanes.process.upkeep import CrewOptions
-from lanewise.lanes.resolve import plain_function
-from lanewise.lanes.streaming import STREAM_WINDOW, StreamSink
+from lanewise.lanes.resolve import identity_of, plain_function
+from lanewise.lanes.streaming import StreamSink
 from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned
-from lanewise.model.task import Task
 
 T = TypeVar("T")
 
@@ -38,7 +36,6 @@ _log = logging.getLogger("lanewise")
 
 # Functions that are sent once and then called by number.
 _MAX_FUNCTIONS = 4_096
-_BY_REFERENCE = (types.FunctionType, types.BuiltinFunctionType, type, Task)
 # What a stream's generator may take to close before its worker is killed.
 _STREAM_CLOSE_S = 1.0
 
@@ -89,6 +86,7 @@ class ProcessLane:
         self._options = CrewOptions(idle_s, worker_memory_bytes, max_calls_per_worker)
         self._carried = CarriedContext(propagate)
         self._initializer = initializer, initargs
+        self._packed_initializer = b""
         # owner: the loop that opened the lane.
         self._crew: Crew | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -103,6 +101,7 @@ class ProcessLane:
 
         Raises:
             LaneUnavailableError: Processes cannot be started here.
+            NotPortableError: The initializer cannot cross.
         """
         async with self._opening:
             if self._crew is not None:
@@ -114,6 +113,8 @@ class ProcessLane:
                     "results up instead"
                 )
             self._loop = asyncio.get_running_loop()
+            if self._initializer[0] is not None:  # once, and before anything is started
+                self._packed_initializer = self._pickled(self._initializer, "the initializer")
             launcher = self._made_launcher()
             crew = Crew(self._loop, self.processes, launcher, self._options)
             launcher.on_death, launcher.on_lost = crew.on_death, crew.on_lost
@@ -135,8 +136,8 @@ class ProcessLane:
 
     def _worker_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"log_levels": collect_levels()}
-        if self._initializer[0] is not None:
-            options["initializer"] = self._pickled(self._initializer, "initializer")
+        if self._packed_initializer:
+            options["initializer"] = self._packed_initializer
         return options
 
     async def close(self, grace_s: float | None = None) -> None:
@@ -200,22 +201,28 @@ class ProcessLane:
         """
         crew = self._entered()
         outcomes: list[Any] = []
-        run_time_s: float | None = None
         while len(outcomes) < len(items):
-            rest = list(items[len(outcomes) :]) if outcomes else items
-            call = self._call(crew, wire.CHUNK, function, variant, (rest,), {}, terms)
-            crew.submit(call)
             try:
+                rest = items[len(outcomes) :] if outcomes else items
+                call = self._call(crew, wire.CHUNK, function, variant, (rest,), {}, terms)
+                crew.submit(call)
                 ended = await call.payload.future
             except asyncio.CancelledError as cancelled:
                 self._cancelled(crew, call, terms, cancelled)
                 raise
-            if isinstance(ended, ChunkLost):
-                outcomes += [*ended.results, ended.error]
-            else:
+            except Exception as error:
+                if not outcomes:
+                    raise
+                ended = [Failed(error)] * (len(items) - len(outcomes))  # what came before is kept
+            if not isinstance(ended, ChunkLost):
                 run_time_s = None if outcomes else crew.pool.run_time_s(call.function)
-                outcomes += ended
-        return outcomes, run_time_s
+                return [*outcomes, *ended], run_time_s
+            outcomes += ended.results
+            if not ended.is_exact:
+                outcomes += [ended.error] * (len(items) - len(outcomes))
+            elif len(outcomes) < len(items):
+                outcomes.append(ended.error)
+        return outcomes, None
 
     async def stream(
         self,
@@ -232,12 +239,12 @@ class ProcessLane:
         sink = out.stream = StreamSink()
         out.future.add_done_callback(lambda _: sink.wake())
         crew.submit(call)
-        credit = 0
+        credit = wire.STREAM_WINDOW
         try:
             while sink.items or not out.future.done():
-                if credit <= STREAM_WINDOW // 2 and call.state == "sent":
-                    crew.grant(call, STREAM_WINDOW - credit)
-                    credit = STREAM_WINDOW
+                if credit <= wire.STREAM_WINDOW // 2 and call.state == "sent":
+                    crew.grant(call, wire.STREAM_WINDOW - credit)
+                    credit = wire.STREAM_WINDOW
                 if not sink.items:
                     await sink.change()
                     continue
@@ -258,20 +265,21 @@ class ProcessLane:
         future = call.payload.future
         if future.done() or call.state == "over" or call.dropped:
             return
-        if call.state == "sent":
-            crew.stop_stream(call)
-            await asyncio.wait([future], timeout=_STREAM_CLOSE_S)
-        if not future.done():
-            crew.cancel(call)
-        elif not future.cancelled():
-            future.exception()  # seen: nobody else will ask
+        try:
+            if call.state == "sent":
+                crew.stop_stream(call)
+                await asyncio.wait([future], timeout=_STREAM_CLOSE_S)
+        finally:
+            if not future.done():
+                crew.cancel(call)
+            elif not future.cancelled():
+                future.exception()  # seen: nobody else will ask
 
     def run_time_s(self, function: Callable[..., Any], variant: str = "default") -> float | None:
         """Return how long calls of a function took on average; None where none has ended."""
-        try:
-            return None if self._crew is None else self._crew.pool.run_time_s((function, variant))
-        except TypeError:  # unhashable
+        if self._crew is None:
             return None
+        return self._crew.pool.run_time_s((identity_of(function), variant))
 
     def statistics(self) -> WorkerStatistics | None:
         """Return a snapshot of the workers, None while the lane is closed."""
@@ -301,32 +309,25 @@ class ProcessLane:
         kwargs: dict[str, Any],
         terms: Terms,
     ) -> Call:
-        key: Any = (function, variant)
-        try:
-            known = self._functions.get(key)
-        except TypeError:  # unhashable
-            known, key = None, (_name(function), variant)
+        key, known = self._known(function, variant)
         if kind != wire.CALL:
             key = (*key, kind)  # a chunk's or a stream's run time says nothing of a call's
         if not crew.quarantine.is_empty:
             refused = crew.quarantine.refusal(key, _name(function), crew.now_s())
             if refused is not None:
                 raise refused
-        if known is None:
-            plain_function(
-                function, variant
-            )  # an unknown variant is told here, and not by a worker
-        number, definition = known or self._defined(function, variant)
+        number, definition = known or self._defined(function, variant, key)
         flags = 0
         body: bytes | Encoded
         if kind == wire.CHUNK:
-            body = self._chunk_body(function, args[0])
+            sent = args[0] if number else (function, variant, args[0])
+            body = self._encoded(sent, function, args[0], {})
         elif not number:
             body = self._encoded((function, variant, args, kwargs), function, args, kwargs)
-        elif not args and not kwargs:
-            flags, body = wire.EMPTY, b""
-        else:
+        elif args or kwargs:
             body = self._arguments(function, args, kwargs)
+        else:
+            flags, body = wire.EMPTY, b""
         extra = b""
         if terms.deadline is not None or self._carried:
             flags |= wire.EXTRA
@@ -342,8 +343,25 @@ class ProcessLane:
             definition=definition,
         )
         out.shares = self._handles.take_noted()
+        if kind == wire.CHUNK:
+            out.items = len(args[0])
         exclusive = kind != wire.CALL or type(body) is not bytes
-        return Call(key, out, exclusive, terms.idempotent)
+        # What a stream has yielded cannot be taken back.
+        return Call(key, out, exclusive, terms.idempotent and kind != wire.STREAM)
+
+    def _known(
+        self, function: Callable[..., Any], variant: str
+    ) -> tuple[Any, tuple[int, bytes] | None]:
+        """Return what is known of a function, and the key under which it is."""
+        key: Any = (function, variant)
+        try:
+            known = self._functions.get(key)
+        except TypeError:  # cannot be hashed
+            known = None
+        if known is None:
+            plain_function(function, variant)  # an unknown variant is told here, not by a worker
+            key = (identity_of(function), variant)
+        return key, known
 
     def _arguments(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -357,7 +375,7 @@ class ProcessLane:
         self,
         value: Any,
         function: Callable[..., Any],
-        args: tuple[Any, ...],
+        args: Sequence[Any],
         kwargs: dict[str, Any],
     ) -> bytes | Encoded:
         try:
@@ -365,15 +383,11 @@ class ProcessLane:
         except Exception as error:
             raise self._unportable(error, function, args, kwargs) from error
 
-    def _chunk_body(self, function: Callable[..., Any], items: Sequence[Any]) -> bytes | Encoded:
-        try:
-            return encode(items)
-        except Exception as error:
-            raise self._unportable(error, function, tuple(items), {}) from error
-
-    def _defined(self, function: Callable[..., Any], variant: str) -> tuple[int, bytes]:
+    def _defined(
+        self, function: Callable[..., Any], variant: str, key: tuple[Any, ...]
+    ) -> tuple[int, bytes]:
         """Give a function a number, if it pickles by its name alone; 0 where it goes with each call."""
-        if not isinstance(function, _BY_REFERENCE) or len(self._functions) >= _MAX_FUNCTIONS:
+        if key[0] is not function or len(self._functions) >= _MAX_FUNCTIONS:
             return 0, b""
         definition = self._pickled((function, variant), _name(function))
         number = len(self._functions) + 1
@@ -393,7 +407,7 @@ class ProcessLane:
         self,
         error: Exception,
         function: Callable[..., Any],
-        args: tuple[Any, ...],
+        args: Sequence[Any],
         kwargs: dict[str, Any],
     ) -> NotPortableError:
         self._handles.take_noted()
@@ -408,6 +422,8 @@ class ProcessLane:
         self, crew: Crew, call: Call, terms: Terms, cancelled: asyncio.CancelledError
     ) -> None:
         if terms.on_cancel == "abandon":
+            if call.payload.stream is not None:
+                crew.stop_stream(call)  # nobody takes items any more: it ends when it yields next
             if crew.pool.abandon(call):
                 mark_abandoned(cancelled)
         elif call.state != "over":
@@ -423,7 +439,7 @@ class ProcessLane:
 
 
 def explain_call(
-    error: BaseException, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    error: BaseException, function: Any, args: Sequence[Any], kwargs: dict[str, Any]
 ) -> str:
     """Say which part of a call cannot be pickled."""
     from _lanewise_worker.culprit import describe_culprit, find_culprit  # noqa: PLC0415 - because: rare

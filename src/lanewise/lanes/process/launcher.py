@@ -25,6 +25,9 @@ _log = logging.getLogger("lanewise")
 
 _READ_BYTES = 65_536
 _START_S = 60.0
+# How long calls are watched before what they imported is imported for workers to come; doubled each time.
+_LEARN_FIRST_S = 0.5
+_LEARN_LAST_S = 60.0
 _STOP_S = 5.0
 _BOOTSTRAP = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
@@ -67,7 +70,7 @@ class _Process:
     messages: control.Messages = field(default_factory=control.Messages)
     requests: dict[int, asyncio.Future[int]] = field(default_factory=dict)
     workers: set[int] = field(default_factory=set)
-    ready: asyncio.Future[None] | None = None
+    ready: asyncio.Future[tuple[dict[str, str], dict[str, int]]] | None = None
     retired: bool = False
 
 
@@ -78,7 +81,7 @@ class Launcher:
         method: ``"forkserver"`` forks that process, ``"spawn"`` starts a fresh interpreter for each
             worker.
         environment: For that process and all workers.
-        preload: Modules that it imports at once.
+        preload: Modules that it imports before it starts any worker.
         options: Given to each worker's main function.
         entry: What workers run, as ``module:function``.
 
@@ -102,7 +105,9 @@ class Launcher:
         self._method = method
         self._environment = dict(environment)
         self._preloads = list(dict.fromkeys(preload))
+        self._learned: list[str] = []
         self._refused: dict[str, str] = {}
+        self._learn_after_s = _LEARN_FIRST_S
         self._options = options
         # Set before start() by who owns the launcher.
         self.on_death: Callable[[int, int | None], None] = _nobody
@@ -113,6 +118,8 @@ class Launcher:
         self._pidfds: dict[int, int] = {}
         self._lifelines: list[int] = []
         self._owners: dict[int, _Process] = {}
+        # Workers that were started and not handed out yet: whether they have ended, and how.
+        self._unclaimed: dict[int, tuple[bool, int | None]] = {}
         self._numbers = itertools.count(1)
         self._starting = asyncio.Lock()
         self._replacing: asyncio.Task[None] | None = None
@@ -138,16 +145,59 @@ class Launcher:
         """Return the process that starts workers; make one where there is none, or none any more."""
         async with self._starting:
             if self._current is None:
-                process = await self._made()
+                process = await self._made_somehow()
                 if self._closed:
                     await self._end(process)
                     raise LaneUnavailableError("the process lane was closed")
-                self._current = process
+                self._install(process)
+                return process
             return self._current
 
-    async def _made(self) -> _Process:
+    async def _made_somehow(self) -> _Process:
+        """Start a process with all modules; without those that were learned, where that fails."""
+        learned = self._wanted(self._learned)
+        try:
+            return await self._made([*self._preloads, *learned])
+        except LaneUnavailableError as error:
+            if not learned or self._closed:
+                raise
+            self._refuse(learned, str(error))
+            return await self._made(self._preloads)
+
+    async def _made(self, modules: Sequence[str]) -> _Process:
+        """Start a process that has imported the modules and has one thread.
+
+        Raises:
+            LaneUnavailableError: It cannot be started, or ends while it imports.
+        """
+        while True:
+            wanted = self._wanted(modules)
+            process = await self._begun(wanted)
+            assert process.ready is not None
+            failed, threaded = process.ready.result()
+            for name, why in failed.items():
+                # Not an error: what a call imports may only work inside that call.
+                self._refuse([name], why)
+            if not threaded:
+                return process
+            for name, count in threaded.items():
+                self._refuse([name], f"starts {count} thread(s) when it is imported")
+                _log.info(
+                    "%s starts threads when it is imported: each worker imports it by itself", name
+                )
+            await self._end(process)  # a process with threads must not fork
+
+    def _wanted(self, modules: Sequence[str]) -> list[str]:
+        return [name for name in dict.fromkeys(modules) if name not in self._refused]
+
+    def _refuse(self, modules: Sequence[str], why: str) -> None:
+        for name in modules:
+            _log.debug("workers do not find %s loaded: %s", name, why)
+            self._refused[name] = why
+
+    async def _begun(self, modules: list[str]) -> _Process:
         loop = asyncio.get_running_loop()
-        making = loop.run_in_executor(None, self._popen)
+        making = loop.run_in_executor(None, self._popen, modules)
         try:
             process = await asyncio.shield(making)
         except asyncio.CancelledError:
@@ -172,15 +222,13 @@ class Launcher:
             await self._end(process)
             if isinstance(error, TimeoutError):
                 raise LaneUnavailableError(
-                    "the process that starts workers did not answer"
+                    f"the process that starts workers did not answer within {_START_S:g} s; it was to "
+                    f"import {', '.join(modules) or 'nothing'}"
                 ) from error
             raise
-        wanted = [name for name in self._preloads if name not in self._refused]
-        if wanted and self._method == "forkserver":
-            self._say(process, ("preload", wanted))
         return process
 
-    def _popen(self) -> _Process:
+    def _popen(self, modules: list[str]) -> _Process:
         """Start the process. Runs in a thread, for it takes milliseconds."""
         ours, theirs = socket.socketpair()
         lifeline_read, lifeline_write = os.pipe()
@@ -198,7 +246,7 @@ class Launcher:
                 process_group=0,
             )
             try:
-                control.send(ours, self._config(flags))
+                control.send(ours, self._config(flags, modules))
             except OSError:
                 popen.kill()
                 popen.wait()
@@ -212,8 +260,9 @@ class Launcher:
             os.close(lifeline_read)
         return _Process(popen, ours, lifeline_write)
 
-    def _config(self, flags: list[str]) -> dict[str, Any]:
+    def _config(self, flags: list[str], modules: list[str]) -> dict[str, Any]:
         return {
+            "preload": modules if self._method == "forkserver" else [],
             "parent_pid": os.getpid(),
             "method": self._method,
             "entry": self._entry,
@@ -246,6 +295,8 @@ class Launcher:
         if process in self._all:
             self._all.remove(process)
             loop.remove_reader(process.channel.fileno())
+        if process.ready is None or not process.ready.done():
+            process.popen.kill()  # it imports, reads nothing, and has no workers
         with contextlib.suppress(OSError):
             process.channel.setblocking(True)
             process.channel.settimeout(_STOP_S)
@@ -279,22 +330,69 @@ class Launcher:
             with _closing(theirs):
                 self._say(process, ("start", number, self._options()), tuple(theirs))
             born.pid = await request
+            self._claim(born.pid)
         except BaseException:
             # A worker that starts nevertheless finds its socket closed and ends.
             born.close()
             if request.done() and not request.cancelled() and request.exception() is None:
+                with contextlib.suppress(OSError):
+                    self._claim(request.result())
                 self.kill(request.result())
             raise
         finally:
             process.requests.pop(number, None)
         return born
 
-    def preload(self, modules: Sequence[str]) -> None:
-        """Have workers to come find these modules loaded."""
-        new = [name for name in modules if name not in self._preloads]
-        self._preloads += new
-        if new and self._method == "forkserver" and self._current is not None:
-            self._say(self._current, ("preload", new))
+    def _claim(self, pid: int) -> None:
+        """From here on :attr:`on_death` tells of its end.
+
+        Raises:
+            OSError: It has ended already.
+        """
+        if pid in self._unclaimed:
+            died, status = self._unclaimed.pop(pid)
+            if died:
+                self.release(pid)
+                raise OSError(f"a worker ended with status {status} before it could be used")
+
+    def _ended(self, pid: int, status: int | None) -> None:
+        if pid in self._unclaimed:  # who asked for it has not had a turn of the loop since
+            self._unclaimed[pid] = True, status
+        else:
+            self.on_death(pid, status)
+
+    def learn(self, modules: Sequence[str]) -> None:
+        """Have workers to come find these modules loaded, before long.
+
+        A new process imports them beside the present one, whatever they do, and then takes its place.
+        """
+        new = [name for name in self._wanted(modules) if name not in self._learned]
+        self._learned += new
+        if not new or self._method != "forkserver" or self._closed:
+            return
+        if self._replacing is None or self._replacing.done():
+            self._replacing = asyncio.ensure_future(self._replace())
+
+    async def _replace(self) -> None:
+        known: list[str] = []
+        while known != self._learned:
+            # What is learned meanwhile goes with it; programs that learn for ever do it ever less often.
+            await asyncio.sleep(self._learn_after_s)
+            self._learn_after_s = min(2 * self._learn_after_s, _LEARN_LAST_S)
+            before, known = known, list(self._learned)
+            try:
+                process = await self._made([*self._preloads, *known])
+            except LaneUnavailableError as error:
+                self._refuse([name for name in known if name not in before], str(error))
+                continue
+            self._install(process)
+
+    def _install(self, process: _Process) -> None:
+        """Have workers to come be started by this process."""
+        old, self._current = self._current, process
+        if old is not None:
+            old.retired = True
+            self._end_unused(old)
 
     def kill(self, pid: int) -> None:
         """Kill a worker and its process group; what else it started follows when its end is seen.
@@ -337,8 +435,7 @@ class Launcher:
     # --- what the process says ------------------------------------------------------------------
 
     def _say(self, process: _Process, message: Any, fds: tuple[int, ...] = ()) -> None:
-        # Blocking for a moment: messages are short, and the launcher does nothing but read them. While
-        # it imports a module for others, its socket holds hundreds of them.
+        # Blocking for a moment: messages are short, and the launcher does nothing but read them.
         with contextlib.suppress(
             BrokenPipeError, ConnectionResetError
         ):  # its end is read elsewhere
@@ -364,7 +461,7 @@ class Launcher:
     def _told(self, process: _Process, message: Any) -> None:
         kind = message[0]
         if kind == "ready" and process.ready is not None and not process.ready.done():
-            process.ready.set_result(None)
+            process.ready.set_result((message[1], message[2]))
         elif kind == "started":
             self._started(process, message[1], message[2])
         elif kind == "failed":
@@ -374,9 +471,7 @@ class Launcher:
                     OSError(f"a worker process could not be started: {message[2]}")
                 )
         elif kind == "died":
-            self.on_death(message[1], message[2])
-        elif kind == "preloaded":
-            self._preloaded(process, message[2], message[3])
+            self._ended(message[1], message[2])
 
     def _started(self, process: _Process, number: int, pid: int) -> None:
         process.workers.add(pid)
@@ -386,37 +481,10 @@ class Launcher:
                 self._pidfds[pid] = os.pidfd_open(pid)
         request = process.requests.pop(number, None)
         if request is not None and not request.done():
+            self._unclaimed[pid] = False, None
             request.set_result(pid)
         else:
             self.kill(pid)  # nobody waits for it any more
-
-    def _preloaded(
-        self, process: _Process, failed: dict[str, str], threaded: dict[str, int]
-    ) -> None:
-        for name, why in failed.items():
-            # Not an error: what a call imports may only work inside that call.
-            _log.debug("workers do not find %s loaded: %s", name, why)
-            self._refused[name] = why
-        if threaded:
-            for name, count in threaded.items():
-                self._refused[name] = f"starts {count} threads when it is imported"
-                _log.info(
-                    "%s starts threads when it is imported: each worker imports it by itself", name
-                )
-            # A process with threads must not fork.
-            process.retired = True
-            if process is self._current and (self._replacing is None or self._replacing.done()):
-                self._replacing = asyncio.ensure_future(self._replace())
-
-    async def _replace(self) -> None:
-        try:
-            process = await self._made()
-        except LaneUnavailableError as error:
-            _log.warning("workers go on being started by a process that has threads: %s", error)
-            return
-        old, self._current = self._current, process
-        if old is not None:
-            self._end_unused(old)
 
     def _lost(self, process: _Process) -> None:
         """The launcher process died."""
@@ -429,7 +497,7 @@ class Launcher:
         process.lifeline_fd = -1
         for pid in process.workers:
             if pid in self._pidfds:  # nobody else will tell when they end
-                loop.add_reader(self._pidfds[pid], self.on_death, pid, None)
+                loop.add_reader(self._pidfds[pid], self._ended, pid, None)
         code = process.popen.wait()
         reason = f"it ended with status {code}"
         if process.ready is not None and not process.ready.done():

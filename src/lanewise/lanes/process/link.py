@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from _lanewise_worker import wire
 from _lanewise_worker.codec import Encoded, decode
-from _lanewise_worker.crossing import pack_inline, unpack_inline
+from _lanewise_worker.crossing import pack_inline, receive_fd, unpack_inline
 from _lanewise_worker.replay import OutputRelay
 from lanewise.lanes.process.handles import Shared
 from lanewise.lanes.process.pool import Worker
@@ -293,8 +293,7 @@ class Link:
         socket.send_fds(self._born.side, [b"+"], [fd])
 
     def _take(self) -> int:
-        _, fds, _, _ = socket.recv_fds(self._born.side, 1, 1)
-        return fds[0]
+        return receive_fd(self._born.side)
 
 
 def _all_of(fd: int, sizes: bytes) -> list[bytes]:

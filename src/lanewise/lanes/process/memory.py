@@ -11,8 +11,11 @@ _PAGE_BYTES = resource.getpagesize()
 _HAS_PROC = sys.platform.startswith("linux")
 
 
-def resident_bytes(pid: int) -> int | None:
-    """Return the resident size of a process, None where the system does not say."""
+def own_bytes(pid: int) -> int | None:
+    """Return how much memory a process has for itself, None where the system does not say.
+
+    Its resident size without what it shares with others: code, and values in shared memory.
+    """
     if not _HAS_PROC:
         return None
     try:
@@ -20,8 +23,9 @@ def resident_bytes(pid: int) -> int | None:
     except OSError:
         return None
     try:
-        return int(os.read(fd, 128).split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
+        _, resident, shared, *_ = os.read(fd, 128).split()
+        return (int(resident) - int(shared)) * _PAGE_BYTES
+    except (OSError, ValueError):
         return None
     finally:
         os.close(fd)

@@ -25,6 +25,7 @@ class Outgoing:
         extra: Deadline and context, or nothing.
         shares: Handles that the arguments hold; the worker must have them first.
         definition: The function, pickled, for a worker that does not know its number.
+        items: How many a chunk has.
         parts: Results of a chunk's first items that came early.
         stream: Where a stream's items arrive.
     """
@@ -38,13 +39,21 @@ class Outgoing:
     extra: bytes = b""
     shares: tuple[Shared[Any], ...] = ()
     definition: bytes = b""
+    items: int = 0
     parts: list[Any] = field(default_factory=list)
     stream: StreamSink | None = None
 
 
 @dataclass(slots=True, frozen=True)
 class ChunkLost:
-    """A chunk whose worker died: what its items had given, which one ran, and why it ended."""
+    """A chunk whose worker died.
+
+    Attributes:
+        results: What its first items had given.
+        error: What the item gives that ran, the next one, if there is one.
+        is_exact: The items after that one have not begun. If not, that is unknown.
+    """
 
     results: list[Any]
     error: Failed
+    is_exact: bool

@@ -33,6 +33,9 @@ _OVERHEAD_S = 0.000_008
 _NEWEST = 0.2
 # An idempotent call is started at most so often.
 _MAX_ATTEMPTS = 3
+# A call that so many workers died before, one after another, is taken for the cause: they may not get as
+# far as beginning it (what comes with it is too large for them). Chance alone does not do that.
+_MAX_UNLUCKY = 5
 # Functions whose run times are remembered.
 _MAX_KNOWN = 4_096
 
@@ -50,6 +53,8 @@ class Call:
         exclusive: Shares no inbox, whatever its function's run time.
         idempotent: May be started again after its worker died.
         dropped: Nobody waits for it any more.
+        spared: It may run to its end all the same.
+        unlucky: Workers that died when this call was the next one for them to begin.
     """
 
     function: Hashable
@@ -60,6 +65,8 @@ class Call:
     seq: int = 0
     attempts: int = 0
     dropped: bool = False
+    spared: bool = False
+    unlucky: int = 0
     worker: Worker | None = None
 
 
@@ -156,6 +163,7 @@ class Pool:
         self._seq = 0
         self._known_s: dict[Hashable, float] = {}
         self._closing = False
+        self._ended = False
 
     # --- what can be asked ----------------------------------------------------------------------
 
@@ -240,7 +248,7 @@ class Pool:
 
     def abandon(self, call: Call) -> bool:
         """Nobody waits for that call, but it may go on; return whether it does."""
-        call.dropped = True
+        call.dropped = call.spared = True
         if call.state == "queued":
             self._queue.remove(call)
             call.state = "over"
@@ -304,7 +312,9 @@ class Pool:
         doomed: list[Instruction] = []
         if not worker.inbox:
             self._rest(worker, now_s)
-        elif worker.inbox[0].dropped and worker.inbox[0].seq == begun_seq:
+        elif any(
+            call.seq == begun_seq and call.dropped and not call.spared for call in worker.inbox
+        ):
             doomed = self._doom(worker)
         return [*doomed, *self.dispatch()]
 
@@ -340,11 +350,15 @@ class Pool:
         worker.state = "doomed"
         instructions: list[Instruction] = []
         again: list[Call] = []
+        if worker.inbox and worker.inbox[0].seq > begun_seq and not worker.recalling:
+            worker.inbox[0].unlucky += 1
         for call in worker.inbox:
             begun = call.seq <= begun_seq
             if call.dropped:
                 call.state = "over"
-            elif begun and not (call.idempotent and call.attempts < _MAX_ATTEMPTS):
+            elif (
+                begun and not (call.idempotent and call.attempts < _MAX_ATTEMPTS)
+            ) or call.unlucky >= _MAX_UNLUCKY:
                 call.state = "over"
                 instructions.append(Lost(call, worker))
             else:
@@ -365,10 +379,9 @@ class Pool:
     # --- lifetime -------------------------------------------------------------------------------
 
     def open(self) -> list[Instruction]:
-        """Start every worker and the spare one."""
+        """Start every worker that is missing and the spare one."""
         self._closing = False
-        self._starting += self.max_workers + 1
-        return [Start(self.max_workers + 1)]
+        return self._start(self.max_workers + 1)
 
     def close(self) -> list[Instruction]:
         """Take no more workers; idle ones leave. What is in flight goes on."""
@@ -378,6 +391,10 @@ class Pool:
             self._idle.remove(worker)
             worker.state = "leaving"
         return [Retire(worker) for worker in leaving]
+
+    def end(self) -> None:
+        """Start no worker any more, whatever waits."""
+        self._closing = self._ended = True
 
     def drop_waiting(self) -> list[Call]:
         """Return every call that no worker has; they are over."""
@@ -508,9 +525,13 @@ class Pool:
 
     def staff(self) -> list[Instruction]:
         """Ask for as many workers as calls could use, and a spare one."""
-        if self._closing and not self._queue:
+        if self._ended or (self._closing and not self._queue):
             return []
-        needed = min(self.max_workers, len(self._busy) + len(self._queue)) + (not self._closing)
+        return self._start(
+            min(self.max_workers, len(self._busy) + len(self._queue)) + (not self._closing)
+        )
+
+    def _start(self, needed: int) -> list[Instruction]:
         missing = needed - self.live
         if missing <= 0:
             return []

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from _lanewise_worker import wire
 from _lanewise_worker.call import FarSideError
 from _lanewise_worker.journal import load_entry
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import NotPortableError
-from lanewise.lanes.process.outgoing import Outgoing
 from lanewise.model.lane import Failed
 
 if TYPE_CHECKING:
     from lanewise.lanes.process.link import Link
 
 
-def load_result(link: Link, out: Outgoing, flags: int, body: Any, *, part: bool = False) -> Any:
-    """Make a result again. For a chunk, a list in which failed items are :class:`Failed`.
+def load_chunk(link: Link, name: str, flags: int, body: Any, count: int) -> list[Any]:
+    """Make the results of some items again; what an item raised is a :class:`Failed`.
 
-    Raises:
-        Exception: Whatever the value does when it is made again.
+    They come in one pickle, so where one cannot be made again all of them have failed.
     """
-    value = link.load(flags, body)
-    if out.kind != wire.CHUNK:
-        return value
-    results, failed = value
+    try:
+        results: list[Any]
+        results, failed = link.load(flags, body)
+    except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
+        return [Failed(not_loaded(name, error))] * count
     for place, packed in failed.items():
-        results[place] = Failed(not_portable(out.name, unpack_exception(packed)))
-    return results if part else [*out.parts, *results]
+        results[place] = Failed(not_portable(name, unpack_exception(packed)))
+    return results
 
 
 def journaled(name: str, entry: Any) -> Any:
@@ -43,6 +41,8 @@ def journaled(name: str, entry: Any) -> Any:
 def not_portable(name: str, error: BaseException) -> BaseException:
     """Return the error that the caller gets: the function's own, or why something could not cross."""
     if not isinstance(error, FarSideError):
+        if isinstance(error, NotPortableError):
+            error.started = True  # of a call that this call made: this one has run
         return error
     if error.what == "arguments":
         told = NotPortableError(

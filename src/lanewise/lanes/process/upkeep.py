@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lanewise.lanes.process.memory import resident_bytes
+from lanewise.lanes.process.memory import own_bytes
 from lanewise.lanes.process.pool import Instruction, Pool
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class CrewOptions:
 
     Attributes:
         idle_s: Seconds after which an idle worker leaves.
-        memory_bytes: Resident size at which a running call is killed.
+        memory_bytes: Size without shared memory at which a running call is killed.
         max_calls: Calls after which a worker is replaced.
     """
 
@@ -81,7 +81,7 @@ class Upkeep:
         self._watching = None
         for worker in self._pool.busy:
             link: Link = worker.handle
-            size = resident_bytes(link.pid)
+            size = own_bytes(link.pid)
             if size is not None and size > limit_bytes:
                 link.resident_bytes = size
                 link.killed_for = (
@@ -105,7 +105,7 @@ class Upkeep:
         if link.worker.served == link.checked_at:
             return False
         link.checked_at = link.worker.served
-        size = resident_bytes(link.pid)
+        size = own_bytes(link.pid)
         if size is None:
             return False
         if link.baseline_bytes is None:
