@@ -15,17 +15,23 @@ import contextlib
 import mmap
 import os
 import struct
-import sys
 import weakref
 from collections import deque
 from collections.abc import Callable
-from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from _lanewise_worker.shared_memory import (
+    aligned,
+    copy_into,
+    ctypes_or_none,
+    map_shared,
+    memory_file,
+    reserve,
+)
 
 if TYPE_CHECKING:
     from _lanewise_worker.codec import Encoded
 
-ALIGN_BYTES = 64
 # Room before the message for what says which segment this is.
 _PROLOGUE = struct.Struct("=8sQ")
 _PROLOGUE_BYTES = 64
@@ -36,19 +42,12 @@ _SMALLEST_BYTES = 1 << 18
 _MAX_SEGMENTS = 1_024
 # A free segment this many times too large is left for a message that needs it.
 _MAX_WASTE = 4
-# Pieces from here on are copied by a C function that lets other threads run meanwhile.
-_FOREIGN_COPY_BYTES = 262_144
-# Memory is reserved in steps: the kernel starts a step anew when a signal comes, and a profiler's timer
-# must not come faster than a step takes.
-_STEP_BYTES = 1 << 21
-_MAP_FIXED = 0x10
 # In a header: segment, its size, whether its descriptor is to be taken, the pickle's length, buffers.
 _HEAD = struct.Struct("=QQBQI")
 _BUFFER = struct.Struct("=QB")
 
-# Mappings whose place could not be taken over. Kept for ever, because what lies there now may be somebody
-# else's. Written by any thread: append is an atomic operation.
-_lost: list[mmap.mmap] = []
+
+_NO_MEMORY = (OSError, ValueError, OverflowError, MemoryError)
 
 
 class _Segment:
@@ -65,10 +64,10 @@ class _Segment:
         self.size_bytes = size_bytes
         self.is_known = False
         self.used_since_trim = True
-        fd = _memory_file()
+        fd = memory_file()
         try:
-            _reserve(fd, size_bytes)
-            mapping = _map_shared(fd, size_bytes)
+            reserve(fd, size_bytes)
+            mapping = map_shared(fd, size_bytes)
             _PROLOGUE.pack_into(mapping, 0, _MAGIC, number)
             pass_fd(fd)
         finally:
@@ -122,11 +121,11 @@ class Placement:
         with memoryview(mapping) as target:
             at = _PROLOGUE_BYTES
             for piece in encoded.stream:
-                _copy(target, at, memoryview(piece))
+                copy_into(target, at, memoryview(piece))
                 at += len(piece)
             for buffer in encoded.buffers:
-                at = _aligned(at)
-                _copy(target, at, buffer)
+                at = aligned(at)
+                copy_into(target, at, buffer)
                 at += buffer.nbytes
 
     def abandon(self) -> None:
@@ -135,6 +134,50 @@ class Placement:
         if self._is_first:
             self._segment.is_known = False
         self._sender.released(self.segment_id)
+
+
+class Filling:
+    """A large message on its way into a segment whose memory may have to be had first.
+
+    The kernel clears memory that it gives, which takes about as long as to copy into it; so a thread does
+    both, and the sender's own does what is left.
+    """
+
+    def __init__(
+        self, sender: Sender, encoded: Encoded, segment: _Segment | None, number: int
+    ) -> None:
+        self._sender = sender
+        self._encoded = encoded
+        self._segment = segment
+        self._number = number
+        self._is_new = segment is None
+        self._placement: Placement | None = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        """Do what takes long. In any thread; never raises."""
+        try:
+            if self._segment is None:
+                size_bytes = _rounded(_wanted_bytes(self._encoded))
+                self._segment = _Segment(self._number, size_bytes, self._sender.pass_fd)
+            placement = Placement(self._sender, self._segment, self._encoded)
+            placement.copy()
+        except _NO_MEMORY as error:
+            self._error = error
+        else:
+            self._placement = placement
+
+    def end(self) -> Placement | None:
+        """Return the message's place once :meth:`run` has ended; None where there was no memory.
+
+        In the sender's thread, before it is closed.
+        """
+        if self._is_new and self._segment is not None:
+            self._sender.adopt(self._segment)
+        if self._error is not None:
+            self._sender.has_none(_wanted_bytes(self._encoded), self._error)
+            self._sender.released(self._number)
+        return self._placement
 
 
 class Sender:
@@ -149,7 +192,7 @@ class Sender:
     """
 
     def __init__(self, pass_fd: Callable[[int], None], *, keep_bytes: int = 512 << 20) -> None:
-        self._pass_fd = pass_fd
+        self.pass_fd = pass_fd
         self._keep_bytes = keep_bytes
         self._segments: dict[int, _Segment] = {}
         # In the order in which they became free.
@@ -161,13 +204,28 @@ class Sender:
         """Find room for a message; None where no shared memory can be had (``trouble`` says why)."""
         wanted_bytes = _wanted_bytes(encoded)
         found = self._best(wanted_bytes)
-        if found is None or found.size_bytes > _MAX_WASTE * max(wanted_bytes, _SMALLEST_BYTES):
+        if found is None or _is_waste(found, wanted_bytes):
             found = self._made(wanted_bytes) or found
             if found is None:
                 return None
-        self._free.pop(found.number, None)
-        found.used_since_trim = True
+        self._take(found)
         return Placement(self, found, encoded)
+
+    def begin(self, encoded: Encoded) -> Filling | None:
+        """Begin to place and copy a message, as far as that is quick; None as in :meth:`place`."""
+        wanted_bytes = _wanted_bytes(encoded)
+        found = self._best(wanted_bytes)
+        if found is not None and not _is_waste(found, wanted_bytes):
+            self._take(found)
+            return Filling(self, encoded, found, found.number)
+        if self._has_too_many():
+            return None
+        self._last += 1
+        return Filling(self, encoded, None, self._last)
+
+    def _take(self, segment: _Segment) -> None:
+        self._free.pop(segment.number, None)
+        segment.used_since_trim = True
 
     def _best(self, wanted_bytes: int) -> _Segment | None:
         best = None
@@ -179,20 +237,33 @@ class Sender:
         return best
 
     def _made(self, wanted_bytes: int) -> _Segment | None:
-        if len(self._segments) >= _MAX_SEGMENTS:
-            self.trouble = (
-                f"{len(self._segments):,} large values are still referred to on the other side"
-            )
+        if self._has_too_many():
             return None
         try:
-            made = _Segment(self._last + 1, _rounded(wanted_bytes), self._pass_fd)
-        except (OSError, ValueError, OverflowError, MemoryError) as error:
-            why = (isinstance(error, OSError) and error.strerror) or error or "out of memory"
-            self.trouble = f"no shared memory of {wanted_bytes:,} bytes can be had: {why}"
+            made = _Segment(self._last + 1, _rounded(wanted_bytes), self.pass_fd)
+        except _NO_MEMORY as error:
+            self.has_none(wanted_bytes, error)
             return None
         self._last = made.number
-        self._segments[made.number] = made
+        self.adopt(made)
         return made
+
+    def _has_too_many(self) -> bool:
+        if len(self._segments) < _MAX_SEGMENTS:
+            return False
+        self.trouble = (
+            f"{len(self._segments):,} large values are still referred to on the other side"
+        )
+        return True
+
+    def adopt(self, segment: _Segment) -> None:
+        """Own a new segment."""
+        self._segments[segment.number] = segment
+
+    def has_none(self, wanted_bytes: int, error: BaseException) -> None:
+        """Note why there was no memory."""
+        why = (isinstance(error, OSError) and error.strerror) or error or "out of memory"
+        self.trouble = f"no shared memory of {wanted_bytes:,} bytes can be had: {why}"
 
     def released(self, segment_id: int) -> None:
         """Note that the receiver let go of a segment; unknown ones are ignored."""
@@ -272,9 +343,9 @@ class _Mapped:
         self._mapping: mmap.mmap | None = None
         self._exporter: Any = None
         self._fd = -1
-        foreign = _ctypes_or_none()
+        foreign = ctypes_or_none()
         if foreign is not None:
-            self._mapping = _map_shared(fd, size_bytes)
+            self._mapping = map_shared(fd, size_bytes)
             self._exporter = foreign.c_char * size_bytes
             os.close(fd)
         else:
@@ -362,7 +433,7 @@ class Receiver:
         stream = whole[_PROLOGUE_BYTES:at]
         buffers = []
         for length_bytes, readonly in _BUFFER.iter_unpack(header[_HEAD.size :]):
-            at = _aligned(at)
+            at = aligned(at)
             buffer = whole[at : at + length_bytes]
             buffers.append(buffer.toreadonly() if readonly else buffer)
             at += length_bytes
@@ -444,12 +515,12 @@ def _owner(fd: int) -> int:
 def _wanted_bytes(encoded: Encoded) -> int:
     at = _PROLOGUE_BYTES + encoded.stream_bytes
     for buffer in encoded.buffers:
-        at = _aligned(at) + buffer.nbytes
+        at = aligned(at) + buffer.nbytes
     return at
 
 
-def _aligned(offset_bytes: int) -> int:
-    return -(-offset_bytes // ALIGN_BYTES) * ALIGN_BYTES
+def _is_waste(segment: _Segment, wanted_bytes: int) -> bool:
+    return segment.size_bytes > _MAX_WASTE * max(wanted_bytes, _SMALLEST_BYTES)
 
 
 def _rounded(size_bytes: int) -> int:
@@ -458,128 +529,3 @@ def _rounded(size_bytes: int) -> int:
         return _SMALLEST_BYTES
     step_bytes = 1 << ((size_bytes - 1).bit_length() - 3)
     return -(-size_bytes // step_bytes) * step_bytes
-
-
-def _copy(target: memoryview, at: int, source: memoryview) -> None:
-    length_bytes = source.nbytes
-    foreign = _ctypes_or_none() if length_bytes >= _FOREIGN_COPY_BYTES else None
-    if foreign is None:
-        target[at : at + length_bytes] = source
-        return
-    place = foreign.addressof(foreign.c_char.from_buffer(target, at))
-    # ctypes gives the lock up around a foreign function, and memmove is one to it. Both views are held
-    # by the caller meanwhile.
-    foreign.memmove(place, _address(foreign, source), length_bytes)
-
-
-def _address(foreign: Any, source: memoryview) -> int:
-    """Where a buffer lies; read-only ones included, which ctypes itself does not take."""
-    get, release = _buffer_functions()
-    # A Py_buffer, whose first field is the address; larger than the structure on any platform.
-    raw = foreign.create_string_buffer(256)
-    get(source, raw, 0)
-    address: int = foreign.c_void_p.from_buffer(raw).value or 0
-    release(raw)
-    return address
-
-
-@cache
-def _buffer_functions() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Return prototypes of our own: the ready-made functions of pythonapi are everybody's."""
-    c = _ctypes_or_none()
-    get = c.PYFUNCTYPE(c.c_int, c.py_object, c.c_void_p, c.c_int)
-    release = c.PYFUNCTYPE(None, c.c_void_p)
-    api = c.pythonapi
-    return get(("PyObject_GetBuffer", api)), release(("PyBuffer_Release", api))
-
-
-def _ctypes_or_none() -> Any:
-    """Return ctypes, which only processes that see large values import; None where there is none."""
-    try:
-        import ctypes  # noqa: PLC0415 - because: as said
-    except ImportError:
-        return None
-    return ctypes
-
-
-def _memory_file() -> int:
-    """Open a file without a name, in memory where the system can.
-
-    Where it cannot (other systems than Linux and FreeBSD), in the directory for temporary files, which
-    is slower if that is on a disk.
-
-    Raises:
-        OSError: None can be had.
-    """
-    make = getattr(os, "memfd_create", None)
-    if make is not None:
-        fd: int = make("lanewise-segment")
-        return fd
-    import tempfile  # noqa: PLC0415 - because: only where there is nothing better
-
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
-
-
-def _reserve(fd: int, size_bytes: int) -> None:
-    """Give an empty file its memory now, so that a lack of it is an error here and not a SIGBUS later.
-
-    Raises:
-        OSError: There is not so much.
-    """
-    allocate = getattr(os, "posix_fallocate", None)
-    for at in range(0, size_bytes, _STEP_BYTES):
-        step_bytes = min(_STEP_BYTES, size_bytes - at)
-        if allocate is not None:
-            allocate(fd, at, step_bytes)
-        else:  # macOS: slower, but what was written is there
-            _write_zeros(fd, at, step_bytes)
-
-
-def _write_zeros(fd: int, at: int, count: int) -> None:
-    zeros = memoryview(bytes(count))
-    while zeros:
-        written = os.pwrite(fd, zeros, at)
-        at += written
-        zeros = zeros[written:]
-
-
-def _map_shared(fd: int, size_bytes: int) -> mmap.mmap:
-    """Map a file to read and write; the descriptor may be closed afterwards.
-
-    Python's mappings keep a descriptor each, and a value that is kept keeps its mapping: a thousand
-    kept arrays would use up what a process may open. From Python 3.13 on they need not, before that
-    Linux is asked directly. Elsewhere they do.
-
-    Raises:
-        OSError: It cannot be mapped.
-    """
-    if sys.version_info >= (3, 13):
-        return mmap.mmap(fd, size_bytes, trackfd=False)
-    foreign = _ctypes_or_none() if sys.platform == "linux" else None
-    if foreign is None:
-        return mmap.mmap(fd, size_bytes)
-    return _mapped_over(foreign, fd, size_bytes)
-
-
-def _mapped_over(foreign: Any, fd: int, size_bytes: int) -> mmap.mmap:
-    """Let Python map memory of nobody, and the file in its place: Python unmaps what is there."""
-    mapping = mmap.mmap(-1, size_bytes, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    place = foreign.addressof(foreign.c_char.from_buffer(mapping))
-    access = mmap.PROT_READ | mmap.PROT_WRITE
-    if _mmap_function()(place, size_bytes, access, mmap.MAP_SHARED | _MAP_FIXED, fd, 0) != place:
-        _lost.append(mapping)
-        number = foreign.get_errno()
-        raise OSError(number, os.strerror(number))
-    return mapping
-
-
-@cache
-def _mmap_function() -> Callable[..., int | None]:
-    c = _ctypes_or_none()
-    function: Callable[..., int | None] = c.CFUNCTYPE(
-        c.c_void_p,
-        *(c.c_void_p, c.c_size_t, c.c_int, c.c_int, c.c_int, c.c_long),
-        use_errno=True,
-    )(("mmap", c.CDLL(None)))
-    return function

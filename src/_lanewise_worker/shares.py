@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from _lanewise_worker import wire
 from _lanewise_worker.codec import decode
+from _lanewise_worker.shared_memory import aligned
 
 if TYPE_CHECKING:
     from _lanewise_worker.crossing import Crossing
-
-# Where each part of a shared object begins: what vector instructions like, and a cache line.
-ALIGN_BYTES = 64
 
 # owner: the worker's main thread, written once when the worker starts.
 _here: list[SharedObjects] = []
@@ -107,11 +105,6 @@ def pack_sizes(sizes_bytes: list[int]) -> bytes:
     return len(sizes_bytes).to_bytes(4, "little") + b"".join(
         size.to_bytes(8, "little") for size in sizes_bytes
     )
-
-
-def aligned(offset_bytes: int) -> int:
-    """Return the next place where a part may begin."""
-    return -(-offset_bytes // ALIGN_BYTES) * ALIGN_BYTES
 
 
 def unpack_sizes(head: bytes) -> list[int]:

@@ -97,8 +97,15 @@ AMISS = {
 }
 
 
+# These programs end while their first call is about to begin, for which 3.12.0 to 3.12.2 let no thread
+# and no process start any more (mended in 3.12.3).
+AT_ONCE = ("test_interpreter_shutdown", "test_hang_gh83386")
+
+
 @pytest.fixture(autouse=True)
 def known_defects_fail(request, monkeypatch):
+    if request.node.name in AT_ONCE and (3, 12, 0) <= sys.version_info[:3] <= (3, 12, 2):
+        pytest.skip("this Python starts no threads once its main thread has ended")
     reason = AMISS.get(request.node.name)
     if reason is not None:
         request.applymarker(pytest.mark.xfail(reason=reason, strict=True))

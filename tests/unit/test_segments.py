@@ -20,7 +20,8 @@ import pytest
 
 from _lanewise_worker import segments
 from _lanewise_worker.codec import Encoded, decode, encode
-from _lanewise_worker.segments import ALIGN_BYTES, Receiver, Sender
+from _lanewise_worker.segments import Receiver, Sender
+from _lanewise_worker.shared_memory import ALIGN_BYTES
 
 ON_LINUX = sys.platform == "linux"
 MIB = 1 << 20
@@ -611,7 +612,7 @@ def test_a_segment_that_cannot_be_mapped_goes_back(
     placement = ends.placed(block())
     placement.copy()
     with monkeypatch.context() as patch:
-        patch.setattr(segments, "_map_shared", refuse)
+        patch.setattr(segments, "map_shared", refuse)
         with pytest.raises(OSError, match="allocate"):
             ends.receiver.open(placement.header)
     assert ends.settle() == [1]

@@ -209,10 +209,10 @@ class _Engine:
         # The call runs elsewhere, so variables that are to go with it are those of who submits it.
         context = contextvars.copy_context() if self._propagates else None
         with self._guard:
-            if self._broken is not None:
-                raise _not_started(self._broken)
             if self._stopping:
                 raise RuntimeError("cannot schedule new futures after shutdown")
+            if self._broken is not None:
+                raise _not_started(self._broken)
             if self._thread is None:
                 self._start()
             self._inbox.append((future, fn, args, kwargs, context))

@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import time
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,7 @@ from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
 from lanewise.runtime.admission import Room
 from lanewise.runtime.calibrate import calibrate
+from lanewise.runtime.calls import local_arguments, until
 from lanewise.runtime.lifetime import (
     CallOptions,
     Life,
@@ -341,7 +342,7 @@ class Runtime:
         try:
             decision = self._decided(state, task, args, kwargs)
             if decision.lane != "process":
-                args, kwargs = _local(args, kwargs)  # type: ignore[assignment]  # because: a ParamSpec cannot be mapped
+                args, kwargs = local_arguments(args, kwargs)  # type: ignore[assignment]  # because: a ParamSpec cannot be mapped
             track = state.tally.track(task.name, decision.lane, decision.variant)
             track.begin()
             started = time.perf_counter()
@@ -350,7 +351,7 @@ class Runtime:
             lane = state.lanes[decision.lane]
             items = lane.stream(task.reference, decision.variant, args, kwargs, terms)
             try:
-                async for item in _until(items, deadline, task.name, timeout_s):
+                async for item in until(items, deadline, task.name, timeout_s):
                     yield item
                 outcome = "done"
             except Exception:
@@ -501,7 +502,7 @@ class Runtime:
         terms: Terms,
     ) -> Any:
         if decision.lane != "process":
-            args, kwargs = _local(args, kwargs)
+            args, kwargs = local_arguments(args, kwargs)
         lane = state.lanes[decision.lane]
         track = state.tally.track(task.name, decision.lane, decision.variant)
         running = lane.run(task.reference, decision.variant, args, kwargs, terms)
@@ -572,38 +573,6 @@ class _Chunks:
     async def one(self, item: Any) -> Any:
         """Run one item."""
         return await self._runtime.run(self._fn, item)
-
-
-def _local(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """On lanes that share this process's memory a handle stands for what it holds here."""
-    return (
-        tuple([value.get() if type(value) is Shared else value for value in args]),
-        {name: value.get() if type(value) is Shared else value for name, value in kwargs.items()},
-    )
-
-
-async def _until(
-    items: AsyncGenerator[T, None], deadline: float | None, name: str, timeout_s: float | None
-) -> AsyncIterator[T]:
-    """Pass items on until the deadline.
-
-    Raises:
-        TaskTimeoutError: It came first.
-    """
-    while True:
-        left_s = None if deadline is None else deadline - time.monotonic()
-        try:
-            async with asyncio.timeout(left_s) as scope:
-                item = await anext(items)
-        except StopAsyncIteration:
-            return
-        except TimeoutError as error:
-            if not scope.expired():
-                raise
-            raise TaskTimeoutError(
-                f"{name} did not yield all its items within {timeout_s:g} s"
-            ) from error
-        yield item
 
 
 async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,22 +6,22 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from _lanewise_worker import wire
-from _lanewise_worker.codec import Encoded
 from _lanewise_worker.journal import read_journal
 from _lanewise_worker.replay import replay_log, replay_warning
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import LaneUnavailableError, WorkerDiedError
+from lanewise.lanes.process.births import Born
+from lanewise.lanes.process.counts import CrewCounts, WorkerStatistics
 from lanewise.lanes.process.deaths import Death, Quarantine, oom_kills
-from lanewise.lanes.process.launcher import Born, Launcher
+from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.link import Link
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call, Kill, Lost, Pool, Recall, Retire, Send, Start
 from lanewise.lanes.process.results import journaled, load_chunk, not_loaded, not_portable
+from lanewise.lanes.process.sending import Sending
 from lanewise.lanes.process.upkeep import CrewOptions, Upkeep
 from lanewise.model.lane import Failed
 
@@ -33,45 +33,9 @@ _TICK_S = 0.005
 # stored (processors delay stores by less than a microsecond).
 _LOOK_S = 0.002
 _LEAVE_S = 1.0
-_COPY_IN_THREAD_BYTES = 1_000_000
 _MAX_START_FAILURES = 5
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 5.0
-
-
-@dataclass(slots=True)
-class CrewCounts:
-    """What happened to workers since the lane was opened."""
-
-    started: int = 0
-    died: int = 0
-    killed: int = 0
-    retired: int = 0
-    start_failures: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerStatistics:
-    """A snapshot of the worker processes. Nothing in it changes afterwards.
-
-    Attributes:
-        busy: Workers that have calls; ``idle`` those that have none, the spare one included.
-        queued: Calls that no worker has.
-        started: Workers that became ready, since the lane was opened.
-        died: Workers that ended with a call, or without being told to; ``killed`` of them by lanewise,
-            for a timeout, a cancellation or their size.
-        retired: Workers that were told to leave: idle for long, used up, or grown.
-        start_failures: Workers that could not be started.
-    """
-
-    busy: int
-    idle: int
-    queued: int
-    started: int
-    died: int
-    killed: int
-    retired: int
-    start_failures: int
 
 
 class Crew:
@@ -95,12 +59,11 @@ class Crew:
         self._upkeep = Upkeep(loop, self.pool, options, self._do)
         self._flushing = False
         self._tick_timer: asyncio.TimerHandle | None = None
-        self._copier: ThreadPoolExecutor | None = None
+        self._sending = Sending(loop)
         self._imported: set[str] = set()
         self._failures = 0
         self._failed_for = ""
         self._oom_kills = oom_kills()
-        self._warned_of_memory = False
         self._changed: asyncio.Event = asyncio.Event()
         self._draining = False
         self._ended = False
@@ -188,7 +151,11 @@ class Crew:
     def _do(self, instructions: Iterable[Any]) -> None:
         for one in instructions:
             if type(one) is Send:
-                self._send(one.worker.handle, one.calls)
+                link = one.worker.handle
+                self._sending.send(link, one.calls)
+                if len(one.worker.inbox) > 1:
+                    self._tick_soon()
+                self._upkeep.busy()
             elif type(one) is Start:
                 for _ in range(one.count):
                     self._start_one()
@@ -203,64 +170,6 @@ class Crew:
                 self._retire(one.worker.handle)
             elif type(one) is Lost:
                 self._lost(one.call, one.worker.handle)
-
-    def _send(self, link: Link, calls: list[Call]) -> None:
-        link.settle()  # first, so that the worker finds its memory free for the results
-        frames: list[bytes] = []
-        for call in calls:
-            out: Outgoing = call.payload
-            out.parts.clear()
-            if out.number and out.number not in link.functions:
-                link.functions.add(out.number)
-                frames.append(wire.frame(wire.DEFINE, out.definition, number=out.number))
-            for handle in out.shares:
-                if handle.number not in link.shares:
-                    link.share(handle)
-            body = out.body
-            if isinstance(body, bytes):
-                body = out.extra + body
-                head = wire.HEAD.pack(len(body), out.kind, out.flags, out.number, call.seq)
-                frames.append(head + body)
-            else:  # alone: large calls share no inbox
-                link.send(b"".join(frames))
-                frames.clear()
-                self._send_large(link, call, out, body)
-            if out.stream is not None:
-                out.stream.wake()
-        link.last_seq = calls[-1].seq
-        if frames:
-            link.send(frames[0] if len(frames) == 1 else b"".join(frames))
-        if len(link.worker.inbox) > 1:
-            self._tick_soon()
-        self._upkeep.busy()
-
-    def _send_large(self, link: Link, call: Call, out: Outgoing, encoded: Encoded) -> None:
-        placement = link.place(encoded)
-        if placement is None:
-            self._warn_of_memory(link.memory_trouble)
-            link.send_inline(out, call.seq, encoded)
-            return
-        body = out.extra + placement.header
-        head = wire.HEAD.pack(len(body), out.kind, out.flags | wire.SEGMENT, out.number, call.seq)
-        if placement.size_bytes < _COPY_IN_THREAD_BYTES:
-            placement.copy()
-            link.send(head + body)
-            return
-        if self._copier is None:
-            self._copier = ThreadPoolExecutor(1, thread_name_prefix="lanewise-copy")
-        copied = self.loop.run_in_executor(self._copier, placement.copy)
-
-        def sent(done: asyncio.Future[None]) -> None:
-            error = None if done.cancelled() else done.exception()
-            if done.cancelled() or link.ended or call.worker is not link.worker:
-                return  # the worker is gone; the call has not begun and goes elsewhere
-            if error is None:
-                link.send(head + body)
-            elif not out.future.done():
-                out.future.set_exception(error)
-                self._do(self.pool.cancel(call))
-
-        copied.add_done_callback(sent)
 
     def _kill(self, link: Link) -> None:
         self.counts.killed += 1
@@ -547,14 +456,6 @@ class Crew:
         if link.pid in self._links and not link.ended:
             self._do(self.pool.looked(link.worker, link.begun_seq, self.loop.time()))
 
-    def _warn_of_memory(self, why: str | None) -> None:
-        if not self._warned_of_memory:
-            self._warned_of_memory = True
-            _log.warning(
-                "large values cross through the socket, which is slower: %s",
-                why or "no shared memory can be had",
-            )
-
     # --- the end --------------------------------------------------------------------------------
 
     async def close(self, grace_s: float | None) -> list[str]:
@@ -612,6 +513,5 @@ class Crew:
         self._upkeep.stop()
         if self._tick_timer is not None:
             self._tick_timer.cancel()
-        if self._copier is not None:
-            self._copier.shutdown(wait=True, cancel_futures=True)
+        self._sending.close()
         return killed

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from _lanewise_worker.codec import encode
-from _lanewise_worker.shares import aligned, load_inline, load_mapped, pack_sizes, resolve
+from _lanewise_worker.shared_memory import aligned
+from _lanewise_worker.shares import load_inline, load_mapped, pack_sizes, resolve
 
 T = TypeVar("T")
 

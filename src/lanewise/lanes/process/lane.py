@@ -19,7 +19,8 @@ from _lanewise_worker.running import explain
 from lanewise.errors import LaneUnavailableError, NotPortableError
 from lanewise.host.facts import usable_cores
 from lanewise.lanes.process.context import CarriedContext
-from lanewise.lanes.process.crew import Crew, WorkerStatistics
+from lanewise.lanes.process.counts import WorkerStatistics
+from lanewise.lanes.process.crew import Crew
 from lanewise.lanes.process.environment import MAX_DEPTH, depth, worker_environment
 from lanewise.lanes.process.handles import HandleBook, Shared
 from lanewise.lanes.process.launcher import Launcher

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import mmap
 import os
 import signal
 import socket
@@ -16,10 +15,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from _lanewise_worker import control, wire
+from _lanewise_worker import control
 from _lanewise_worker.main_module import describe_main
 from lanewise.errors import LaneUnavailableError
-from lanewise.lanes.process.memory import home_of_far_side, memory_file
+from lanewise.lanes.process.births import Born, closing_all, connections
+from lanewise.lanes.process.memory import home_of_far_side
 
 _log = logging.getLogger("lanewise")
 
@@ -33,31 +33,6 @@ _BOOTSTRAP = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from _lanewise_worker.launcher import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
-
-
-@dataclass(slots=True)
-class Born:
-    """One started worker: the parent's ends of what connects them. Who gets it closes them.
-
-    Attributes:
-        page: What parent and worker share, None where no memory could be had for it.
-    """
-
-    pid: int
-    channel: socket.socket
-    side: socket.socket
-    out_fd: int
-    err_fd: int
-    page: mmap.mmap | None
-
-    def close(self) -> None:
-        """Close everything."""
-        self.channel.close()
-        self.side.close()
-        os.close(self.out_fd)
-        os.close(self.err_fd)
-        if self.page is not None:
-            self.page.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -324,10 +299,10 @@ class Launcher:
         process = self._current or await self._present()
         number = next(self._numbers)
         request: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        born, theirs = _connections()
+        born, theirs = connections()
         try:
             process.requests[number] = request
-            with _closing(theirs):
+            with closing_all(theirs):
                 self._say(process, ("start", number, self._options()), tuple(theirs))
             born.pid = await request
             self._claim(born.pid)
@@ -537,49 +512,3 @@ def _abort(process: _Process) -> None:
     process.popen.wait()
     process.channel.close()
     os.close(process.lifeline_fd)
-
-
-class _closing:  # noqa: N801 - because: used like contextlib.closing
-    def __init__(self, fds: list[int]) -> None:
-        self._fds = fds
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        for fd in self._fds:
-            os.close(fd)
-
-
-def _connections() -> tuple[Born, list[int]]:
-    """Make what connects parent and worker: the parent's ends, and the worker's descriptors.
-
-    Raises:
-        OSError: No more descriptors; those that were made are closed again.
-    """
-    with contextlib.ExitStack() as undo:
-        channel, far_channel = socket.socketpair()
-        undo.callback(channel.close)
-        undo.callback(far_channel.close)
-        side, far_side = socket.socketpair()
-        undo.callback(side.close)
-        undo.callback(far_side.close)
-        out_read, out_write = os.pipe()
-        undo.callback(os.close, out_read)
-        undo.callback(os.close, out_write)
-        err_read, err_write = os.pipe()
-        undo.callback(os.close, err_read)
-        undo.callback(os.close, err_write)
-        page_fd = memory_file(wire.PAGE_BYTES)
-        if page_fd is not None:
-            undo.callback(os.close, page_fd)
-        page = None if page_fd is None else mmap.mmap(page_fd, wire.PAGE_BYTES)
-        undo.pop_all()
-    channel.setblocking(False)
-    side.setblocking(False)
-    os.set_blocking(out_read, False)
-    os.set_blocking(err_read, False)
-    theirs = [far_channel.detach(), far_side.detach(), out_write, err_write]
-    if page_fd is not None:
-        theirs.append(page_fd)
-    return Born(0, channel, side, out_read, err_read, page), theirs

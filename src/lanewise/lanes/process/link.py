@@ -14,12 +14,13 @@ from _lanewise_worker import wire
 from _lanewise_worker.codec import Encoded, decode
 from _lanewise_worker.crossing import pack_inline, receive_fd, unpack_inline
 from _lanewise_worker.replay import OutputRelay
+from _lanewise_worker.shared_memory import aligned
 from lanewise.lanes.process.handles import Shared
 from lanewise.lanes.process.pool import Worker
 
 if TYPE_CHECKING:
-    from _lanewise_worker.segments import Placement, Receiver, Sender
-    from lanewise.lanes.process.launcher import Born
+    from _lanewise_worker.segments import Receiver, Sender
+    from lanewise.lanes.process.births import Born
     from lanewise.lanes.process.outgoing import Outgoing
 
 # Not more: the allocator maps and unmaps larger objects each time, which costs more than the read.
@@ -123,18 +124,13 @@ class Link:
         else:
             self.send(wire.frame(wire.SHARE, content.inline, number=handle.number))
 
-    def place(self, encoded: Encoded) -> Placement | None:
-        """Find shared memory for a large value, None where there is none."""
+    def sender(self) -> Sender:
+        """Return what copies large values into shared memory; made when it is first asked for."""
         if self._sender is None:
             from _lanewise_worker.segments import Sender  # noqa: PLC0415 - because: many lanes never need it
 
             self._sender = Sender(self._pass)
-        return self._sender.place(encoded)
-
-    @property
-    def memory_trouble(self) -> str | None:
-        """Why no shared memory was found, the last time."""
-        return None if self._sender is None else self._sender.trouble
+        return self._sender
 
     def send_inline(self, out: Outgoing, seq: int, encoded: Encoded) -> None:
         """Send a large value through the socket."""
@@ -298,7 +294,7 @@ class Link:
 
 def _all_of(fd: int, sizes: bytes) -> list[bytes]:
     """The parts of a shared object, one after another."""
-    from _lanewise_worker.shares import aligned, unpack_sizes  # noqa: PLC0415 - because: rare
+    from _lanewise_worker.shares import unpack_sizes  # noqa: PLC0415 - because: rare
 
     parts, at = [], 0
     for size_bytes in unpack_sizes(sizes):
