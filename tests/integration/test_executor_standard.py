@@ -98,7 +98,7 @@ AMISS = {
 
 
 # These programs end while their first call is about to begin, for which 3.12.0 to 3.12.2 let no thread
-# and no process start any more (mended in 3.12.3).
+# start any more (mended in 3.12.3).
 AT_ONCE = ("test_interpreter_shutdown", "test_hang_gh83386")
 
 

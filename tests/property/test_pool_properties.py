@@ -61,7 +61,7 @@ class PoolMachine(RuleBasedStateMachine):
     def do(self, instructions):
         for one in instructions:
             if isinstance(one, Start):
-                self.to_start += one.count
+                self.to_start += one.workers
             elif isinstance(one, Send):
                 far = self.far[one.worker]
                 assert (far.alive, far.killed, far.told_to_leave) == (True, False, False)

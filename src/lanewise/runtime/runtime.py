@@ -503,10 +503,22 @@ class Runtime:
     ) -> Any:
         if decision.lane != "process":
             args, kwargs = local_arguments(args, kwargs)
-        lane = state.lanes[decision.lane]
         track = state.tally.track(task.name, decision.lane, decision.variant)
-        running = lane.run(task.reference, decision.variant, args, kwargs, terms)
-        return await self._counted(track, running, 1)
+        track.begin()
+        started = time.perf_counter()
+        outcome: Outcome = "failed"
+        try:
+            # Not by way of _counted(), whose coroutine every call would pay for.
+            result = await state.lanes[decision.lane].run(
+                task.reference, decision.variant, args, kwargs, terms
+            )
+            outcome = "done"
+            return result
+        except asyncio.CancelledError as cancelled:
+            outcome = "abandoned" if was_abandoned(cancelled) else "cancelled"
+            raise
+        finally:
+            track.end(outcome, time.perf_counter() - started)
 
     @staticmethod
     async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) -> Any:

@@ -157,7 +157,7 @@ class Crew:
                     self._tick_soon()
                 self._upkeep.busy()
             elif type(one) is Start:
-                for _ in range(one.count):
+                for _ in range(one.workers):
                     self._start_one()
             elif type(one) is Kill:
                 self._kill(one.worker.handle)
@@ -205,7 +205,7 @@ class Crew:
 
     def _result(self, link: Link, flags: int, ticks: int, seq: int, body: Any) -> None:
         call = self.pool.finished(link.worker, seq, ticks / wire.TICKS_PER_S, self.loop.time())
-        if not self.quarantine.is_empty:
+        if self.quarantine.suspects:
             self.quarantine.ended(call.function)
         if flags & wire.PRINTED:
             link.read_output()
@@ -220,8 +220,9 @@ class Crew:
             return
         try:
             if out.kind == wire.CHUNK:
-                count = out.items - len(out.parts)
-                future.set_result([*out.parts, *load_chunk(link, out.name, flags, body, count)])
+                parts = out.parts or []
+                count = out.items - len(parts)
+                future.set_result([*parts, *load_chunk(link, out.name, flags, body, count)])
             else:
                 future.set_result(link.load(flags, body))
         except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
@@ -233,7 +234,7 @@ class Crew:
             return
         run_time_s = None if flags & wire.HELD else ticks / wire.TICKS_PER_S
         call = self.pool.finished(link.worker, seq, run_time_s, self.loop.time())
-        if not self.quarantine.is_empty:
+        if self.quarantine.suspects:
             self.quarantine.ended(call.function)
         if flags & wire.PRINTED:
             link.read_output()
@@ -244,7 +245,8 @@ class Crew:
     def _part(self, link: Link, flags: int, count: int, seq: int, body: Any) -> None:
         head = link.worker.inbox[0]
         if head.seq == seq:
-            head.payload.parts.extend(load_chunk(link, head.payload.name, flags, body, count))
+            out: Outgoing = head.payload
+            out.parts = [*(out.parts or []), *load_chunk(link, out.name, flags, body, count)]
             link.settle()
 
     def _item(self, link: Link, flags: int, _number: int, seq: int, body: Any) -> None:
@@ -418,7 +420,7 @@ class Crew:
             out.future.set_exception(error)
 
     def _chunk_lost(self, link: Link, out: Outgoing, error: WorkerDiedError) -> ChunkLost:
-        results = list(out.parts)
+        results = list(out.parts or [])
         is_exact = link.words is not None and link.page is not None
         if link.words is not None and link.page is not None:
             first, entries = read_journal(link.words, link.page)

@@ -128,23 +128,22 @@ class _Suspect:
 
 
 class Quarantine:
-    """Functions that killed worker after worker. Owner: the lane's loop; no clock of its own."""
+    """Functions that killed worker after worker. Owner: the lane's loop; no clock of its own.
+
+    Attributes:
+        suspects: Nearly always empty, which is asked before anything else.
+    """
 
     def __init__(self) -> None:
-        self._suspects: dict[Hashable, _Suspect] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether no function is under suspicion, which is nearly always."""
-        return not self._suspects
+        self.suspects: dict[Hashable, _Suspect] = {}
 
     def died(self, function: Hashable, death: Death, now_s: float) -> None:
         """A worker died in a call of that function."""
         if not death.is_calls_own_doing:
             return
-        if len(self._suspects) >= _MAX_SUSPECTS:
-            self._suspects.pop(next(iter(self._suspects)))
-        suspect = self._suspects.setdefault(function, _Suspect())
+        if len(self.suspects) >= _MAX_SUSPECTS:
+            self.suspects.pop(next(iter(self.suspects)))
+        suspect = self.suspects.setdefault(function, _Suspect())
         suspect.deaths += 1
         suspect.cause = death._cause().split("\n", 1)[0]  # noqa: SLF001 - because: the same module
         if suspect.deaths >= POISON_AFTER:
@@ -153,11 +152,11 @@ class Quarantine:
 
     def ended(self, function: Hashable) -> None:
         """A call of that function came to its end, well or with an exception."""
-        self._suspects.pop(function, None)
+        self.suspects.pop(function, None)
 
     def refusal(self, function: Hashable, name: str, now_s: float) -> WorkerDiedError | None:
         """Return the error with which a call is refused now; None where it may be tried."""
-        suspect = self._suspects.get(function)
+        suspect = self.suspects.get(function)
         if suspect is None or now_s >= suspect.until_s:
             return None
         wait_s = suspect.until_s - now_s

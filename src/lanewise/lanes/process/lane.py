@@ -86,13 +86,14 @@ class ProcessLane:
         self._preload = (preload,) if isinstance(preload, str) else tuple(preload)
         self._options = CrewOptions(idle_s, worker_memory_bytes, max_calls_per_worker)
         self._carried = CarriedContext(propagate)
+        self._carries = bool(self._carried)
         self._initializer = initializer, initargs
         self._packed_initializer = b""
         # owner: the loop that opened the lane.
         self._crew: Crew | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Lock = asyncio.Lock()
-        self._functions: dict[Any, tuple[int, bytes]] = {}
+        self._functions: dict[Any, tuple[int, bytes, str]] = {}
         self._handles = HandleBook(self._handle_gone)
 
     # --- lifetime -------------------------------------------------------------------------------
@@ -313,11 +314,11 @@ class ProcessLane:
         key, known = self._known(function, variant)
         if kind != wire.CALL:
             key = (*key, kind)  # a chunk's or a stream's run time says nothing of a call's
-        if not crew.quarantine.is_empty:
-            refused = crew.quarantine.refusal(key, _name(function), crew.now_s())
+        number, definition, name = known or self._defined(function, variant, key)
+        if crew.quarantine.suspects:
+            refused = crew.quarantine.refusal(key, name, crew.now_s())
             if refused is not None:
                 raise refused
-        number, definition = known or self._defined(function, variant, key)
         flags = 0
         body: bytes | Encoded
         if kind == wire.CHUNK:
@@ -330,29 +331,22 @@ class ProcessLane:
         else:
             flags, body = wire.EMPTY, b""
         extra = b""
-        if terms.deadline is not None or self._carried:
+        if terms.deadline is not None or self._carries:
             flags |= wire.EXTRA
-            extra = _extra(terms.deadline, self._carried.values() if self._carried else ())
-        out = Outgoing(
-            crew.loop.create_future(),
-            _name(function),
-            kind,
-            number,
-            flags,
-            body,
-            extra,
-            definition=definition,
-        )
-        out.shares = self._handles.take_noted()
+            extra = _extra(terms.deadline, self._carried.values())
+        future = crew.loop.create_future()
+        shares = self._handles.take_noted()
+        out = Outgoing(future, name, kind, number, flags, body, extra, shares, definition)
+        if kind == wire.CALL:
+            return Call(key, out, type(body) is not bytes, terms.idempotent)
         if kind == wire.CHUNK:
             out.items = len(args[0])
-        exclusive = kind != wire.CALL or type(body) is not bytes
         # What a stream has yielded cannot be taken back.
-        return Call(key, out, exclusive, terms.idempotent and kind != wire.STREAM)
+        return Call(key, out, True, terms.idempotent and kind != wire.STREAM)
 
     def _known(
         self, function: Callable[..., Any], variant: str
-    ) -> tuple[Any, tuple[int, bytes] | None]:
+    ) -> tuple[Any, tuple[int, bytes, str] | None]:
         """Return what is known of a function, and the key under which it is."""
         key: Any = (function, variant)
         try:
@@ -386,14 +380,14 @@ class ProcessLane:
 
     def _defined(
         self, function: Callable[..., Any], variant: str, key: tuple[Any, ...]
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, str]:
         """Give a function a number, if it pickles by its name alone; 0 where it goes with each call."""
         if key[0] is not function or len(self._functions) >= _MAX_FUNCTIONS:
-            return 0, b""
-        definition = self._pickled((function, variant), _name(function))
-        number = len(self._functions) + 1
-        self._functions[function, variant] = number, definition
-        return number, definition
+            return 0, b"", _name(function)
+        name = _name(function)
+        definition = self._pickled((function, variant), name)
+        known = self._functions[function, variant] = (len(self._functions) + 1, definition, name)
+        return known
 
     def _pickled(self, value: Any, name: str) -> bytes:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from _lanewise_worker.codec import Encoded
@@ -26,7 +26,7 @@ class Outgoing:
         shares: Handles that the arguments hold; the worker must have them first.
         definition: The function, pickled, for a worker that does not know its number.
         items: How many a chunk has.
-        parts: Results of a chunk's first items that came early.
+        parts: Results of a chunk's first items that came early; a list for chunks only.
         stream: Where a stream's items arrive.
     """
 
@@ -40,7 +40,7 @@ class Outgoing:
     shares: tuple[Shared[Any], ...] = ()
     definition: bytes = b""
     items: int = 0
-    parts: list[Any] = field(default_factory=list)
+    parts: list[Any] | None = None
     stream: StreamSink | None = None
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 # A function is short when its calls take less than this on average: then a queue of them in a worker
 # moves fast enough, and the round trip that is saved is worth the trouble.
@@ -52,6 +52,7 @@ class Call:
         payload: The user's; never looked at.
         exclusive: Shares no inbox, whatever its function's run time.
         idempotent: May be started again after its worker died.
+        load_s: What it adds to its worker's inbox, for as long as it is there.
         dropped: Nobody waits for it any more.
         spared: It may run to its end all the same.
         unlucky: Workers that died when this call was the next one for them to begin.
@@ -64,6 +65,7 @@ class Call:
     state: CallState = "new"
     seq: int = 0
     attempts: int = 0
+    load_s: float = 0.0
     dropped: bool = False
     spared: bool = False
     unlucky: int = 0
@@ -94,45 +96,39 @@ class Worker:
     alone: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Send:
+class Send(NamedTuple):
     """Send these calls in one write."""
 
     worker: Worker
     calls: list[Call]
 
 
-@dataclass(slots=True, frozen=True)
-class Kill:
+class Kill(NamedTuple):
     """Kill that worker and all that it started; then report its death."""
 
     worker: Worker
 
 
-@dataclass(slots=True, frozen=True)
-class Retire:
+class Retire(NamedTuple):
     """Let that idle worker leave by itself."""
 
     worker: Worker
 
 
-@dataclass(slots=True, frozen=True)
-class Recall:
+class Recall(NamedTuple):
     """Forbid that worker to begin calls up to ``seq``; a moment later, report what it has begun."""
 
     worker: Worker
     seq: int
 
 
-@dataclass(slots=True, frozen=True)
-class Start:
+class Start(NamedTuple):
     """Start so many workers."""
 
-    count: int
+    workers: int
 
 
-@dataclass(slots=True, frozen=True)
-class Lost:
+class Lost(NamedTuple):
     """That call was running in a worker that died."""
 
     call: Call
@@ -214,7 +210,9 @@ class Pool:
         if not self._queue and self._idle and len(self._busy) < self.max_workers:
             worker = self._idle.pop()
             self._give(worker, call)
-            return [Send(worker, [call]), *self.staff()]
+            send = Send(worker, [call])
+            # Most calls pass here. With one more idle, or on its way, nobody is missing.
+            return [send] if self._idle or self._starting else [send, *self.staff()]
         self._queue.append(call)
         return self.staff()
 
@@ -440,11 +438,13 @@ class Pool:
         call.state = "sent"
         call.worker = worker
         call.attempts += 1
-        short = self._is_short(call)
-        worker.shares_inbox = (
-            short and (worker.shares_inbox or not worker.inbox) and not worker.alone
-        )
-        worker.load_s += self._known_s.get(call.function, SHORT_S) + _OVERHEAD_S
+        known_s = self._known_s.get(call.function)
+        if known_s is None or known_s >= SHORT_S or call.exclusive or worker.alone:
+            worker.shares_inbox = False
+        elif not worker.inbox:
+            worker.shares_inbox = True
+        call.load_s = _OVERHEAD_S + (SHORT_S if known_s is None else known_s)
+        worker.load_s += call.load_s
         worker.inbox.append(call)
         worker.served += 1
         worker.state = "busy"
@@ -463,9 +463,9 @@ class Pool:
         )
 
     def _ended_in(self, worker: Worker, call: Call, now_s: float) -> None:
-        worker.load_s -= self._known_s.get(call.function, SHORT_S) + _OVERHEAD_S
-        worker.load_s = max(worker.load_s, 0.0)
-        if not worker.inbox and worker.state == "busy":
+        if worker.inbox:
+            worker.load_s -= call.load_s
+        elif worker.state == "busy":
             self._rest(worker, now_s)
 
     def _rest(self, worker: Worker, now_s: float) -> None:
@@ -475,7 +475,7 @@ class Pool:
         worker.load_s = 0.0
         worker.shares_inbox = False
         worker.idle_since_s = now_s
-        if worker.worn or self._is_used_up(worker):
+        if worker.worn or (self._max_calls is not None and worker.served >= self._max_calls):
             worker.state = "leaving"
             self._due.append(worker)
         else:
@@ -486,9 +486,6 @@ class Pool:
             return []
         due, self._due = self._due, []
         return [*(Retire(worker) for worker in due), *self.staff()]
-
-    def _is_used_up(self, worker: Worker) -> bool:
-        return self._max_calls is not None and worker.served >= self._max_calls
 
     def _doom(self, worker: Worker) -> list[Instruction]:
         if worker.state == "idle":

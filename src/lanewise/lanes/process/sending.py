@@ -38,7 +38,7 @@ class Sending:
         frames: list[bytes] = []
         for call in calls:
             out: Outgoing = call.payload
-            out.parts.clear()
+            out.parts = None
             if out.number and out.number not in link.functions:
                 link.functions.add(out.number)
                 frames.append(wire.frame(wire.DEFINE, out.definition, number=out.number))
