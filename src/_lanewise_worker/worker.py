@@ -153,7 +153,8 @@ def main(channel_fd: int, side_fd: int, page_fd: int, options: dict[str, Any]) -
         channel_fd: The stream socket on which frames are spoken.
         side_fd: The socket over which descriptors of shared memory are passed.
         page_fd: The page that is shared with the parent, -1 where there is none.
-        options: ``log_levels``, ``initializer`` (pickled function and arguments) or nothing.
+        options: ``log_levels``, ``initializer`` (pickled function and arguments), ``authkey`` (the
+            parent's, for multiprocessing's managers), or nothing.
     """
     # Ctrl-C is the parent's to handle. A handler and not SIG_IGN, which what a call starts would
     # inherit.
@@ -170,6 +171,11 @@ def main(channel_fd: int, side_fd: int, page_fd: int, options: dict[str, Any]) -
     line = Line(channel)
     output = _reporting(line, options)
     worker = Worker(line, side, page[: wire.JOURNAL_AT].cast("Q"), page, output)
+    authkey = options.get("authkey")
+    if authkey is not None:
+        import multiprocessing  # noqa: PLC0415 - because: rare
+
+        multiprocessing.current_process().authkey = authkey
     initializer = options.get("initializer")
     if initializer is not None and not _initialized(line, output, initializer):
         return

@@ -89,27 +89,15 @@ def scripts_use_this_library(monkeypatch):
             monkeypatch.setattr(module, "assert_python_ok", run)
 
 
-# Known defects outside the executor, each of which fails one test until it is mended.
-AMISS = {
-    "test_no_stale_references": "the runtime and the process lane keep bound methods that they have run",
-    "test_exit_during_result_unpickle_in_result_handler": "a result whose making raises SystemExit ends "
-    "the process lane's event loop",
-}
-
-
 # These programs end while their first call is about to begin, for which 3.12.0 to 3.12.2 let no thread
 # start any more (mended in 3.12.3).
 AT_ONCE = ("test_interpreter_shutdown", "test_hang_gh83386")
 
 
 @pytest.fixture(autouse=True)
-def known_defects_fail(request, monkeypatch):
+def what_this_python_cannot_do(request):
     if request.node.name in AT_ONCE and (3, 12, 0) <= sys.version_info[:3] <= (3, 12, 2):
         pytest.skip("this Python starts no threads once its main thread has ended")
-    reason = AMISS.get(request.node.name)
-    if reason is not None:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-        monkeypatch.setattr(support, "SHORT_TIMEOUT", 1)  # it would be waited for in vain
 
 
 # --- where executors run ------------------------------------------------------------------------------

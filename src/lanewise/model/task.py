@@ -79,7 +79,8 @@ class Task(Generic[P, T]):
         self.isolation: Isolation = isolation
         self.declared = True
         self._is_global: bool | None = None
-        self._original: Task[P, T] = self
+        # What this one is a changed copy of. Not itself: a cycle outlives the last reference.
+        self._original: Task[P, T] | None = None
         # owner: the importing thread; read-only once the module is imported.
         self._variants: dict[str, Variant] = {DEFAULT_VARIANT: Variant(DEFAULT_VARIANT, function)}
 
@@ -105,8 +106,10 @@ class Task(Generic[P, T]):
         if not self.declared:
             return self.__wrapped__
         if self._is_global is None:  # seen once: modules are complete when calls are made
-            self._is_global = _held_by_its_module(self._original)
-        return self._original if self._is_global or len(self._variants) > 1 else self.__wrapped__
+            self._is_global = _held_by_its_module(self._original or self)
+        if self._is_global or len(self._variants) > 1:
+            return self._original or self
+        return self.__wrapped__
 
     @property
     def variants(self) -> dict[str, Variant]:
@@ -132,6 +135,7 @@ class Task(Generic[P, T]):
         changed: Task[P, T] = object.__new__(type(self))
         changed.__dict__.update(self.__dict__)
         changed.inputs = inputs
+        changed._original = self._original or self
         return changed
 
     def size_of(self, args: tuple[Any, ...], kwargs: dict[str, Any] | None = None) -> float:

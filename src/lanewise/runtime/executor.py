@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from typing import Any, Literal, ParamSpec, TypeAlias, TypeVar
 
 from _lanewise_worker.call import each
-from lanewise.errors import LanewiseError, WorkerDiedError
+from lanewise.errors import LaneUnavailableError, LanewiseError, WorkerDiedError
 from lanewise.model.lane import LANE_NAMES, LaneName
 from lanewise.runtime.runtime import Runtime
 
@@ -330,6 +330,10 @@ class _Engine:
         if task.cancelled():
             future.set_exception(LanewiseError("the call was cancelled from inside"))
         elif (error := task.exception()) is not None:
+            if isinstance(error, LaneUnavailableError):  # in the standard's words
+                broken = WorkerDiedError(f"the call was not started: {error}")
+                broken.__cause__ = error
+                error = broken
             future.set_exception(error)
         else:
             future.set_result(task.result())

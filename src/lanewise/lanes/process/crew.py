@@ -225,7 +225,9 @@ class Crew:
                 future.set_result([*parts, *load_chunk(link, out.name, flags, body, count)])
             else:
                 future.set_result(link.load(flags, body))
-        except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
             future.set_exception(not_loaded(out.name, error))
 
     def _error(self, link: Link, flags: int, ticks: int, seq: int, body: Any) -> None:
@@ -258,7 +260,9 @@ class Crew:
             return
         try:
             sink.put(link.load(flags, body))
-        except Exception as error:  # noqa: BLE001 - because: what an item does when it is made again is the user's
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - because: what an item does when it is made again is the user's
             sink.put(Failed(not_loaded(head.payload.name, error)))
 
     def _skipped(self, link: Link, _flags: int, _number: int, seq: int, _body: Any) -> None:
@@ -328,7 +332,8 @@ class Crew:
         self._failures += 1
         self._failed_for = why
         self._changed.set()
-        if self._failures >= _MAX_START_FAILURES and not self.pool.live:
+        if self._failures >= _MAX_START_FAILURES and not self.pool.busy and not self.pool.idle:
+            # Those that are being started would fail as well, and each would wait for another one.
             for call in self.pool.drop_waiting():
                 out: Outgoing = call.payload
                 if not out.future.done():

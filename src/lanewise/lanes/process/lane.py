@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import contextvars
 import logging
+import multiprocessing
 import os
 import pickle
+import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -138,6 +140,10 @@ class ProcessLane:
 
     def _worker_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"log_levels": collect_levels()}
+        if (
+            "multiprocessing.managers" in sys.modules
+        ):  # whose proxies ask for it when they are unpickled
+            options["authkey"] = bytes(multiprocessing.current_process().authkey)
         if self._packed_initializer:
             options["initializer"] = self._packed_initializer
         return options

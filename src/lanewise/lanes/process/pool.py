@@ -214,7 +214,8 @@ class Pool:
             # Most calls pass here. With one more idle, or on its way, nobody is missing.
             return [send] if self._idle or self._starting else [send, *self.staff()]
         self._queue.append(call)
-        return self.staff()
+        # Under load most calls pass here, when all are there that there may be.
+        return [] if self.live > self.max_workers else self.staff()
 
     def dispatch(self) -> list[Instruction]:
         """Hand out what waits, as far as there is room: one instruction for each worker."""

@@ -22,7 +22,9 @@ def load_chunk(link: Link, name: str, flags: int, body: Any, count: int) -> list
     try:
         results: list[Any]
         results, failed = link.load(flags, body)
-    except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
         return [Failed(not_loaded(name, error))] * count
     for place, packed in failed.items():
         results[place] = Failed(not_portable(name, unpack_exception(packed)))
@@ -33,7 +35,9 @@ def journaled(name: str, entry: Any) -> Any:
     """Return what an item gave whose worker has died since; a :class:`Failed` for what it raised."""
     try:
         failed, value = load_entry(entry)
-    except Exception as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - because: what a result does when it is made again is the user's
         return Failed(not_loaded(name, error))
     return Failed(not_portable(name, unpack_exception(value))) if failed else value
 
@@ -64,7 +68,7 @@ def not_portable(name: str, error: BaseException) -> BaseException:
     return told.with_traceback(error.__traceback__)
 
 
-def not_loaded(name: str, error: Exception) -> NotPortableError:
+def not_loaded(name: str, error: BaseException) -> NotPortableError:
     """Return the error for a result that arrived and could not be made again here."""
     told = NotPortableError(
         f"the result of {name} arrived, but could not be made again here: "
