@@ -39,6 +39,9 @@ _log = logging.getLogger("lanewise")
 
 # Functions that are sent once and then called by number.
 _MAX_FUNCTIONS = 4_096
+# How long a worker looks for the next call before it sleeps: about what it takes to be woken, so that
+# looking in vain costs at most twice of what sleeping would (the ski rental argument).
+_AWAKE_S = 0.000_05
 # What a stream's generator may take to close before its worker is killed.
 _STREAM_CLOSE_S = 1.0
 
@@ -140,6 +143,8 @@ class ProcessLane:
 
     def _worker_options(self) -> dict[str, Any]:
         options: dict[str, Any] = {"log_levels": collect_levels()}
+        if usable_cores() > 1:  # on a single one it would keep the parent from working
+            options["awake_s"] = _AWAKE_S
         if (
             "multiprocessing.managers" in sys.modules
         ):  # whose proxies ask for it when they are unpickled
