@@ -198,7 +198,9 @@ class Crew:
                 "it broke the protocol, which is a defect of lanewise; the log has the details"
             )
             self._do(self.pool.doom(link.worker))
-        if self.pool.waiting or self.pool.has_due:
+        if self.pool.is_urgent(link.worker):
+            self._do(self.pool.dispatch())
+        elif self.pool.waiting or self.pool.has_due:
             self._flush_soon()
         if self._draining:
             self._changed.set()
