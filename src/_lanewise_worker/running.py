@@ -113,7 +113,8 @@ class Runner:
             return self._function(number), (), {}, context
         value = self.crossing.load(flags, body)
         if number:
-            return self._function(number), value[0], value[1], context
+            args = value[0] if len(value) == 2 else self.shares.put_back(value[0], value[2])  # noqa: PLR2004 - because: args and kwargs
+            return self._function(number), args, value[1], context
         function, variant, args, kwargs = value
         return _implementation(function, variant), args, kwargs, context
 

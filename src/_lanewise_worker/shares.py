@@ -50,6 +50,15 @@ class SharedObjects:
         for known in (self._packed, self._made, self._refused):
             known.pop(number, None)
 
+    def put_back(
+        self, args: tuple[Any, ...], places: tuple[tuple[int, int], ...]
+    ) -> tuple[Any, ...]:
+        """Return the arguments with shared objects where their handles were: (place, number) each."""
+        whole = list(args)
+        for place, number in places:
+            whole[place] = self.get(number)
+        return tuple(whole)
+
     def get(self, number: int) -> Any:
         """Return the object; arrays and buffers in it are read-only views of shared memory."""
         if number not in self._made:

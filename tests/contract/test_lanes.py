@@ -25,14 +25,14 @@ class TestThreadLane(LaneContract):
 
 class TestProcessLane(LaneContract):
     shares_memory = False
+    stops_calls = True
+    survives_crashes = True
 
     def make_lane(self, workers):
         return ProcessLane(workers)
 
 
-class SpawnedProcessLane(LaneContract):
-    shares_memory = False
-
+class SpawnedProcessLane(TestProcessLane):
     def make_lane(self, workers):
         return ProcessLane(workers, start_method="spawn")
 

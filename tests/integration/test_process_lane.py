@@ -3,7 +3,6 @@
 import asyncio
 import collections
 import contextlib
-import gc
 import logging
 import os
 import random
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import process_jobs as jobs
 import pytest
+from leftovers_support import lines_of, nothing_is_left  # noqa: F401 - because: a fixture
 
 from _lanewise_worker.wire import STREAM_WINDOW
 from lanewise import (
@@ -26,7 +26,6 @@ from lanewise import (
     WorkerDiedError,
     task,
 )
-from lanewise.testing import Leftovers
 
 uvloop = None
 with contextlib.suppress(ImportError):
@@ -37,36 +36,6 @@ PATIENCE_S = 30
 
 def isolated(**options):
     return Runtime(**{"processes": 2, "lanes": ("process",), **options})
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    """Afterwards there is no process, no thread and no descriptor that was not there before."""
-    before, fds = Leftovers.now(), descriptors()
-    yield
-    gc.collect()
-    left = Leftovers.now().since(before)
-    lost = {fd: to for fd, to in descriptors().items() if fd not in fds and "lanewise" in to}
-    assert not left.processes, str(left)
-    assert not lost, lost
-
-
-def descriptors():
-    found = {}
-    for link in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found[link.name] = str(link.readlink())
-    return found
-
-
-async def lines_of(path, at_least=1):
-    """Wait until calls have left so many lines. Nothing in asyncio tells that a file has changed."""
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            lines = path.read_text().splitlines() if path.exists() else []
-            if len(lines) >= at_least:
-                return lines
-            await asyncio.sleep(0.005)
 
 
 async def gone(*pids):

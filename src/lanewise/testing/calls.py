@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 import os
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
+from _lanewise_worker.deadline import deadline
 from lanewise.model.task import task
 
 CONTEXT: contextvars.ContextVar[str] = contextvars.ContextVar("lanewise_contract", default="unset")
@@ -70,6 +73,43 @@ def read_context() -> str:
 def where() -> tuple[int, int]:
     """Return the process and the thread that this runs in."""
     return os.getpid(), threading.get_ident()
+
+
+def count_up(stop: int) -> Iterator[int]:
+    """Yield the numbers below ``stop``."""
+    yield from range(stop)
+
+
+def count_and_raise(stop: int) -> Iterator[int]:
+    """Yield the numbers below ``stop``, then raise an :class:`ExpectedError`."""
+    yield from range(stop)
+    raise ExpectedError("midway")
+
+
+def count_and_tell(address: str) -> Iterator[int]:
+    """Yield numbers without end; tell a gate when it is closed."""
+    try:
+        yield from itertools.count()
+    finally:
+        visit(address, "closed")
+
+
+def raise_with_cause() -> None:
+    """Raise an :class:`ExpectedError` that another error caused."""
+    try:
+        int("not a number")
+    except ValueError as error:
+        raise ExpectedError("on purpose") from error
+
+
+def remaining_s() -> float | None:
+    """Return how much time this call has left."""
+    return deadline()
+
+
+def end_the_process() -> None:
+    """End the process that this runs in as a crash does: nothing is cleaned up."""
+    os._exit(9)
 
 
 def visit(address: str, name: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from _lanewise_worker.deadline import DEADLINE
 from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.resolve import plain_function
 from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms
@@ -66,7 +68,7 @@ class InlineLane:
         variant: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        terms: Terms = PLAIN_TERMS,  # noqa: ARG002 - because: the signature of every lane
+        terms: Terms = PLAIN_TERMS,
     ) -> Any:
         """Run the call at once and record it.
 
@@ -75,8 +77,10 @@ class InlineLane:
         """
         if not self._is_open:
             raise LaneUnavailableError("the inline lane is closed: open it first")
+        context = contextvars.copy_context()
+        context.run(DEADLINE.set, terms.deadline)
         try:
-            result = plain_function(function, variant)(*args, **kwargs)
+            result = context.run(plain_function(function, variant), *args, **kwargs)
         except BaseException as error:
             self._calls.append(RecordedCall(function, variant, args, kwargs, error=error))
             raise

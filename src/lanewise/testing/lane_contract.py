@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, ClassVar, TypeVar
 
-from lanewise.errors import LaneUnavailableError
-from lanewise.model.lane import LANE_NAMES, Lane
+from lanewise.errors import LaneUnavailableError, WorkerDiedError
+from lanewise.model.lane import LANE_NAMES, Lane, Terms
 from lanewise.model.task import DEFAULT_VARIANT
 from lanewise.testing import calls
 from lanewise.testing.gate import Gate
@@ -42,10 +43,14 @@ class LaneContract:
             objects, and context variables are seen.
         blocks_the_loop: A call runs to its end before ``run`` gives the loop back, so that there is
             no queue and nothing to cancel.
+        stops_calls: A running call whose caller is cancelled is stopped.
+        survives_crashes: A call that ends its process costs that call and nothing else.
     """
 
     shares_memory: ClassVar[bool] = True
     blocks_the_loop: ClassVar[bool] = False
+    stops_calls: ClassVar[bool] = False
+    survives_crashes: ClassVar[bool] = False
 
     def make_lane(self, workers: int) -> Lane:
         """Make a lane, not yet opened, that runs at most so many calls at once."""
@@ -115,6 +120,15 @@ class LaneContract:
             printed = "".join(traceback.format_exception(error))
             assert "in raise_expected" in printed, printed
             assert "raise ExpectedError(message)" in printed, printed
+
+        self._with_lane(scenario)
+
+    def test_the_cause_of_an_error_arrives_with_it(self) -> None:
+        """``raise ... from ...`` keeps its meaning."""
+
+        async def scenario(lane: Lane) -> None:
+            error = await _raised(_run(lane, calls.raise_with_cause))
+            assert type(error.__cause__) is ValueError, repr(error.__cause__)
 
         self._with_lane(scenario)
 
@@ -236,6 +250,88 @@ class LaneContract:
                 assert await _run(lane, calls.square, 3) == 3 * 3
 
         self._with_lane(scenario, workers=2)
+
+    def test_a_running_call_that_is_cancelled_is_stopped(self) -> None:
+        """Its worker is free for the next call, though the call itself would wait for ever."""
+        if not self.stops_calls:
+            return
+
+        async def scenario(lane: Lane) -> None:
+            async with Gate() as gate:
+                running = asyncio.create_task(_run(lane, calls.visit, gate.address, "for ever"))
+                await gate.visited("for ever")
+                running.cancel()
+                assert isinstance(await _raised(running), asyncio.CancelledError)
+                assert await _run(lane, calls.square, 3) == 3 * 3
+
+        self._with_lane(scenario, workers=1)
+
+    def test_a_crash_costs_the_call_that_ran(self) -> None:
+        """Others, in flight and to come, are not harmed."""
+        if not self.survives_crashes:
+            return
+
+        async def scenario(lane: Lane) -> None:
+            crash = asyncio.create_task(_raised(_run(lane, calls.end_the_process)))
+            others = asyncio.gather(*(_run(lane, calls.square, number) for number in range(8)))
+            assert isinstance(await crash, WorkerDiedError), repr(await crash)
+            assert await others == [number * number for number in range(8)]
+            assert await _run(lane, calls.square, 3) == 3 * 3
+
+        self._with_lane(scenario)
+
+    # --- streams --------------------------------------------------------------------------------
+
+    def test_streams_what_a_generator_yields(self) -> None:
+        """In order, each once, more of them than the lane may be ahead; none is also right."""
+
+        async def scenario(lane: Lane) -> None:
+            for stop in (0, 1, 100):
+                items = lane.stream(calls.count_up, DEFAULT_VARIANT, (stop,), {})
+                assert [item async for item in items] == list(range(stop))
+
+        self._with_lane(scenario)
+
+    def test_a_stream_raises_what_its_generator_raised(self) -> None:
+        """After the items that came before."""
+
+        async def scenario(lane: Lane) -> None:
+            items = lane.stream(calls.count_and_raise, DEFAULT_VARIANT, (3,), {})
+            assert [await anext(items) for _ in range(3)] == [0, 1, 2]
+            error = await _raised(anext(items))
+            assert type(error) is calls.ExpectedError, repr(error)
+
+        self._with_lane(scenario)
+
+    def test_closing_a_stream_closes_its_generator(self) -> None:
+        """Where it runs, so that its ``finally`` is reached; the lane goes on."""
+        if self.blocks_the_loop:
+            return  # the generator's farewell would wait for this loop
+
+        async def scenario(lane: Lane) -> None:
+            async with Gate() as gate:
+                items = lane.stream(calls.count_and_tell, DEFAULT_VARIANT, (gate.address,), {})
+                assert [await anext(items) for _ in range(3)] == [0, 1, 2]
+                closing = asyncio.ensure_future(items.aclose())
+                await gate.visited("closed")
+                gate.open()
+                await closing
+                assert await _run(lane, calls.square, 3) == 3 * 3
+
+        self._with_lane(scenario, workers=1)
+
+    # --- what a call knows ----------------------------------------------------------------------
+
+    def test_a_call_knows_how_much_time_it_has(self) -> None:
+        """None without a deadline."""
+
+        async def scenario(lane: Lane) -> None:
+            terms = Terms(deadline=time.monotonic() + 2 * _PATIENCE_S)
+            left_s = await lane.run(calls.remaining_s, DEFAULT_VARIANT, (), {}, terms)
+            assert 0 < left_s <= 2 * _PATIENCE_S
+            assert await _run(lane, calls.remaining_s) is None
+
+        self._with_lane(scenario)
 
     # --- lifetime -------------------------------------------------------------------------------
 

@@ -39,9 +39,9 @@ _log = logging.getLogger("lanewise")
 
 # Functions that are sent once and then called by number.
 _MAX_FUNCTIONS = 4_096
-# How long a worker looks for the next call before it sleeps: about what it takes to be woken, so that
-# looking in vain costs at most twice of what sleeping would (the ski rental argument).
-_AWAKE_S = 0.000_05
+# How long a worker looks for the next call before it sleeps: about twice what a program takes from one
+# result to the next call. Where calls come less often it hardly ever looks (see the worker's ``Line``).
+_AWAKE_S = 0.000_2
 # What a stream's generator may take to close before its worker is killed.
 _STREAM_CLOSE_S = 1.0
 
@@ -373,9 +373,24 @@ class ProcessLane:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bytes | Encoded:
         try:
+            handles = [one for one in args if type(one) is Shared]
+            if handles:
+                return encode(self._without_handles(args, kwargs, handles))
             return encode_arguments(args, kwargs)
         except Exception as error:
             raise self._unportable(error, function, args, kwargs) from error
+
+    def _without_handles(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], handles: list[Shared[Any]]
+    ) -> tuple[Any, ...]:
+        """Send the numbers of handles beside the arguments: to pickle a handle as an object takes longer.
+
+        Those that lie deeper in the arguments are pickled.
+        """
+        for handle in handles:
+            self._handles.noted(handle)
+        places = tuple([(at, one.number) for at, one in enumerate(args) if type(one) is Shared])
+        return tuple([None if type(one) is Shared else one for one in args]), kwargs, places
 
     def _encoded(
         self,

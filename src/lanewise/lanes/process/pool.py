@@ -194,7 +194,7 @@ class Pool:
         return any(len(worker.inbox) > 1 or worker.recalling for worker in self._busy)
 
     def is_urgent(self, worker: Worker) -> bool:
-        """Whether that worker is idle and a long call waits: then nothing is gained by collecting more."""
+        """Whether that worker is idle and a long call waits: nothing is gained by collecting more."""
         return bool(self._queue) and worker.state == "idle" and not self._is_short(self._queue[0])
 
     def run_time_s(self, function: Hashable) -> float | None:
