@@ -74,6 +74,7 @@ class Killer(threading.Thread):
         self.kills = collections.Counter()
 
     def run(self):
+        """Kill until it is over."""
         for turn in itertools.count(1):
             if self.over.wait(self.every_s):
                 return
@@ -156,7 +157,11 @@ def main():
         "hanging": hanging,
         "begun_twice": twice,
         "wrong": len(wrong),
-        "left": {"processes": len(left), "descriptors": fds, "threads": threading.active_count() - 1},
+        "left": {
+            "processes": len(left),
+            "descriptors": fds,
+            "threads": threading.active_count() - 1,
+        },
     }
     print(json.dumps(report, indent=1))
     ok = not (hanging or twice or wrong or left or fds > 0 or died > sum(kills.values()))

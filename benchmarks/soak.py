@@ -25,8 +25,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-
 from chaos import below
+
 from lanewise import Runtime, TaskTimeoutError, WorkerDiedError
 
 logging.getLogger("soak").addHandler(logging.NullHandler())
@@ -204,9 +204,7 @@ def main():
     }
     print(json.dumps(report, indent=1))
     grown = [
-        name
-        for name, one in level.items()
-        if one["last_quarter"] > 1.1 * one["second_quarter"] + 3
+        name for name, one in level.items() if one["last_quarter"] > 1.1 * one["second_quarter"] + 3
     ]
     print("level" if not grown and not left else f"BROKEN: {grown or left}")
     sys.exit(bool(grown or left))

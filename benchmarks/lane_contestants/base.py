@@ -321,7 +321,10 @@ def _insist(holds, message):
 def _runs(pid):
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):  # gone before it was opened, or while it is read
+    except (
+        FileNotFoundError,
+        ProcessLookupError,
+    ):  # gone before it was opened, or while it is read
         if Path("/proc/self/stat").exists():
             return False
     else:

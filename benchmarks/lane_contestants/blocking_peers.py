@@ -73,7 +73,7 @@ class Joblib(Contestant):
             import joblib
             import numpy as np
 
-            folder = tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)  # noqa: ASYNC240 - because: nothing else runs on this loop
+            folder = tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
             path = Path(self.stack.enter_context(folder)) / "array.joblib"
             joblib.dump(np.arange(self.sizes.array_bytes // 8, dtype=np.float64), path)
             self._shared = joblib.load(path, mmap_mode="r")

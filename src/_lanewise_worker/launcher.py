@@ -156,23 +156,25 @@ class Launcher:
     # --- ends -----------------------------------------------------------------------------------
 
     def _look_for_dead(self) -> None:
+        ended = []
         for pid in sorted(self._workers - self._dead):
             try:
                 found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 continue
-            if found is None:
-                continue
+            if found is not None:
+                killed = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+                ended.append((pid, -found.si_status if killed else found.si_status))
+        if not ended:
+            return
+        # What dead workers have left: their groups, and what has become this process's own child.
+        for pid, _ in ended:
             self._dead.add(pid)
-            self._clean_up_after(pid)
-            killed = found.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
-            self.tell("died", pid, -found.si_status if killed else found.si_status)
-
-    def _clean_up_after(self, pid: int) -> None:
-        """Kill what a dead worker has left: its group, and what has become this process's own child."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
         self._sweep()
+        for pid, status in ended:
+            self.tell("died", pid, status)
 
     def _sweep(self) -> None:
         # Live workers keep their own orphans, so a child that is no worker belonged to a dead one.

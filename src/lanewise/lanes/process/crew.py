@@ -115,6 +115,7 @@ class Crew:
     def cancel(self, call: Call) -> None:
         """Nobody waits for it: remove it, or kill its worker."""
         self._do(self.pool.cancel(call))
+        self._flush_soon()
 
     def grant(self, call: Call, items: int) -> None:
         """Let a stream send so many more items."""
@@ -145,6 +146,7 @@ class Crew:
     def _flush(self) -> None:
         self._flushing = False
         self._do(self.pool.dispatch())
+        self._do(self.pool.staff())
 
     # --- instructions ---------------------------------------------------------------------------
 

@@ -497,7 +497,9 @@ class Pool:
             self._idle.remove(worker)
         self._busy.pop(worker, None)
         worker.state = "doomed"
-        return [Kill(worker), *self.staff()]
+        # No replacement yet: of many calls that are cancelled together the first ones would start workers
+        # for those that are about to be cancelled too. Its death, or the next dispatch, asks for one.
+        return [Kill(worker)]
 
     def _recall(self, worker: Worker) -> list[Instruction]:
         if worker.recalling:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from lanewise.lanes.process.link import Link
 
 _HOUSEKEEPING_S = 2.0
+# Every so many times memory that was not used since is given back. Work that comes in bursts would else
+# have the kernel clear new memory at the beginning of each, which takes as long as to fill it.
+_TRIM_EVERY = 5
 _MEMORY_WATCH_S = 0.02
 # A worker is replaced once it has grown by this much since its first calls; loky's figure.
 _GROWTH_BYTES = 300_000_000
@@ -57,6 +60,7 @@ class Upkeep:
         self._pool = pool
         self._options = options
         self._do = do
+        self._rounds = 0
         self._house: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
 
@@ -94,9 +98,13 @@ class Upkeep:
 
     def _keep_house(self) -> None:
         self._do(self._pool.age(self._loop.time() - self._options.idle_s))
+        self._rounds += 1
         for worker in self._pool.idle:
             link: Link = worker.handle
-            link.trim()
+            if self._rounds % _TRIM_EVERY:
+                link.settle()
+            else:
+                link.trim()
             if self._has_grown(link):
                 self._do(self._pool.wear(worker))
         self.start()
