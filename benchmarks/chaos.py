@@ -137,6 +137,7 @@ def main():
         import uvloop
 
         factory = uvloop.new_event_loop
+        factory().close()  # libuv opens a pipe with its first loop and keeps it
     before = {"fds": len(list(Path("/proc/self/fd").iterdir()))}
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/begun"

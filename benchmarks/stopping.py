@@ -40,9 +40,14 @@ async def scenario(arguments, how, path):
     ) as rt:
         view = rt.with_options(timeout_s=timeout_s) if timeout_s else rt
         submitted = time.monotonic()
-        calls = [
-            asyncio.create_task(view.run(burn, path, bool(n % 2))) for n in range(arguments.calls)
-        ]
+        last = submitted  # each call's time counts from its own submission
+
+        async def call(n):
+            nonlocal last
+            last = time.monotonic()
+            await view.run(burn, path, bool(n % 2))
+
+        calls = [asyncio.create_task(call(n)) for n in range(arguments.calls)]
         running = min(arguments.processes, arguments.calls)
         # With a timeout, those that have begun by then are those that must be stopped.
         patience = submitted + (timeout_s - 0.5 if timeout_s else 60)
@@ -52,10 +57,10 @@ async def scenario(arguments, how, path):
         watched = {os.pidfd_open(pid) for pid in pids}
         if how == "cancel":
             begun = time.monotonic()
-            for call in calls:
-                call.cancel()
+            for one in calls:
+                one.cancel()
         else:
-            begun = submitted + timeout_s
+            begun = last + timeout_s
             await asyncio.sleep(max(0, begun - time.monotonic()))
         poller = select.poll()
         for fd in watched:

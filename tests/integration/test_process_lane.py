@@ -481,7 +481,7 @@ def test_killed_workers_cost_the_calls_that_they_ran_and_nothing_else(tmp_path, 
             while not all(one.done() for one in running):
                 await asyncio.wait(running, timeout=0.05)
                 busy = rt._process_lane._crew.pool.busy
-                if busy:
+                if busy and kills < 60:  # on a slow machine workers must get a chance to start
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(dice.choice(busy).handle.pid, signal.SIGKILL)
                         kills += 1
