@@ -6,7 +6,8 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from lanewise.errors import NotPortableError
 from lanewise.model.lane import Failed
@@ -17,18 +18,21 @@ _MAX_CHUNK = 65_536
 Pending = dict["asyncio.Task[list[Any]]", None]
 
 
-class RunsChunks(Protocol):
-    """What a map needs of the runtime."""
+@dataclass(frozen=True, slots=True)
+class ItemCalls:
+    """What a map needs of the runtime.
 
-    async def chunk(self, items: list[Any]) -> tuple[list[Any], float | None] | None:
-        """Run items as one call; None where they must go one by one."""
+    Attributes:
+        chunk: Runs items as one call; gives None where they must go one by one.
+        one: Runs one item.
+    """
 
-    async def one(self, item: Any) -> Any:
-        """Run one item."""
+    chunk: Callable[[list[Any]], Awaitable[tuple[list[Any], float | None] | None]]
+    one: Callable[[Any], Awaitable[Any]]
 
 
 async def map_in_chunks(
-    calls: RunsChunks, items: Iterable[Any], *, ordered: bool, width: int, window: int | None
+    calls: ItemCalls, items: Iterable[Any], *, ordered: bool, width: int, window: int | None
 ) -> AsyncGenerator[Any, None]:
     """Yield what the calls gave.
 
@@ -67,7 +71,7 @@ async def map_in_chunks(
         await asyncio.gather(*pending, return_exceptions=True)
 
 
-async def _run(calls: RunsChunks, items: list[Any], size: ChunkSize) -> list[Any]:
+async def _run(calls: ItemCalls, items: list[Any], size: ChunkSize) -> list[Any]:
     try:
         ran = await calls.chunk(items)
     except NotPortableError as error:

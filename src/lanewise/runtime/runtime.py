@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -48,7 +49,7 @@ from lanewise.runtime.lifetime import (
     on_cancel_named,
     positive,
 )
-from lanewise.runtime.mapping import map_in_chunks
+from lanewise.runtime.mapping import ItemCalls, map_in_chunks
 from lanewise.runtime.routing import Decision, Router
 from lanewise.runtime.statistics import Outcome, RuntimeStatistics, Tally, Track
 
@@ -392,7 +393,7 @@ class Runtime:
             raise ValueError(f"window={window} must be at least 1")
         # Not a generator of its own around this one: each item would pay for passing through both.
         return map_in_chunks(
-            _Chunks(self, self._task_of(fn), fn),
+            ItemCalls(partial(self._chunk, self._task_of(fn)), lambda item: self.run(fn, item)),
             items,
             ordered=ordered,
             width=2 * self._processes,
@@ -568,23 +569,6 @@ class Runtime:
             state.tally.fallbacks[task.name] = str(error)
             warnings.warn(f"{task.name} runs on the thread lane instead: {error}", stacklevel=2)
         return replace(decision, lane="thread", reason="it cannot cross to a process")
-
-
-class _Chunks:
-    """Runs the items of one map."""
-
-    def __init__(self, runtime: Runtime, task: Task[..., Any], fn: Callable[..., Any]) -> None:
-        self._runtime = runtime
-        self._task = task
-        self._fn = fn
-
-    async def chunk(self, items: list[Any]) -> tuple[list[Any], float | None] | None:
-        """Run items as one call; None where they must go one by one."""
-        return await self._runtime._chunk(self._task, items)  # noqa: SLF001 - because: a part of the runtime
-
-    async def one(self, item: Any) -> Any:
-        """Run one item."""
-        return await self._runtime.run(self._fn, item)
 
 
 async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
