@@ -375,7 +375,7 @@ class Runtime:
         """Run ``fn(item)`` for each item, some at once, and yield the results as they come.
 
         Short calls that go to processes travel in chunks, whose size follows their run time so that a
-        chunk takes about ten milliseconds.
+        chunk takes about twenty milliseconds.
 
         Args:
             fn: A task or any function of one argument.

@@ -34,6 +34,8 @@ _TICK_S = 0.005
 _LOOK_S = 0.002
 _LEAVE_S = 1.0
 _MAX_START_FAILURES = 5
+# How much of a failure it is when a worker ends by a signal before it is ready.
+_KILLED_YOUNG = 0.05
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 5.0
 
@@ -61,7 +63,7 @@ class Crew:
         self._tick_timer: asyncio.TimerHandle | None = None
         self._sending = Sending(loop)
         self._imported: set[str] = set()
-        self._failures = 0
+        self._failures = 0.0
         self._failed_for = ""
         self._oom_kills = oom_kills()
         self._changed: asyncio.Event = asyncio.Event()
@@ -330,10 +332,10 @@ class Crew:
         self._failures = _MAX_START_FAILURES
         link.killed_for = self._failed_for
 
-    def _start_failed(self, why: str) -> None:
+    def _start_failed(self, why: str, weight: float = 1.0) -> None:
         self.pool.start_failed()
         self.counts.start_failures += 1
-        self._failures += 1
+        self._failures += weight
         self._failed_for = why
         self._changed.set()
         if self._failures >= _MAX_START_FAILURES and not self.pool.busy and not self.pool.idle:
@@ -404,7 +406,10 @@ class Crew:
             return
         if not link.is_ready:
             why = link.killed_for or f"a worker ended with status {link.status} before it was ready"
-            self._start_failed(f"{why}\n{link.output.tail()}".rstrip())
+            # What somebody else has killed says little of whether workers can be started.
+            was_killed = not link.killed_for and (link.status is None or link.status < 0)
+            weight = _KILLED_YOUNG if was_killed else 1.0
+            self._start_failed(f"{why}\n{link.output.tail()}".rstrip(), weight)
         else:
             if link.worker.state != "leaving":
                 self.counts.died += 1
