@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# What one chunk is to take. A chunk costs about a tenth of a millisecond beside its work, so this loses half
-# a percent; and it is how long an item that waits in the middle of a chunk may be late.
+# What one chunk is to take. A chunk costs about a tenth of a millisecond beside its work, so this loses
+# half a percent; and it is how long an item that waits in the middle of a chunk may be late.
 TARGET_S = 0.020
 _MAX_ITEMS = 65_536
 _GROWTH = 2
