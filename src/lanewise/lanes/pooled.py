@@ -1,4 +1,4 @@
-"""What the thread and the process lane share: awaiting a call on an executor."""
+"""Awaiting a call that runs on a pool of the standard library."""
 
 from __future__ import annotations
 
