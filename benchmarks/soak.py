@@ -7,6 +7,7 @@ first quarter is warm-up).
 
     pip install numpy
     python benchmarks/soak.py --minutes 10
+    python benchmarks/soak.py --minutes 10 --loop uvloop
 """
 
 import argparse
@@ -185,8 +186,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--callers", type=int, default=8)
+    parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="asyncio")
     arguments = parser.parse_args()
-    done, samples, workers = asyncio.run(load(arguments))
+    factory = None
+    if arguments.loop == "uvloop":
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        done, samples, workers = runner.run(load(arguments))
     quarter = len(samples) // 4
     level = {}
     for name in samples[0]:
@@ -196,6 +204,7 @@ def main():
     left = below(os.getpid())
     report = {
         "python": sys.version.split()[0],
+        "loop": arguments.loop,
         "minutes": arguments.minutes,
         "done": dict(done),
         "workers": str(workers),

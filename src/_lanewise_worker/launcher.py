@@ -113,7 +113,7 @@ class Launcher:
             self._channel.close()
             if self._config["method"] == "spawn":
                 self._exec(channel, side, page[0] if page else -1, options)
-            prepare_worker(self._lifeline_fd)
+            prepare_worker(self._lifeline_fd, self._config["nice"])
             worker_main(self._config["entry"])(channel, side, page[0] if page else -1, options)
             status = 0
         except SystemExit as leaving:
@@ -226,17 +226,19 @@ def spawned(config_fd: int) -> None:
         if fd >= 0:
             os.set_inheritable(fd, False)
     take_over(config)
-    prepare_worker(lifeline_fd)
+    prepare_worker(lifeline_fd, config["nice"])
     worker_main(config["entry"])(channel, side, page, options)
     os._exit(0)
 
 
-def prepare_worker(lifeline_fd: int) -> None:
+def prepare_worker(lifeline_fd: int, nice: int) -> None:
     """What every worker does first: die with the parent, keep its own orphans, tell of crashes."""
     import faulthandler  # noqa: PLC0415 - because: the launcher's own would write to the wrong place
 
     orphans.become_subreaper()
     lifeline.arm(lifeline_fd)
+    with contextlib.suppress(OSError):  # a sandbox may forbid it; then all are equal
+        os.nice(nice)
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115 - because: lives as long as the process
     faulthandler.enable(2, all_threads=True)
     gc.enable()

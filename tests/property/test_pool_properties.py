@@ -45,10 +45,15 @@ class Far:
 class PoolMachine(RuleBasedStateMachine):
     calls = Bundle("calls")
 
-    @initialize(workers=st.integers(1, 4), max_calls=st.none() | st.integers(1, 6))
-    def begin(self, workers, max_calls):
-        self.pool = Pool(workers, max_calls=max_calls)
+    @initialize(
+        workers=st.integers(1, 4),
+        max_calls=st.none() | st.integers(1, 6),
+        max_starting=st.none() | st.integers(1, 2),
+    )
+    def begin(self, workers, max_calls, max_starting):
+        self.pool = Pool(workers, max_calls=max_calls, max_starting=max_starting)
         self.max_workers, self.max_calls = workers, max_calls
+        self.max_starting = max_starting or workers + 1
         self.far = {}  # worker -> Far
         self.to_start = 0
         self.now = 0.0
@@ -62,6 +67,7 @@ class PoolMachine(RuleBasedStateMachine):
         for one in instructions:
             if isinstance(one, Start):
                 self.to_start += one.workers
+                assert self.to_start <= self.max_starting
             elif isinstance(one, Send):
                 far = self.far[one.worker]
                 assert (far.alive, far.killed, far.told_to_leave) == (True, False, False)

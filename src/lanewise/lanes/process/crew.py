@@ -50,7 +50,9 @@ class Crew:
         launcher: Launcher,
         options: CrewOptions,
     ) -> None:
-        self.pool = Pool(max_workers, max_calls=options.max_calls)
+        self.pool = Pool(
+            max_workers, max_calls=options.max_calls, max_starting=options.max_starting
+        )
         self.quarantine = Quarantine()
         self.counts = CrewCounts()
         self.loop = loop

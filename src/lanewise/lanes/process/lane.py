@@ -44,6 +44,9 @@ _MAX_FUNCTIONS = 4_096
 _AWAKE_S = 0.000_2
 # What a stream's generator may take to close before its worker is killed.
 _STREAM_CLOSE_S = 1.0
+# Starting is mostly computing, with some waiting in it.
+_STARTING_PER_CORE = 2
+_NICEST = 19
 
 
 class ProcessLane:
@@ -59,6 +62,7 @@ class ProcessLane:
         preload: Modules that every worker finds loaded.
         worker_memory_bytes: A call whose worker grows beyond that is killed.
         max_calls_per_worker: A worker that served so many is replaced.
+        worker_nice: How much nicer than this process workers are.
         idle_s: Seconds after which a worker without calls leaves; one stays.
         propagate: Context variables whose values go with each call, as ``"module:variable"``.
         initializer: Called with ``initargs`` in every worker before its first call.
@@ -76,6 +80,7 @@ class ProcessLane:
         preload: Iterable[str] = (),
         worker_memory_bytes: int | None = None,
         max_calls_per_worker: int | None = None,
+        worker_nice: int = 10,
         idle_s: float = 60.0,
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         initializer: Callable[..., object] | None = None,
@@ -86,10 +91,18 @@ class ProcessLane:
                 f"start_method={start_method!r} must be 'forkserver' or 'spawn': "
                 "fork is unsafe beside threads, and this process has or will have some"
             )
+        if not 0 <= worker_nice <= _NICEST:
+            raise ValueError(f"worker_nice={worker_nice} must be 0 to {_NICEST}")
         self.processes = processes
         self._method = start_method or ("forkserver" if hasattr(os, "fork") else "spawn")
         self._preload = (preload,) if isinstance(preload, str) else tuple(preload)
-        self._options = CrewOptions(idle_s, worker_memory_bytes, max_calls_per_worker)
+        self._options = CrewOptions(
+            idle_s,
+            worker_memory_bytes,
+            max_calls_per_worker,
+            max_starting=_STARTING_PER_CORE * usable_cores(),
+        )
+        self._nice = worker_nice
         self._carried = CarriedContext(propagate)
         self._carries = bool(self._carried)
         self._initializer = initializer, initargs
@@ -139,6 +152,7 @@ class ProcessLane:
             environment=worker_environment(os.environ, self.processes, usable_cores()),
             preload=self._preload,
             options=self._worker_options,
+            nice=self._nice,
         )
 
     def _worker_options(self) -> dict[str, Any]:

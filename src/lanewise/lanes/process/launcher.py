@@ -58,6 +58,7 @@ class Launcher:
         environment: For that process and all workers.
         preload: Modules that it imports before it starts any worker.
         options: Given to each worker's main function.
+        nice: By how much workers are nicer than this process.
         entry: What workers run, as ``module:function``.
 
     Attributes:
@@ -75,6 +76,7 @@ class Launcher:
         environment: Mapping[str, str],
         preload: Sequence[str],
         options: Callable[[], dict[str, Any]],
+        nice: int = 0,
         entry: str = "_lanewise_worker.worker:main",
     ) -> None:
         self._method = method
@@ -84,6 +86,7 @@ class Launcher:
         self._refused: dict[str, str] = {}
         self._learn_after_s = _LEARN_FIRST_S
         self._options = options
+        self._nice = nice
         # Set before start() by who owns the launcher.
         self.on_death: Callable[[int, int | None], None] = _nobody
         self.on_lost: Callable[[str, list[int]], None] = _nobody
@@ -241,6 +244,7 @@ class Launcher:
             "parent_pid": os.getpid(),
             "method": self._method,
             "entry": self._entry,
+            "nice": self._nice,
             "flags": flags,
             "home": home_of_far_side(),
             "path": list(sys.path),

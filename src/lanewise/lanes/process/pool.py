@@ -11,7 +11,8 @@ What it holds to:
   kind, which saves a round trip each. Whatever else comes waits here, where it costs nothing to move.
 * What waits in an inbox behind a call that takes unexpectedly long is recalled and sent elsewhere.
 * At most ``max_workers`` compute at once; one more is kept warm, so that a kill costs the next call
-  nothing.
+  nothing. At most ``max_starting`` are being started at once: more would come no sooner, and when many
+  calls are stopped together, would take the cores that these are to leave.
 """
 
 from __future__ import annotations
@@ -144,12 +145,16 @@ class Pool:
     Args:
         max_workers: At most so many compute at once.
         max_calls: A worker that served so many is replaced; None for no limit.
+        max_starting: So many are started at once; None for no limit.
 
     Threads: none; one owner calls it.
     """
 
-    def __init__(self, max_workers: int, *, max_calls: int | None = None) -> None:
+    def __init__(
+        self, max_workers: int, *, max_calls: int | None = None, max_starting: int | None = None
+    ) -> None:
         self.max_workers = max_workers
+        self._max_starting = max_workers + 1 if max_starting is None else max_starting
         self._max_calls = max_calls
         self._queue: deque[Call] = deque()
         self._idle: list[Worker] = []  # the last one was used last and is taken first
@@ -263,7 +268,8 @@ class Pool:
         """A worker that was asked for is there."""
         self._starting -= 1
         self._rest(worker, now_s)
-        return self.dispatch()
+        # Without calls, dispatch() starts none; some may have had to wait for this one to be there.
+        return self.dispatch() if self._queue else [*self.dispatch(), *self.staff()]
 
     def start_failed(self) -> None:
         """A worker that was asked for will not come."""
@@ -536,7 +542,7 @@ class Pool:
         )
 
     def _start(self, needed: int) -> list[Instruction]:
-        missing = needed - self.live
+        missing = min(needed - self.live, self._max_starting - self._starting)
         if missing <= 0:
             return []
         self._starting += missing

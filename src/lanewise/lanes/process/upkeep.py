@@ -32,11 +32,13 @@ class CrewOptions:
         idle_s: Seconds after which an idle worker leaves.
         memory_bytes: Size without shared memory at which a running call is killed.
         max_calls: Calls after which a worker is replaced.
+        max_starting: So many are started at once.
     """
 
     idle_s: float = 60.0
     memory_bytes: int | None = None
     max_calls: int | None = None
+    max_starting: int | None = None
 
 
 class Upkeep:
