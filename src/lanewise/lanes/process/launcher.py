@@ -69,7 +69,7 @@ class Launcher:
     Owner: the loop on which :meth:`start` is awaited.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - because: each is documented above
         self,
         *,
         method: str,
