@@ -106,15 +106,23 @@ class TaskTimeoutError(LanewiseError, TimeoutError):
 
 
 class OverloadedError(LanewiseError):
-    """A bounded queue is full.
+    """A lane has no room for the call, or could not serve it in time.
 
     Attributes:
-        retry_after_s: Seconds after which a new attempt has a fair chance.
+        retry_after_s: Seconds after which a new attempt has a fair chance; spread by chance, so that
+            those who were refused together do not come back together.
+        reason: ``"full"``, ``"displaced"`` (by a call of a higher class), ``"predicted_wait"`` (longer
+            than ``queue_timeout_s``), ``"queue_timeout"`` or ``"deadline"`` (it could not be met).
+        lane: Which lane, or None.
     """
 
-    def __init__(self, message: str, *, retry_after_s: float) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float, reason: str = "full", lane: str | None = None
+    ) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+        self.reason = reason
+        self.lane = lane
 
 
 class LaneUnavailableError(LanewiseError):

@@ -22,7 +22,6 @@ from lanewise import (
 )
 from lanewise.lanes.process import ProcessLane, births
 from lanewise.model.lane import Failed, Terms
-from lanewise.runtime.admission import Room
 
 PATIENCE_S = 30
 
@@ -331,18 +330,6 @@ async def test_calls_behind_a_killed_one_are_refused_at_once_when_the_lane_ends(
     refused = [one for one in outcomes if isinstance(one, LaneUnavailableError)]
     assert len(refused) >= 19
     assert all("closed" in str(one) for one in refused)
-
-
-async def test_a_caller_that_is_cancelled_while_its_turn_comes_is_cancelled():
-    room = Room(1, None)
-    await room.enter()
-    waiting = asyncio.create_task(room.enter())
-    await asyncio.sleep(0)
-    waiting.cancel()
-    room.leave()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert (room.free, room.waiting) == (1, 0)
 
 
 def test_outside_of_calls_there_is_no_deadline():

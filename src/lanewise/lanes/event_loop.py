@@ -47,7 +47,35 @@ class EventLoopLane:
         Without that, a coroutine that awaits one short call after another would never let the loop
         look at anything else.
         """
-        await self._turn()
+        if self.is_due:
+            await self.turn()
+        return self.call_now(function, variant, args, kwargs, terms)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether calls have kept the loop for so long that it must get a :meth:`turn`."""
+        return self._owed_s >= _YIELD_AFTER_S
+
+    async def turn(self) -> None:
+        """Let the loop look at everything else once."""
+        self._owed_s = 0.0
+        await asyncio.sleep(0)
+
+    def call_now(
+        self,
+        function: Callable[..., Any],
+        variant: str,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms = PLAIN_TERMS,
+    ) -> Any:
+        """Run the call before anything else happens on this thread.
+
+        Raises:
+            LaneUnavailableError: The lane is closed.
+        """
+        if not self._opened:
+            raise LaneUnavailableError("the event-loop lane is closed: enter the runtime first")
         token = None if terms.deadline is None else DEADLINE.set(terms.deadline)
         started = time.perf_counter()
         try:
@@ -66,10 +94,13 @@ class EventLoopLane:
         terms: Terms = PLAIN_TERMS,  # noqa: ARG002 - because: the signature of every lane
     ) -> AsyncGenerator[Any, None]:
         """Run a generator function here and yield its items; the loop gets its turns between them."""
+        if not self._opened:
+            raise LaneUnavailableError("the event-loop lane is closed: enter the runtime first")
         items = iter(plain_function(function, variant)(*args, **kwargs))
         try:
             while True:
-                await self._turn()
+                if self.is_due:
+                    await self.turn()
                 started = time.perf_counter()
                 try:
                     item = next(items)
@@ -82,13 +113,6 @@ class EventLoopLane:
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-
-    async def _turn(self) -> None:
-        if not self._opened:
-            raise LaneUnavailableError("the event-loop lane is closed: enter the runtime first")
-        if self._owed_s >= _YIELD_AFTER_S:
-            self._owed_s = 0.0
-            await asyncio.sleep(0)
 
     async def close(self, grace_s: float | None = None) -> None:  # noqa: ARG002 - because: the signature of every lane
         """Nothing to release."""

@@ -19,5 +19,5 @@ async def outcome_of(future: Future[Any]) -> Any:
     except asyncio.CancelledError as cancelled:
         # The future was asked to cancel before this coroutine woke: it refuses once it runs.
         if not future.cancelled():
-            mark_abandoned(cancelled)
+            mark_abandoned(cancelled, future)
         raise

@@ -60,7 +60,10 @@ class ThreadLane:
         try:
             return await outcome_of(future)
         finally:
-            self._forget_ended()
+            if future.done():
+                self._in_flight.discard(future)
+            else:  # abandoned: looked at when others are, for its end is told to nobody here
+                self._forget_ended()
 
     async def stream(
         self,

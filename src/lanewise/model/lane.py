@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -14,6 +15,10 @@ SIMPLEST_FIRST: tuple[LaneName, ...] = LANE_NAMES
 
 
 OnCancel = Literal["stop", "kill", "abandon"]
+
+# Of those that wait for a lane the first class goes first; where room ends, the last goes home.
+Priority = Literal["high", "normal", "low"]
+PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +119,29 @@ class Failed:
     error: BaseException
 
 
-def mark_abandoned(cancelled: BaseException) -> None:
-    """Note on a CancelledError that the call which was cancelled goes on running.
+def mark_abandoned(cancelled: BaseException, running: Future[Any] | None = None) -> None:
+    """Note on a CancelledError that the call which was cancelled goes on running, and as what.
 
     An attribute, and no exception class of its own, since ``asyncio.timeout`` looks for
     CancelledError itself and not for what derives from it.
     """
-    cancelled.lanewise_abandoned = True  # type: ignore[attr-defined]  # because: see above
+    cancelled.lanewise_abandoned = running or True  # type: ignore[attr-defined]  # because: see above
+
+
+def mark_killed(cancelled: BaseException) -> None:
+    """Note on a CancelledError that the process which ran the call is killed for it."""
+    cancelled.lanewise_killed = True  # type: ignore[attr-defined]  # because: see mark_abandoned
+
+
+def was_killed(cancelled: BaseException) -> bool:
+    """Whether the cancelled call was stopped by killing its process."""
+    return bool(getattr(cancelled, "lanewise_killed", False))
+
+
+def abandoned_call(cancelled: BaseException) -> Future[Any] | None:
+    """What an abandoned call goes on as, where its lane gave that."""
+    running = getattr(cancelled, "lanewise_abandoned", None)
+    return running if isinstance(running, Future) else None
 
 
 def was_abandoned(cancelled: BaseException) -> bool:

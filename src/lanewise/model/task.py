@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
 
-from lanewise.model.lane import LANE_NAMES, LaneName
+from lanewise.model.lane import LANE_NAMES, PRIORITIES, LaneName, Priority
 from lanewise.model.size import arguments_bytes
 
 P = ParamSpec("P")
@@ -67,8 +67,9 @@ class Task(Generic[P, T]):
         timeout_s: float | None = None,
         idempotent: bool = False,
         isolation: Isolation = "any",
+        priority: Priority = "normal",
     ) -> None:
-        _check_declaration(function, lane, timeout_s, isolation)
+        _check_declaration(function, lane, timeout_s, isolation, priority)
         functools.update_wrapper(self, function)
         self.name = name or _name_of(function)
         self.lane: LaneName | None = lane
@@ -77,6 +78,7 @@ class Task(Generic[P, T]):
         self.timeout_s = timeout_s
         self.idempotent = idempotent
         self.isolation: Isolation = isolation
+        self.priority: Priority = priority
         self.declared = True
         self._is_global: bool | None = None
         # What this one is a changed copy of. Not itself: a cycle outlives the last reference.
@@ -197,6 +199,7 @@ def task(
     timeout_s: float | None = None,
     idempotent: bool = False,
     isolation: Isolation = "any",
+    priority: Priority = "normal",
 ) -> Callable[[Callable[P, T]], Task[P, T]]: ...
 
 
@@ -215,6 +218,8 @@ def task(fn: Callable[P, T] | None = None, /, **options: Any) -> Any:
             ``isolation``: ``"required"`` keeps it out of its caller's memory on every build;
             ``"any"`` is a promise that it neither mutates its arguments nor depends on module
             state that changes.
+            ``priority``: ``"high"``, ``"normal"`` or ``"low"``: who goes first where calls wait for
+            their lane, and who is refused first where there is no room.
 
     Raises:
         TypeError: ``fn`` is not a plain callable, or an option is unknown.
@@ -226,7 +231,11 @@ def task(fn: Callable[P, T] | None = None, /, **options: Any) -> Any:
 
 
 def _check_declaration(
-    function: Callable[..., Any], lane: str | None, timeout_s: float | None, isolation: str
+    function: Callable[..., Any],
+    lane: str | None,
+    timeout_s: float | None,
+    isolation: str,
+    priority: str,
 ) -> None:
     if not callable(function) or isinstance(function, Task):
         raise TypeError(
@@ -244,6 +253,8 @@ def _check_declaration(
         raise ValueError(f"timeout_s={timeout_s!r} must be a number of seconds above 0, or None")
     if isolation not in ("any", "required"):
         raise ValueError(f"isolation={isolation!r} must be 'any' or 'required'")
+    if priority not in PRIORITIES:
+        raise ValueError(f"priority={priority!r} must be one of {', '.join(PRIORITIES)}")
     if isolation == "required" and lane in ("event_loop", "thread"):
         raise ValueError(
             f"isolation='required' and lane={lane!r} contradict each other: that lane shares its "

@@ -1,74 +1,127 @@
-"""The bounded front door: so many calls inside, the others wait or are sent away."""
+"""The front door of a lane: the waiting room's rules, kept by a loop's clock."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import deque
+import random
+import time
+from collections.abc import Iterable
 
-from lanewise.errors import OverloadedError
+from lanewise.errors import LaneUnavailableError, OverloadedError
+from lanewise.model.lane import LaneName
+from lanewise.model.units import format_seconds
+from lanewise.runtime.statistics import ShedReason
+from lanewise.runtime.waiting_room import Instruction, Serve, Ticket, WaitingRoom
 
-# What a refused caller is told to wait when nothing is known of how long calls take.
-_DEFAULT_RETRY_S = 1.0
+# Those who were refused together are told times that differ by up to so much either way.
+_JITTER = 0.3
 
 
-class Room:
-    """Places for calls in flight. Owner: the runtime's loop.
+class Door:
+    """Lets calls into one lane. Owner: the runtime's loop.
 
-    Not an asyncio.Semaphore: nearly every call finds a place at once, and then this costs a comparison.
-
-    Attributes:
-        free: Places that nobody has. Who finds one takes it with ``room.free -= 1``.
-        waiting: Calls that wait for one.
-        shed: Calls that waited in vain.
+    Args:
+        lane: Its name.
+        places: Calls that it runs at once.
+        max_queue: Calls inside at once, running and waiting.
+        timeout_s: How long a call may wait; None for as long as it takes.
     """
 
-    def __init__(self, places: int, timeout_s: float | None) -> None:
-        self.free = places
-        self.waiting = 0
-        self.shed = 0
-        self._places = places
+    def __init__(
+        self, lane: LaneName, places: int, max_queue: int, timeout_s: float | None
+    ) -> None:
+        self.room = WaitingRoom(places, max_queue, timeout_s)
+        self._lane = lane
+        self._max_queue = max_queue
         self._timeout_s = timeout_s
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._dice = random.Random()  # noqa: S311 - because: it spreads retries
+        self._empty: asyncio.Event | None = None
 
-    async def enter(self) -> None:
-        """Take a place, waiting for one in the order of arrival.
+    async def enter(self, ticket: Ticket) -> None:
+        """Wait for a place; whoever gets one gives it back by :meth:`leave`.
 
         Raises:
-            OverloadedError: None became free in time.
+            OverloadedError: There is none, or will be none in time.
+
+        Cancellation: the call is taken back.
         """
-        if self.free:
-            self.free -= 1
-            return
+        instructions = self.room.arrive(ticket, time.monotonic())
+        if ticket.is_served:
+            return  # nearly all pass here
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
-        self.waiting += 1
+        ticket.payload = turn
+        self._do(instructions)
+        timer = None
+        if self._timeout_s is not None:
+            timer = turn.get_loop().call_later(self._timeout_s, self._expire, ticket)
         try:
-            async with asyncio.timeout(self._timeout_s):
-                await turn
-        except BaseException as error:
-            if turn.done() and not turn.cancelled():
-                self.leave()  # the place came in the same moment: on to the next
+            await turn
+        except asyncio.CancelledError:
+            # Its turn may have come in the same moment, before or after this was cancelled.
+            if ticket.is_served:
+                self.leave(ticket, counts=False)
             else:
-                # Not there where a place was given back in the same moment, which passed this turn over.
-                with contextlib.suppress(ValueError):
-                    self._queue.remove(turn)
-            if isinstance(error, TimeoutError):
-                self.shed += 1
-                raise OverloadedError(
-                    f"{self._places} calls are in flight and none ended within {self._timeout_s:g} s. "
-                    "Shed load, or raise max_queue",
-                    retry_after_s=self._timeout_s or _DEFAULT_RETRY_S,
-                ) from None
+                self._do(self.room.cancel(ticket, time.monotonic()))
             raise
         finally:
-            self.waiting -= 1
+            if timer is not None:
+                timer.cancel()
+            self._look()
 
-    def leave(self) -> None:
-        """Give a place back, to who has waited longest."""
-        while self._queue:
-            turn = self._queue.popleft()
-            if not turn.done():
+    def leave(self, ticket: Ticket, *, counts: bool = True) -> None:
+        """Give a place back; ``counts`` says whether the call ran as long as such calls do."""
+        self._do(self.room.leave(ticket, time.monotonic(), counts=counts))
+        self._look()
+
+    async def drained(self) -> None:
+        """Wait until nobody waits."""
+        self._empty = asyncio.Event()
+        while self.room.waiting:
+            self._empty.clear()
+            await self._empty.wait()
+
+    def end(self) -> None:
+        """Send those who wait home: the lane is being closed."""
+        for ticket in self.room.end():
+            if ticket.payload is not None and not ticket.payload.done():
+                ticket.payload.set_exception(
+                    LaneUnavailableError(
+                        f"{ticket.task} was not started: the runtime was left while it waited for "
+                        f"the {self._lane} lane"
+                    )
+                )
+
+    def _look(self) -> None:
+        if self._empty is not None and not self.room.waiting:
+            self._empty.set()
+
+    def _expire(self, ticket: Ticket) -> None:
+        self._do(self.room.expire(ticket, time.monotonic()))
+
+    def _do(self, instructions: Iterable[Instruction]) -> None:
+        for one in instructions:
+            turn: asyncio.Future[None] | None = one.ticket.payload
+            if turn is None or turn.done():
+                continue
+            if isinstance(one, Serve):
                 turn.set_result(None)
-                return
-        self.free += 1
+            else:
+                turn.set_exception(self._refusal(one.ticket, one.reason, one.retry_after_s))
+
+    def _refusal(self, ticket: Ticket, reason: ShedReason, retry_after_s: float) -> OverloadedError:
+        room, may_wait = self.room, format_seconds(self._timeout_s or 0.0)
+        why = {
+            "full": "it has no room and this is the least urgent call",
+            "displaced": "it has no room and calls of a higher class came",
+            "predicted_wait": f"the wait is expected to exceed the {may_wait} that calls may wait",
+            "queue_timeout": f"no place came free within the {may_wait} that calls may wait",
+            "deadline": "the call could not end before its deadline",
+        }[reason]
+        return OverloadedError(
+            f"{ticket.task} was refused by the {self._lane} lane: {why}. {room.serving} calls run "
+            f"there and {room.waiting} wait (max_queue={self._max_queue}). Come back later, shed load "
+            "earlier, or give the lane more workers",
+            retry_after_s=retry_after_s * self._dice.uniform(1 - _JITTER, 1 + _JITTER),
+            reason=reason,
+            lane=self._lane,
+        )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
-from collections.abc import Iterable
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from lanewise.model.lane import Lane, LaneName, OnCancel
-from lanewise.runtime.admission import Room
-from lanewise.runtime.routing import Router
-from lanewise.runtime.statistics import Tally
+from lanewise.model.lane import PRIORITIES, Lane, LaneName, OnCancel, Priority
+from lanewise.runtime.admission import Door
 
 LANES: tuple[LaneName, ...] = ("event_loop", "thread", "process")
 
@@ -23,28 +21,32 @@ class CallOptions:
     lane: LaneName | None = None
     timeout_s: float | None = None
     on_cancel: OnCancel | None = None
+    priority: Priority | None = None
 
 
-@dataclass(slots=True)
-class State:
-    """What an entered runtime holds. Owner: its event loop."""
+async def close_all(
+    lanes: Mapping[LaneName, Lane], grace_s: float | None, doors: Iterable[Door] = ()
+) -> None:
+    """Close every lane, all at once: what is in flight ends, or is killed when its time is over.
 
-    lanes: dict[LaneName, Lane]
-    router: Router
-    tally: Tally
-    room: Room
+    Those who wait at a lane's door get their turn within the same time; then they are sent home.
+    """
+    until_s = None if grace_s is None else time.monotonic() + grace_s
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await asyncio.gather(*(door.drained() for door in doors))
+    except asyncio.CancelledError:
+        until_s = time.monotonic()
+        raise
+    finally:
+        for door in doors:
+            door.end()
+        left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
+        await _close_lanes(lanes, left_s)
 
 
-@dataclass(slots=True)
-class Life:
-    """Whether a runtime is entered. Owner: its event loop; shared by the runtime and its views."""
-
-    state: State | None = None
-    token: contextvars.Token[Any] | None = None
-
-
-async def close_all(lanes: dict[LaneName, Lane], grace_s: float | None) -> None:
-    """Close every lane, all at once: what is in flight ends, or is killed when its time is over."""
+async def _close_lanes(lanes: Mapping[LaneName, Lane], grace_s: float | None) -> None:
     closing = [asyncio.ensure_future(lane.close(grace_s)) for lane in lanes.values()]
     try:
         await asyncio.gather(*closing, return_exceptions=True)
@@ -104,4 +106,15 @@ def on_cancel_named(value: OnCancel) -> OnCancel:
     """
     if value not in ("stop", "kill", "abandon"):
         raise ValueError(f"on_cancel={value!r} must be 'stop', 'kill' or 'abandon'")
+    return value
+
+
+def priority_named(value: Priority) -> Priority:
+    """Return a class of calls.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    if value not in PRIORITIES:
+        raise ValueError(f"priority={value!r} must be one of {', '.join(PRIORITIES)}")
     return value

@@ -26,11 +26,12 @@ _MAX_KEPT = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a call goes, and why in words."""
+    """Where a call goes, why in words, and how long it is expected to run there."""
 
     lane: LaneName
     variant: str
     reason: str
+    expected_s: float | None = None
 
 
 class Router:
@@ -71,6 +72,7 @@ class Router:
         kwargs: dict[str, Any],
         concurrency: int,
         pinned: LaneName | None = None,
+        deadline: float | None = None,
     ) -> Decision:
         """Decide for one call.
 

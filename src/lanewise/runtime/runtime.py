@@ -8,50 +8,39 @@ import contextvars
 import time
 import warnings
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-from lanewise.errors import (
-    LaneUnavailableError,
-    LanewiseError,
-    NotPortableError,
-    TaskTimeoutError,
-)
+from lanewise.errors import LaneUnavailableError, LanewiseError, TaskTimeoutError
 from lanewise.host.facts import gil_enabled, host_facts, usable_cores
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane, Shared
 from lanewise.lanes.resolve import identity_of
 from lanewise.lanes.thread import ThreadLane
 from lanewise.model.facts import Calibration
-from lanewise.model.lane import (
-    PLAIN_TERMS,
-    Lane,
-    LaneName,
-    OnCancel,
-    Terms,
-    was_abandoned,
-)
+from lanewise.model.lane import PLAIN_TERMS, Lane, LaneName, OnCancel, Priority, Terms
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
-from lanewise.runtime.admission import Room
+from lanewise.runtime.admission import Door
+from lanewise.runtime.ambient import request_deadline
 from lanewise.runtime.calibrate import calibrate
-from lanewise.runtime.calls import local_arguments, until
+from lanewise.runtime.dispatch import Dispatcher
 from lanewise.runtime.lifetime import (
     CallOptions,
-    Life,
-    State,
     at_least_one,
     close_all,
     known_lanes,
     on_cancel_named,
     positive,
+    priority_named,
 )
 from lanewise.runtime.mapping import ItemCalls, map_in_chunks
-from lanewise.runtime.routing import Decision, Router
-from lanewise.runtime.statistics import Outcome, RuntimeStatistics, Tally, Track
+from lanewise.runtime.routing import Router
+from lanewise.runtime.statistics import RuntimeStatistics
+from lanewise.runtime.tally import Tally
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,12 +48,18 @@ T = TypeVar("T")
 _THREADS_PER_CORE = 4
 # Functions whose descriptions are kept.
 _MAX_TASKS = 4_096
-# Lanes that can stop a running call.
-_KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
 _active: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar(
     "lanewise_runtime", default=None
 )
+
+
+@dataclass(slots=True)
+class _Life:
+    """Whether a runtime is entered. Owner: its event loop; shared by the runtime and its views."""
+
+    state: Dispatcher | None = None
+    token: contextvars.Token[Any] | None = None
 
 
 class Runtime:
@@ -81,8 +76,10 @@ class Runtime:
         threads: Threads of the thread lane; None takes four a core.
         loop_budget_s: No lane is chosen that is expected to delay the loop longer, if any other is
             available.
-        max_queue: Calls admitted at once, running and waiting; more wait outside, see next.
-        queue_timeout_s: How long a call waits for room before it is refused; None waits for ever.
+        max_queue: Calls that one lane holds at once, running and waiting. With ``queue_timeout_s`` as
+            many again wait before it, and beyond that the least urgent is refused.
+        queue_timeout_s: How long a call may wait for its lane. A call that is expected to wait longer is
+            refused when it comes, one that has waited longer then. None waits for ever.
         start_method: Of worker processes: ``"forkserver"`` or ``"spawn"``.
         preload: Modules that worker processes find loaded. What calls import is learned anyway.
         on_cancel: What happens to a running call when nobody awaits it any more or its time is over:
@@ -156,7 +153,7 @@ class Runtime:
         )
         self._options = CallOptions()
         # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
-        self._life = Life()
+        self._life = _Life()
         self._tasks: dict[Any, Task[..., Any]] = {}
 
     # --- lifetime -------------------------------------------------------------------------------
@@ -174,7 +171,7 @@ class Runtime:
         self._life.token = _active.set(self)
         return self
 
-    async def _open(self, opened: dict[LaneName, Lane]) -> State:
+    async def _open(self, opened: dict[LaneName, Lane]) -> Dispatcher:
         made: dict[LaneName, Callable[[], Lane]] = {
             "event_loop": EventLoopLane,
             "thread": lambda: ThreadLane(self._threads),
@@ -201,7 +198,12 @@ class Runtime:
             usable_cores(),
             gil_enabled(),
         )
-        return State(opened, router, Tally(), Room(self._max_queue, self._queue_timeout_s))
+        doors: dict[LaneName, Door] = {
+            name: Door(name, self.parallelism(name), self._max_queue, self._queue_timeout_s)
+            for name in opened
+            if name != "event_loop"  # whose calls begin and end at once
+        }
+        return Dispatcher(opened, router, Tally(), doors)
 
     async def _calibration(
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
@@ -230,9 +232,9 @@ class Runtime:
             with contextlib.suppress(ValueError):
                 _active.reset(token)
         if state is not None:
-            await close_all(state.lanes, self._grace_s)
+            await close_all(state.lanes, self._grace_s, state.doors.values())
 
-    def _entered(self) -> State:
+    def _entered(self) -> Dispatcher:
         if self._life.state is None:
             raise LanewiseError(
                 "the runtime is not running: use it inside `async with Runtime() as rt:`"
@@ -248,7 +250,8 @@ class Runtime:
             What ``fn`` returned; from another process, a copy.
 
         Raises:
-            OverloadedError: No room within ``queue_timeout_s``.
+            OverloadedError: Its lane has no room for it, or none within ``queue_timeout_s``, or it
+                could not end in time.
             TaskTimeoutError: It did not finish within its ``timeout_s``, queueing included.
             LaneUnavailableError: It is pinned to a lane, or needs one, that is not there.
             NotPortableError: It is pinned to processes and cannot cross.
@@ -257,16 +260,27 @@ class Runtime:
         Cancellation: a call that still queues is removed. A running one is stopped where its lane can
         stop it (processes), and abandoned and counted where nothing can (threads); see ``on_cancel``.
         """
+        state = self._life.state or self._entered()
         task = self._task_of(fn)
-        timeout_s = self._options.timeout_s or task.timeout_s
+        options = self._options
+        timeout_s = self._timeout_s(task)
         result: T
         if timeout_s is None:
-            result = await self._call(task, args, kwargs, self._terms(task, None))
+            result = await state.call(task, args, kwargs, self._terms(task, None), options)
         else:
             result = await self._within(
-                timeout_s, task, lambda terms: self._call(task, args, kwargs, terms)
+                timeout_s, task, lambda terms: state.call(task, args, kwargs, terms, options)
             )
         return result
+
+    def _timeout_s(self, task: Task[..., Any]) -> float | None:
+        """How long a call has from now on: what was said of it, and no longer than its request has."""
+        timeout_s = self._options.timeout_s or task.timeout_s
+        until_s = request_deadline.get()
+        if until_s is None:
+            return timeout_s
+        left_s = max(until_s - time.monotonic(), 0.0)
+        return left_s if timeout_s is None else min(timeout_s, left_s)
 
     async def _within(
         self,
@@ -279,6 +293,10 @@ class Runtime:
         Raises:
             TaskTimeoutError: It took longer; the work was stopped as ``on_cancel`` says.
         """
+        if not timeout_s > 0:
+            raise TaskTimeoutError(
+                f"{task.name} was not started: the deadline of its request had passed already"
+            )
         terms = self._terms(task, time.monotonic() + timeout_s)
         try:
             async with asyncio.timeout(timeout_s) as scope:
@@ -341,33 +359,15 @@ class Runtime:
             TaskTimeoutError: The whole stream took longer than ``timeout_s``.
         """
         task = self._task_of(fn)
-        state = self._entered()
-        timeout_s = self._options.timeout_s or task.timeout_s
+        timeout_s = self._timeout_s(task)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        await state.room.enter()
+        terms = self._terms(task, deadline)
+        items = self._entered().stream(task, args, kwargs, terms, self._options, timeout_s)
         try:
-            decision = self._decided(state, task, args, kwargs)
-            if decision.lane != "process":
-                args, kwargs = local_arguments(args, kwargs)  # type: ignore[assignment]  # because: a ParamSpec cannot be mapped
-            track = state.tally.track(task.name, decision.lane, decision.variant)
-            track.begin()
-            started = time.perf_counter()
-            outcome: Outcome = "cancelled"
-            terms = self._terms(task, deadline)
-            lane = state.lanes[decision.lane]
-            items = lane.stream(task.reference, decision.variant, args, kwargs, terms)
-            try:
-                async for item in until(items, deadline, task.name, timeout_s):
-                    yield item
-                outcome = "done"
-            except Exception:
-                outcome = "failed"
-                raise
-            finally:
-                await items.aclose()
-                track.end(outcome, time.perf_counter() - started)
+            async for item in items:
+                yield item
         finally:
-            state.room.leave()
+            await items.aclose()
 
     def map(
         self,
@@ -409,29 +409,13 @@ class Runtime:
         self, task: Task[..., Any], items: list[Any]
     ) -> tuple[list[Any], float | None] | None:
         """Run some items as one call, where their lane can do that."""
-        state = self._entered()
-        decision = self._decided(state, task, (items[0],), {})
-        lane: Any = state.lanes[decision.lane]
-        if not hasattr(lane, "run_chunk"):
-            return None
-
-        async def run(terms: Terms) -> tuple[list[Any], float | None]:
-            await state.room.enter()
-            try:
-                running = lane.run_chunk(task.reference, decision.variant, items, terms)
-                ran: tuple[list[Any], float | None] = await self._counted(
-                    state.tally.track(task.name, decision.lane, decision.variant),
-                    running,
-                    len(items),
-                )
-                return ran
-            finally:
-                state.room.leave()
-
-        timeout_s = self._options.timeout_s or task.timeout_s
+        state, options = self._entered(), self._options
+        timeout_s = self._timeout_s(task)
         if timeout_s is None:
-            return await run(self._terms(task, None))
-        ran: tuple[list[Any], float | None] = await self._within(timeout_s, task, run)
+            return await state.chunk(task, items, self._terms(task, None), options)
+        ran: tuple[list[Any], float | None] | None = await self._within(
+            timeout_s, task, lambda terms: state.chunk(task, items, terms, options)
+        )
         return ran
 
     def with_options(
@@ -440,8 +424,13 @@ class Runtime:
         lane: LaneName | None = None,
         timeout_s: float | None = None,
         on_cancel: OnCancel | None = None,
+        priority: Priority | None = None,
     ) -> Runtime:
-        """Return a view of this runtime whose calls have other options. Shares everything else."""
+        """Return a view of this runtime whose calls have other options. Shares everything else.
+
+        Raises:
+            ValueError: An option has a value that it cannot have.
+        """
         if timeout_s is not None and not timeout_s > 0:
             raise ValueError(f"timeout_s={timeout_s!r} must be above 0, or None")
         view = object.__new__(type(self))
@@ -450,6 +439,7 @@ class Runtime:
             lane or self._options.lane,
             timeout_s or self._options.timeout_s,
             self._options.on_cancel if on_cancel is None else on_cancel_named(on_cancel),
+            self._options.priority if priority is None else priority_named(priority),
         )
         return view
 
@@ -463,7 +453,7 @@ class Runtime:
         """Return an immutable snapshot."""
         state = self._entered()
         workers = self._process_lane.statistics() if "process" in state.lanes else None
-        return state.tally.snapshot(state.room.waiting, state.room.shed, workers)
+        return state.snapshot(workers, {name: self.parallelism(name) for name in state.lanes})
 
     def parallelism(self, lane: LaneName | None = None) -> int:
         """How many calls can run at once, on one lane or on all."""
@@ -473,107 +463,6 @@ class Runtime:
     def expected_s(self, fn: Callable[..., Any], /) -> float | None:
         """How long calls of a function took on average in worker processes; None where none has ended."""
         return self._process_lane.run_time_s(fn)
-
-    # --- one call -------------------------------------------------------------------------------
-
-    async def _call(
-        self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], terms: Terms
-    ) -> Any:
-        """Run one call; every call passes here, so this is short."""
-        state = self._life.state or self._entered()
-        room = state.room
-        if room.free:
-            room.free -= 1
-        else:
-            await room.enter()
-        try:
-            decision = self._decided(state, task, args, kwargs)
-            try:
-                return await self._on_lane(state, task, decision, args, kwargs, terms)
-            except NotPortableError as error:
-                if decision.lane != "process":
-                    raise  # the function's own: it has run
-                fallback = self._fallback(state, task, decision, error)
-                return await self._on_lane(state, task, fallback, args, kwargs, terms)
-        finally:
-            room.leave()
-
-    async def _on_lane(  # noqa: PLR0913 - because: one call and where it goes
-        self,
-        state: State,
-        task: Task[..., Any],
-        decision: Decision,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        terms: Terms,
-    ) -> Any:
-        if decision.lane != "process":
-            args, kwargs = local_arguments(args, kwargs)
-        track = state.tally.track(task.name, decision.lane, decision.variant)
-        track.begin()
-        started = time.perf_counter()
-        outcome: Outcome = "failed"
-        try:
-            # Not by way of _counted(), whose coroutine every call would pay for.
-            result = await state.lanes[decision.lane].run(
-                task.reference, decision.variant, args, kwargs, terms
-            )
-            outcome = "done"
-            return result
-        except asyncio.CancelledError as cancelled:
-            outcome = "abandoned" if was_abandoned(cancelled) else "cancelled"
-            raise
-        finally:
-            track.end(outcome, time.perf_counter() - started)
-
-    @staticmethod
-    async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) -> Any:
-        track.begin(calls)
-        started = time.perf_counter()
-        outcome: Outcome = "failed"
-        try:
-            result = await running
-            outcome = "done"
-            return result
-        except asyncio.CancelledError as cancelled:
-            outcome = "abandoned" if was_abandoned(cancelled) else "cancelled"
-            raise
-        finally:
-            track.end(outcome, time.perf_counter() - started, calls)
-
-    def _decided(
-        self, state: State, task: Task[..., Any], args: Any, kwargs: dict[str, Any]
-    ) -> Decision:
-        level = state.tally.load(task.name).in_flight + 1
-        pinned = self._options.lane
-        if (self._options.on_cancel or self._on_cancel) == "kill" and pinned is None:
-            pinned = task.lane or "process"
-            if pinned not in _KILLABLE:
-                raise LaneUnavailableError(
-                    f"on_cancel='kill' needs a lane that can stop a running call, and {task.name} is "
-                    f"pinned to {pinned}",
-                    reasons={pinned: "a running call cannot be stopped there"},
-                )
-        return state.router.decide(task, args, kwargs, level, pinned)
-
-    def _fallback(
-        self, state: State, task: Task[..., Any], decision: Decision, error: NotPortableError
-    ) -> Decision:
-        """What cannot cross runs on a thread, which is told once.
-
-        Not when the caller insisted on processes, and never when the call has run already.
-        """
-        insisted = (
-            error.started
-            or task.isolation == "required"
-            or "process" in (self._options.lane, task.lane)
-        )
-        if insisted or "thread" not in state.lanes:
-            raise error
-        if task.name not in state.tally.fallbacks:
-            state.tally.fallbacks[task.name] = str(error)
-            warnings.warn(f"{task.name} runs on the thread lane instead: {error}", stacklevel=2)
-        return replace(decision, lane="thread", reason="it cannot cross to a process")
 
 
 async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

@@ -1,27 +1,72 @@
-"""Counting what happens to calls."""
+"""What a runtime tells of itself: immutable snapshots."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from lanewise.lanes.process import WorkerStatistics
 from lanewise.model.lane import LaneName
+from lanewise.runtime.loop_lag import LoopStatistics
 
-Outcome = Literal["done", "failed", "cancelled", "abandoned"]
+ShedReason = Literal["full", "displaced", "predicted_wait", "queue_timeout", "deadline"]
 
 
 @dataclass(frozen=True, slots=True)
-class LaneStatistics:
-    """Counts of one lane. ``admitted`` = done + failed + cancelled + abandoned + running."""
+class CallCounts:
+    """What became of calls: ``admitted = done + failed + cancelled + killed + running + waiting``.
 
-    admitted: int
-    running: int
-    done: int
-    failed: int
-    cancelled: int
-    abandoned: int
-    busy_s: float
+    Attributes:
+        admitted: Calls that were let in and not shed afterwards.
+        running: Calls that have begun on their lane and not ended.
+        waiting: Calls that wait for a place on their lane.
+        done: Calls that returned.
+        failed: Calls that raised, those whose worker died included.
+        cancelled: Calls whose caller left, or whose time was over: they were taken back, or left alone.
+        killed: Calls that were stopped for the same reasons by killing the process that ran them.
+        abandoned: Of the cancelled, those that nothing could stop where they ran.
+        shed: Calls that were refused, before or after they had waited. Not among the admitted.
+        busy_s: Seconds that calls spent on their lane.
+        wait_s: Seconds that they waited for a place there.
+    """
+
+    admitted: int = 0
+    running: int = 0
+    waiting: int = 0
+    done: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    killed: int = 0
+    abandoned: int = 0
+    shed: int = 0
+    busy_s: float = 0.0
+    wait_s: float = 0.0
+
+
+def summed(counts: Iterable[CallCounts]) -> CallCounts:
+    """Add counts up."""
+    rows = list(counts)
+    return CallCounts(*(sum(getattr(row, one.name) for row in rows) for one in fields(CallCounts)))
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Where what was seen leads calls elsewhere than the plan, or the first guess, had them go.
+
+    Attributes:
+        task: Which calls.
+        size_class: Of which sizes, in words.
+        planned: Lane and variant that were to be taken, as ``lane/variant``.
+        now: Those that are taken.
+        reason: Why, in words.
+    """
+
+    task: str
+    size_class: str
+    planned: str
+    now: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,112 +75,32 @@ class RuntimeStatistics:
 
     Attributes:
         lanes: Counts of each lane.
-        waiting: Calls that wait for room; ``shed`` is how many were refused for want of it.
+        tasks: Counts of each task. Of tasks that have not been called for long, when there are many, all
+            together under ``"(others)"``.
+        calls: Counts of each task on each lane.
+        waiting: Calls that wait for a place on any lane.
+        shed: How many were refused; ``shed_by_reason`` tells why.
         routes: How often each task went to which lane and variant, as (task, lane, variant).
+        reasons: Why the last call of each of these went there, in words.
         fallbacks: For each task that could not follow its route, why.
+        corrections: Where calls go elsewhere than was planned.
+        places: How many calls each lane runs at once.
         workers: What happened to worker processes; None without a process lane.
+        loop: How late the event loop was; None where nothing watches it.
+        gil_enabled: Whether this interpreter holds the GIL at this moment.
     """
 
-    lanes: dict[LaneName, LaneStatistics]
+    lanes: dict[LaneName, CallCounts]
     waiting: int
     shed: int
     routes: dict[tuple[str, LaneName, str], int]
     fallbacks: dict[str, str]
     workers: WorkerStatistics | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Load:
-    """Calls of one task in flight, on whatever lane."""
-
-    task: str
-    in_flight: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class Track:
-    """Growing counts of one task on one lane and variant. Owner: the runtime's event loop.
-
-    One object for each, found once for a call, so that counting costs a few additions.
-    """
-
-    load: Load
-    lane: LaneName
-    variant: str
-    admitted: int = 0
-    done: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    abandoned: int = 0
-    busy_s: float = 0.0
-
-    def begin(self, calls: int = 1) -> None:
-        """Calls were admitted and start on their lane."""
-        self.admitted += calls
-        self.load.in_flight += calls
-
-    def end(self, outcome: Outcome, busy_s: float, calls: int = 1) -> None:
-        """Calls left their lane."""
-        self.load.in_flight -= calls
-        self.busy_s += busy_s
-        if outcome == "done":
-            self.done += calls
-        else:
-            setattr(self, outcome, getattr(self, outcome) + calls)
-
-    @property
-    def running(self) -> int:
-        """Calls that have begun and not ended."""
-        return self.admitted - self.done - self.failed - self.cancelled - self.abandoned
-
-
-@dataclass(slots=True)
-class Tally:
-    """All counts of a runtime. Owner: its event loop."""
-
-    tracks: dict[tuple[str, LaneName, str], Track] = field(default_factory=dict)
-    loads: dict[str, Load] = field(default_factory=dict)
-    fallbacks: dict[str, str] = field(default_factory=dict)
-
-    def load(self, task: str) -> Load:
-        """Return how much of a task is in flight."""
-        found = self.loads.get(task)
-        if found is None:
-            found = self.loads[task] = Load(task)
-        return found
-
-    def track(self, task: str, lane: LaneName, variant: str) -> Track:
-        """Return the counts of one route."""
-        key = (task, lane, variant)
-        found = self.tracks.get(key)
-        if found is None:
-            found = self.tracks[key] = Track(self.load(task), lane, variant)
-        return found
-
-    def snapshot(
-        self, waiting: int, shed: int, workers: WorkerStatistics | None
-    ) -> RuntimeStatistics:
-        """Return an immutable copy."""
-        lanes: dict[LaneName, list[Track]] = {}
-        for track in self.tracks.values():
-            lanes.setdefault(track.lane, []).append(track)
-        return RuntimeStatistics(
-            lanes={lane: _summed(tracks) for lane, tracks in lanes.items()},
-            waiting=waiting,
-            shed=shed,
-            routes={key: track.admitted for key, track in self.tracks.items()},
-            fallbacks=dict(self.fallbacks),
-            workers=workers,
-        )
-
-
-def _summed(tracks: list[Track]) -> LaneStatistics:
-    return LaneStatistics(
-        admitted=sum(track.admitted for track in tracks),
-        running=sum(track.running for track in tracks),
-        done=sum(track.done for track in tracks),
-        failed=sum(track.failed for track in tracks),
-        cancelled=sum(track.cancelled for track in tracks),
-        abandoned=sum(track.abandoned for track in tracks),
-        busy_s=sum(track.busy_s for track in tracks),
-    )
+    tasks: dict[str, CallCounts] = field(default_factory=dict)
+    calls: dict[tuple[str, LaneName], CallCounts] = field(default_factory=dict)
+    shed_by_reason: dict[ShedReason, int] = field(default_factory=dict)
+    reasons: dict[tuple[str, LaneName, str], str] = field(default_factory=dict)
+    corrections: tuple[Correction, ...] = ()
+    places: dict[LaneName, int] = field(default_factory=dict)
+    loop: LoopStatistics | None = None
+    gil_enabled: bool = True

@@ -31,7 +31,7 @@ from lanewise.lanes.process.pool import Call
 from lanewise.lanes.process.upkeep import CrewOptions
 from lanewise.lanes.resolve import identity_of, plain_function
 from lanewise.lanes.streaming import StreamSink
-from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned
+from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned, mark_killed
 
 T = TypeVar("T")
 
@@ -463,6 +463,8 @@ class ProcessLane:
                 mark_abandoned(cancelled)
         elif call.state != "over":
             crew.cancel(call)
+            if call.worker is not None and call.worker.state == "doomed":
+                mark_killed(cancelled)
 
     def _handle_gone(self, number: int) -> None:
         """In any thread: the last reference to a handle went."""

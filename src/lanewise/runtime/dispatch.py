@@ -1,0 +1,363 @@
+"""One call on its way: where it goes, whether it is let in, what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import warnings
+from collections.abc import AsyncGenerator, Coroutine
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import Any
+
+from lanewise.errors import LaneUnavailableError, NotPortableError, OverloadedError
+from lanewise.host.facts import gil_enabled
+from lanewise.lanes.event_loop import EventLoopLane
+from lanewise.lanes.process import ProcessLane, WorkerStatistics
+from lanewise.model.lane import (
+    Lane,
+    LaneName,
+    Terms,
+    abandoned_call,
+    was_abandoned,
+    was_killed,
+)
+from lanewise.model.task import Task
+from lanewise.runtime.admission import Door
+from lanewise.runtime.calls import local_arguments, until
+from lanewise.runtime.lifetime import CallOptions
+from lanewise.runtime.routing import Decision, Router
+from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
+from lanewise.runtime.tally import Outcome, Tally, Track
+from lanewise.runtime.waiting_room import WHOLE, Ticket
+
+# Lanes that can stop a running call.
+_KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
+# Calls in a process that take less than this are sent several at once, and so share a place: many of
+# the first kind, two of the second, which hides the way there and back.
+_SHORT_S = 0.000_2
+_MIDDLING_S = 0.020
+
+
+class Dispatcher:
+    """What an entered runtime does with calls. Owner: its event loop.
+
+    Args:
+        lanes: Those that are open.
+        router: Decides.
+        tally: Counts.
+        doors: Of every lane that has a bounded number of places.
+    """
+
+    def __init__(
+        self,
+        lanes: dict[LaneName, Lane],
+        router: Router,
+        tally: Tally,
+        doors: dict[LaneName, Door],
+    ) -> None:
+        self.lanes = lanes
+        self.router = router
+        self.tally = tally
+        self.doors = doors
+        loop_lane, process_lane = lanes.get("event_loop"), lanes.get("process")
+        self._loop_lane = loop_lane if isinstance(loop_lane, EventLoopLane) else None
+        self._process_lane = process_lane if isinstance(process_lane, ProcessLane) else None
+
+    # --- calls ----------------------------------------------------------------------------------
+
+    async def call(
+        self,
+        task: Task[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+    ) -> Any:
+        """Run one call; every call passes here, so this is short.
+
+        Raises:
+            OverloadedError: Its lane has no room for it.
+            LaneUnavailableError: No lane may run it.
+        """
+        decision = self.decide(task, args, kwargs, terms, options)
+        if decision.lane == "event_loop" and self._loop_lane is not None:
+            if self._loop_lane.is_due:
+                await self._loop_lane.turn()
+            return self._here(self._loop_lane, task, decision, args, kwargs, terms)
+        try:
+            return await self._admitted(task, decision, args, kwargs, terms, options)
+        except NotPortableError as error:
+            if decision.lane != "process":
+                raise  # the function's own: it has run
+            fallback = self._fallback(task, decision, options, error)
+            return await self._admitted(task, fallback, args, kwargs, terms, options)
+
+    async def chunk(
+        self, task: Task[..., Any], items: list[Any], terms: Terms, options: CallOptions
+    ) -> tuple[list[Any], float | None] | None:
+        """Run some items as one call; None where their lane cannot do that."""
+        decision = self.decide(task, (items[0],), {}, terms, options)
+        lane: Any = self.lanes[decision.lane]
+        if not hasattr(lane, "run_chunk"):
+            return None
+        track = self._track(task, decision)
+        ticket = await self._enter(track, task, decision, terms, options, len(items))
+        try:
+            running = lane.run_chunk(task.reference, decision.variant, items, terms)
+            ran: tuple[list[Any], float | None] = await _counted(track, running, len(items))
+            return ran
+        finally:
+            self._leave(decision, ticket)
+
+    async def stream(  # noqa: PLR0913 - because: one stream and its terms
+        self,
+        task: Task[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+        timeout_s: float | None,
+    ) -> AsyncGenerator[Any, None]:
+        """Run a generator function and yield its items."""
+        decision = self.decide(task, args, kwargs, terms, options)
+        if decision.lane != "process":
+            args, kwargs = local_arguments(args, kwargs)
+        track = self._track(task, decision)
+        ticket = await self._enter(track, task, decision, terms, options)
+        started, outcome = time.perf_counter(), "cancelled"
+        track.begin()
+        try:
+            lane = self.lanes[decision.lane]
+            items = lane.stream(task.reference, decision.variant, args, kwargs, terms)
+            try:
+                async for item in until(items, terms.deadline, task.name, timeout_s):
+                    yield item
+                outcome = "done"
+            except Exception:
+                outcome = "failed"
+                raise
+            finally:
+                await items.aclose()
+        finally:
+            track.end(outcome, time.perf_counter() - started)  # type: ignore[arg-type]  # because: one of Outcome's words
+            self._leave(decision, ticket)
+
+    def decide(
+        self,
+        task: Task[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+    ) -> Decision:
+        """Decide where a call goes.
+
+        Raises:
+            LaneUnavailableError: No lane may run it.
+        """
+        level = self.tally.load(task.name).in_flight + 1
+        pinned = options.lane
+        if terms.on_cancel == "kill" and pinned is None:
+            pinned = task.lane or "process"
+            if pinned not in _KILLABLE:
+                raise LaneUnavailableError(
+                    f"on_cancel='kill' needs a lane that can stop a running call, and {task.name} is "
+                    f"pinned to {pinned}",
+                    reasons={pinned: "a running call cannot be stopped there"},
+                )
+        return self.router.decide(task, args, kwargs, level, pinned, terms.deadline)
+
+    def snapshot(
+        self, workers: WorkerStatistics | None, places: dict[LaneName, int]
+    ) -> RuntimeStatistics:
+        """Return an immutable copy of all counts."""
+        tally, calls = self.tally, self.tally.per_call()
+        lanes: dict[LaneName, list[CallCounts]] = {}
+        tasks: dict[str, list[CallCounts]] = {}
+        for (task, lane), counts in calls.items():
+            lanes.setdefault(lane, []).append(counts)
+            tasks.setdefault(task, []).append(counts)
+        return RuntimeStatistics(
+            lanes={name: summed(rows) for name, rows in lanes.items()},
+            waiting=sum(door.room.waiting for door in self.doors.values()),
+            shed=tally.shed.total(),
+            routes={key: track.admitted for key, track in tally.tracks.items()},
+            fallbacks=dict(tally.fallbacks),
+            workers=workers,
+            tasks={name: summed(rows) for name, rows in tasks.items()},
+            calls=calls,
+            shed_by_reason=dict(tally.shed),
+            reasons={key: track.reason for key, track in tally.tracks.items()},
+            places=places,
+            gil_enabled=gil_enabled(),
+        )
+
+    # --- one lane -------------------------------------------------------------------------------
+
+    def _here(  # noqa: PLR0913 - because: one call and where it goes
+        self,
+        lane: EventLoopLane,
+        task: Task[..., Any],
+        decision: Decision,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+    ) -> Any:
+        """Run a call on the loop, which awaits nothing: it begins and ends between two looks at it."""
+        args, kwargs = local_arguments(args, kwargs)
+        track = self._track(task, decision)
+        started = time.perf_counter()
+        try:
+            result = lane.call_now(task.reference, decision.variant, args, kwargs, terms)
+        except BaseException:
+            track.failed += 1
+            raise
+        finally:
+            track.busy_s += time.perf_counter() - started
+        track.done += 1
+        return result
+
+    async def _admitted(  # noqa: PLR0913 - because: one call and where it goes
+        self,
+        task: Task[..., Any],
+        decision: Decision,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+    ) -> Any:
+        if decision.lane != "process":
+            args, kwargs = local_arguments(args, kwargs)
+        track = self._track(task, decision)
+        ticket = await self._enter(track, task, decision, terms, options)
+        track.begin()
+        started = time.perf_counter()
+        outcome: Outcome = "failed"
+        goes_on: Future[Any] | None = None
+        try:
+            # Not by way of _counted(), whose coroutine every call would pay for.
+            result = await self.lanes[decision.lane].run(
+                task.reference, decision.variant, args, kwargs, terms
+            )
+            outcome = "done"
+            return result
+        except asyncio.CancelledError as cancelled:
+            outcome, goes_on = _how_cancelled(cancelled), abandoned_call(cancelled)
+            raise
+        finally:
+            track.end(outcome, time.perf_counter() - started)
+            if goes_on is None:
+                self._leave(decision, ticket, counts=outcome in ("done", "failed"))
+            else:
+                self._leave_when_over(decision, ticket, goes_on)
+
+    async def _enter(  # noqa: PLR0913 - because: a call and who it belongs to
+        self,
+        track: Track,
+        task: Task[..., Any],
+        decision: Decision,
+        terms: Terms,
+        options: CallOptions,
+        calls: int = 1,
+    ) -> Ticket | None:
+        door = self.doors.get(decision.lane)
+        if door is None:
+            return None
+        parts, expected_s = (WHOLE, None) if calls > 1 else self._parts(task, decision)
+        now_s = time.monotonic()
+        ticket = Ticket(
+            task.name, now_s, options.priority or task.priority, parts, expected_s, terms.deadline
+        )
+        track.waiting += calls
+        try:
+            await door.enter(ticket)
+        except OverloadedError as refused:
+            track.shed += calls
+            self.tally.shed[refused.reason] += calls  # type: ignore[index]  # because: one of its words
+            raise
+        except asyncio.CancelledError:
+            track.cancelled += calls
+            raise
+        except BaseException:
+            track.failed += calls
+            raise
+        finally:
+            track.waiting -= calls
+        track.wait_s += time.monotonic() - now_s
+        return ticket
+
+    def _leave(self, decision: Decision, ticket: Ticket | None, *, counts: bool = True) -> None:
+        if ticket is not None:
+            self.doors[decision.lane].leave(ticket, counts=counts)
+
+    def _leave_when_over(
+        self, decision: Decision, ticket: Ticket | None, running: Future[Any]
+    ) -> None:
+        """An abandoned call keeps its place: what runs there still does."""
+        loop = asyncio.get_running_loop()
+
+        def over(_: Future[Any]) -> None:  # in whatever thread ran it
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+                loop.call_soon_threadsafe(self._leave, decision, ticket)
+
+        running.add_done_callback(over)
+
+    def _parts(self, task: Task[..., Any], decision: Decision) -> tuple[int, float | None]:
+        """How much of a place a call takes, and how long it is expected to."""
+        if decision.lane != "process" or self._process_lane is None:
+            return WHOLE, decision.expected_s
+        known_s = self._process_lane.run_time_s(task.reference, decision.variant)
+        if known_s is None or known_s >= _MIDDLING_S:
+            return WHOLE, known_s
+        return (1 if known_s < _SHORT_S else WHOLE // 2), known_s
+
+    def _track(self, task: Task[..., Any], decision: Decision) -> Track:
+        track = self.tally.track(task.name, decision.lane, decision.variant)
+        track.reason = decision.reason
+        return track
+
+    def _fallback(
+        self,
+        task: Task[..., Any],
+        decision: Decision,
+        options: CallOptions,
+        error: NotPortableError,
+    ) -> Decision:
+        """What cannot cross runs on a thread, which is told once.
+
+        Not when the caller insisted on processes, and never when the call has run already.
+        """
+        insisted = (
+            error.started
+            or task.isolation == "required"
+            or "process" in (options.lane, task.lane)
+            or options.on_cancel == "kill"
+        )
+        if insisted or "thread" not in self.lanes:
+            raise error
+        if self.tally.fell_back(task.name, str(error)):
+            warnings.warn(f"{task.name} runs on the thread lane instead: {error}", stacklevel=2)
+        return replace(decision, lane="thread", reason="it cannot cross to a process")
+
+
+async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) -> Any:
+    track.begin(calls)
+    started = time.perf_counter()
+    outcome: Outcome = "failed"
+    try:
+        result = await running
+        outcome = "done"
+        return result
+    except asyncio.CancelledError as cancelled:
+        outcome = _how_cancelled(cancelled)
+        raise
+    finally:
+        track.end(outcome, time.perf_counter() - started, calls)
+
+
+def _how_cancelled(cancelled: BaseException) -> Outcome:
+    if was_abandoned(cancelled):
+        return "abandoned"
+    return "killed" if was_killed(cancelled) else "cancelled"
