@@ -85,7 +85,10 @@ class Runner:
             return self._not_opened(error, seq)
         began = time.perf_counter_ns()
         try:
-            result = context.run(function, *args, **kwargs)
+            if flags & wire.WATCHED:
+                result = self._watched(seq, context, function, args, kwargs)
+            else:
+                result = context.run(function, *args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - because: the caller decides what it is worth
             if self._forked.here:
                 self._forked.end(error)
@@ -102,6 +105,22 @@ class Runner:
         except BaseException as error:  # noqa: BLE001 - because: __reduce__ may raise anything
             return self._not_sent(error, result, seq, ticks)
         return wire.frame(wire.RESULT, data, flags=crossing | printed, number=ticks, seq=seq)
+
+    def _watched(
+        self,
+        seq: int,
+        context: contextvars.Context,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        from _lanewise_worker.probe import Probe  # noqa: PLC0415 - because: few calls are watched
+
+        probe = Probe()
+        result = probe.run(context, function, args, kwargs)
+        if not self._forked.here:
+            self._line.send(wire.frame(wire.FACTS, probe.facts, seq=seq))
+        return result
 
     def _opened(
         self, flags: int, number: int, body: Any

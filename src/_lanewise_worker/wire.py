@@ -35,6 +35,7 @@ SKIPPED = 37  # a recalled call: never started, never will
 LOG = 38
 WARNING = 39
 IMPORTED = 40  # modules that a call was the first to need
+FACTS = 41  # what a watched call cost, sent before its result, see probe.py
 
 # Both ways: segments of shared memory, see segments.py [segment's number].
 FREED = 48  # the receiver lets go of the sender's segment
@@ -47,6 +48,7 @@ EXTRA = 4  # CALL, CHUNK, STREAM: deadline and context stand before the argument
 PRINTED = 8  # the call wrote to stdout or stderr, which must be read first
 ENDED = 16  # ITEM: there was no further item. RESULT of a stream or chunk
 BUFFERS = 64  # the body holds out-of-band buffers after the pickle, see crossing.py
+WATCHED = 128  # CALL: tell what it costs
 HELD = 32  # ERROR: the call never started: its arguments could not be made again
 
 # Items that a stream may be ahead of its consumer.

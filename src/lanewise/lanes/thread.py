@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,7 @@ from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.pooled import outcome_of
 from lanewise.lanes.resolve import plain_function
 from lanewise.lanes.streaming import ThreadStream
-from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms, mark_abandoned
+from lanewise.model.lane import PLAIN_TERMS, CallReport, LaneName, Terms, mark_abandoned
 
 _log = logging.getLogger("lanewise")
 
@@ -55,7 +56,10 @@ class ThreadLane:
         pool = self._entered()
         context = _context(terms)
         plain = plain_function(function, variant)
-        future = pool.submit(context.run, call_plainly, plain, args, kwargs)
+        if terms.report is None:
+            future = pool.submit(context.run, call_plainly, plain, args, kwargs)
+        else:
+            future = pool.submit(context.run, _reported, terms.report, plain, args, kwargs)
         self._in_flight.add(future)
         try:
             return await outcome_of(future)
@@ -122,6 +126,18 @@ class ThreadLane:
 
     def _forget_ended(self) -> None:
         self._in_flight = {future for future in self._in_flight if not future.done()}
+
+
+def _reported(
+    report: CallReport, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Call a function and note its time. In the call's thread, before its future has a result."""
+    started, cpu_s = time.perf_counter(), time.thread_time()
+    try:
+        return call_plainly(function, args, kwargs)
+    finally:
+        report.cpu_s = time.thread_time() - cpu_s
+        report.run_s = time.perf_counter() - started
 
 
 def _context(terms: Terms) -> contextvars.Context:

@@ -21,6 +21,31 @@ Priority = Literal["high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "normal", "low")
 
 
+@dataclass(slots=True, eq=False)
+class CallReport:
+    """What a lane saw of one call. Owner: who made the call; the lane fills it in while that runs.
+
+    Attributes:
+        watch: The lane is asked for what it could not tell without looking: the three last ones.
+        run_s: Time in the function itself.
+        cpu_s: Time on cores.
+        near_s: Time that this side spent packing arguments and unpacking the result.
+        args_bytes: What crossed, there; ``result_bytes`` and back.
+        run_queue_s: Time in the function ready to run and without a core.
+        held_share: Share of the function's time under the lock, from so many ``samples``.
+    """
+
+    watch: bool = False
+    run_s: float | None = None
+    cpu_s: float | None = None
+    near_s: float | None = None
+    args_bytes: int | None = None
+    result_bytes: int | None = None
+    run_queue_s: float | None = None
+    held_share: float | None = None
+    samples: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Under which conditions a call runs.
@@ -30,11 +55,13 @@ class Terms:
             only tells it to the call; who awaits it enforces it.
         on_cancel: What happens to a running call that nobody waits for any more.
         idempotent: The call may be started again after its worker died.
+        report: Where the lane is to note what it sees of the call, or None.
     """
 
     deadline: float | None = None
     on_cancel: OnCancel = "stop"
     idempotent: bool = False
+    report: CallReport | None = None
 
 
 PLAIN_TERMS = Terms()

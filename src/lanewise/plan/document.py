@@ -65,6 +65,16 @@ class Plan:
             ) from error
         return _Reader(text, source).read(data)
 
+    def to_toml(self, existing: str | None = None) -> str:
+        """Return the text of a plan file; with ``existing`` one its comments and other tasks stay.
+
+        Raises:
+            PlanError: ``existing`` is not a plan that this version can read.
+        """
+        from lanewise.plan.write import to_toml  # noqa: PLC0415 - because: writing imports this module
+
+        return to_toml(self, existing)
+
     def merged(self, other: Plan) -> Plan:
         """Return a plan with the tasks of both; ``other`` wins."""
         return replace(self, tasks={**self.tasks, **other.tasks})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 import warnings
 from collections.abc import AsyncGenerator, Coroutine
@@ -16,6 +17,7 @@ from lanewise.host.facts import gil_enabled
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane, WorkerStatistics
 from lanewise.model.lane import (
+    CallReport,
     Lane,
     LaneName,
     Terms,
@@ -37,6 +39,8 @@ _KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 # Calls in a process that take less than this are sent several at once, and so share a place: many of
 # the first kind, two of the second, which hides the way there and back.
 _SHORT_S = 0.000_2
+# Corrections that a snapshot tells.
+_MAX_CORRECTIONS = 100
 _MIDDLING_S = 0.020
 
 
@@ -82,10 +86,44 @@ class Dispatcher:
             LaneUnavailableError: No lane may run it.
         """
         decision = self.decide(task, args, kwargs, terms, options)
+        watched = None if decision.seen is None else self.router.watched(decision)
+        if watched is not None:
+            return await self._watched(task, watched, args, kwargs, terms, options)
         if decision.lane == "event_loop" and self._loop_lane is not None:
             if self._loop_lane.is_due:
                 await self._loop_lane.turn()
             return self._here(self._loop_lane, task, decision, args, kwargs, terms)
+        if decision.spill is not None and self._spills(decision.lane, decision.spill.lane):
+            decision = decision.spill
+        return await self._away(task, decision, args, kwargs, terms, options)
+
+    async def _watched(  # noqa: PLR0913 - because: one call and where it goes
+        self,
+        task: Task[..., Any],
+        decision: Decision,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+    ) -> Any:
+        """Run a call that tells what it costs; one at a time of each kind."""
+        assert decision.seen is not None
+        decision.seen.watching += 1
+        try:
+            terms = replace(terms, report=CallReport(watch=True))
+            return await self._away(task, decision, args, kwargs, terms, options)
+        finally:
+            decision.seen.watching -= 1
+
+    async def _away(  # noqa: PLR0913 - because: one call and where it goes
+        self,
+        task: Task[..., Any],
+        decision: Decision,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+    ) -> Any:
         try:
             return await self._admitted(task, decision, args, kwargs, terms, options)
         except NotPortableError as error:
@@ -93,6 +131,12 @@ class Dispatcher:
                 raise  # the function's own: it has run
             fallback = self._fallback(task, decision, options, error)
             return await self._admitted(task, fallback, args, kwargs, terms, options)
+
+    def _spills(self, lane: LaneName, other: LaneName) -> bool:
+        full, free = self.doors.get(lane), self.doors.get(other)
+        if full is None or free is None:
+            return False
+        return not full.room.has_room and free.room.has_room
 
     async def chunk(
         self, task: Task[..., Any], items: list[Any], terms: Terms, options: CallOptions
@@ -167,7 +211,8 @@ class Dispatcher:
                     f"pinned to {pinned}",
                     reasons={pinned: "a running call cannot be stopped there"},
                 )
-        return self.router.decide(task, args, kwargs, level, pinned, terms.deadline)
+        left_s = None if terms.deadline is None else terms.deadline - time.monotonic()
+        return self.router.decide(task, args, kwargs, level, pinned, left_s)
 
     def snapshot(
         self, workers: WorkerStatistics | None, places: dict[LaneName, int]
@@ -190,6 +235,7 @@ class Dispatcher:
             calls=calls,
             shed_by_reason=dict(tally.shed),
             reasons={key: track.reason for key, track in tally.tracks.items()},
+            corrections=tuple(itertools.islice(self.router.corrections(), _MAX_CORRECTIONS)),
             places=places,
             gil_enabled=gil_enabled(),
         )
@@ -215,7 +261,9 @@ class Dispatcher:
             track.failed += 1
             raise
         finally:
-            track.busy_s += time.perf_counter() - started
+            run_s = time.perf_counter() - started
+            track.busy_s += run_s
+            self.router.saw_here(decision, run_s)
         track.done += 1
         return result
 
@@ -233,6 +281,11 @@ class Dispatcher:
         track = self._track(task, decision)
         ticket = await self._enter(track, task, decision, terms, options)
         track.begin()
+        report = terms.report
+        if decision.seen is not None and report is None:
+            report = CallReport()
+            terms = replace(terms, report=report)
+        at_once = track.running
         started = time.perf_counter()
         outcome: Outcome = "failed"
         goes_on: Future[Any] | None = None
@@ -242,6 +295,8 @@ class Dispatcher:
                 task.reference, decision.variant, args, kwargs, terms
             )
             outcome = "done"
+            if report is not None:
+                self.router.saw(decision, report, at_once)
             return result
         except asyncio.CancelledError as cancelled:
             outcome, goes_on = _how_cancelled(cancelled), abandoned_call(cancelled)
@@ -337,6 +392,8 @@ class Dispatcher:
         )
         if insisted or "thread" not in self.lanes:
             raise error
+        if decision.known is not None:
+            decision.known.could_not_cross(str(error))
         if self.tally.fell_back(task.name, str(error)):
             warnings.warn(f"{task.name} runs on the thread lane instead: {error}", stacklevel=2)
         return replace(decision, lane="thread", reason="it cannot cross to a process")

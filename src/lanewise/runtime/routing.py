@@ -1,37 +1,62 @@
-"""Which lane and variant a call goes to: pins, then the plan, then a safe default."""
+"""Which lane and variant a call goes to: pins, then plan and observation, then a safe default."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lanewise.errors import LaneUnavailableError
 from lanewise.host.modules import module_present
 from lanewise.model.facts import Calibration
-from lanewise.model.lane import LaneName
+from lanewise.model.lane import CallReport, LaneName
 from lanewise.model.measurement import Contender
 from lanewise.model.task import DEFAULT_VARIANT, Task
-from lanewise.plan.choose import Choice, choose
+from lanewise.model.units import format_seconds
+from lanewise.plan.choose import Choice, Estimate, choose
 from lanewise.plan.document import Plan
 from lanewise.plan.lane_model import Machine
 from lanewise.plan.task_plan import TaskPlan
+from lanewise.runtime.learning import LearnedTask, size_class
+from lanewise.runtime.seen import Seen
+from lanewise.runtime.statistics import Correction
 
-# Decisions of one task are kept per class of sizes: this many classes to each doubling. A boundary
+# Decisions of a planned task are kept per class of sizes: this many classes to each doubling. A boundary
 # is then met to within 5 %, less than any break-even point is known to.
 _CLASSES_PER_DOUBLING = 16
-# Kept decisions; beyond it the table starts anew, so that a service with ever new sizes stays small.
-_MAX_KEPT = 4_096
+# Kept decisions of one task, and tasks; beyond it the table starts anew, so that a service with ever
+# new sizes or functions stays small.
+_MAX_KEPT = 1_024
+_MAX_TASKS = 4_096
+# A lane is left for another one that carries this much more, not for less: else routes would flap.
+_STAYS_FOR = 0.85
+# A call with a deadline may go where it cannot be stopped if it takes at most this part of what is left.
+_UNSTOPPABLE_SHARE = 0.1
+# The lane that takes over while the best one is full must carry at least this part of it.
+_SPILL_SHARE = 0.3
+_MAX_LEVEL = 64
+_STOPPABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Where a call goes, why in words, and how long it is expected to run there."""
+    """Where a call goes, and why in words.
+
+    Attributes:
+        expected_s: How long it is expected to run there; None where nothing is known.
+        seen: Where what is seen of the call belongs; None for calls that are pinned.
+        known: The task that this is about.
+        spill: Where it goes instead while its lane is full and the other one is not.
+    """
 
     lane: LaneName
     variant: str
     reason: str
     expected_s: float | None = None
+    seen: Seen | None = None
+    known: LearnedTask | None = None
+    spill: Decision | None = None
 
 
 class Router:
@@ -41,7 +66,7 @@ class Router:
         plan: May be empty.
         lanes: Those that are open.
         unavailable: Those that are not, with their reason.
-        calibration: Of this host's lanes, or None where every task was measured on this host.
+        calibration: Of this host's lanes; None takes that of the host which a task was measured on.
     """
 
     def __init__(  # noqa: PLR0913 - because: the facts that decisions rest on, each once
@@ -61,45 +86,245 @@ class Router:
         self._loop_budget_s = loop_budget_s
         self._cores = cores
         self._gil_enabled = gil_enabled
-        self._kept: dict[tuple[str, int, int], Decision] = {}
-        self._planned: dict[str, TaskPlan | None] = {}
-        self._unplanned_known: dict[tuple[str, LaneName | None, str], Decision] = {}
+        self._tasks: dict[str, LearnedTask] = {}
+        self._pins: dict[tuple[str, LaneName], Decision] = {}
 
-    def decide(
+    # --- deciding -------------------------------------------------------------------------------
+
+    def decide(  # noqa: PLR0913 - because: one call and its circumstances
         self,
         task: Task[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         concurrency: int,
         pinned: LaneName | None = None,
-        deadline: float | None = None,
+        left_s: float | None = None,
     ) -> Decision:
-        """Decide for one call.
+        """Decide for one call, ``left_s`` seconds before its deadline.
 
         Raises:
             LaneUnavailableError: The pinned lane is not open, or no open lane may run the task.
         """
-        wanted = pinned or task.lane
-        key = (task.name, wanted, task.isolation)
-        known = self._unplanned_known.get(key)
-        if known is not None:
-            return known
-        planned = self._task_plan(task)
-        if planned is None:
-            known = (
-                self._unplanned(task)
-                if wanted is None
-                else self._pinned(task, None, args, kwargs, concurrency, wanted)
+        known = self._tasks.get(task.name)
+        if known is None:
+            known = self._meet(task)
+        wanted = pinned or task.lane or (known.planned and known.planned.pinned)
+        if wanted:
+            return self._pinned(task, known, args, kwargs, concurrency, wanted)
+        size = task.size_of(args, kwargs)
+        key = _fine_class(size), _level(known.planned, concurrency)
+        kept = known.kept.get(key)
+        if kept is None:
+            if len(known.kept) >= _MAX_KEPT:
+                known.kept.clear()
+            kept = known.kept[key] = self._anew(task, known, size, key[1])
+        if left_s is not None and kept.lane not in _STOPPABLE:
+            return self._in_time(known, kept, left_s)
+        return kept
+
+    def _meet(self, task: Task[..., Any]) -> LearnedTask:
+        if len(self._tasks) >= _MAX_TASKS:
+            for name in list(self._tasks)[: _MAX_TASKS // 4]:
+                del self._tasks[name]
+        planned = self._plan.tasks.get(task.name)
+        known = self._tasks[task.name] = LearnedTask(
+            task.name,
+            None if planned is None else _usable(planned, task),
+            isolated=task.isolation == "required",
+            size_unit="bytes" if task.size is None else "declared",
+        )
+        return known
+
+    def _anew(
+        self, task: Task[..., Any], known: LearnedTask, size: float, concurrency: int
+    ) -> Decision:
+        seen = known.seen(size)
+        plan = self._plan_of(known) if known.planned is not None or seen.is_known else None
+        if plan is None:
+            return self._unknown(task, known, seen)
+        here = known.planned is not None or seen.may_run_here
+        choice = self._choice(plan, size, concurrency, here=here)
+        best, reason = self._steady(known, size, choice)
+        decision = self._decision(known, plan, size, best, reason)
+        other = self._other(choice, best)
+        if other is None:
+            return decision
+        full = f"{best.contender.lane} is full; {reason}"
+        return replace(decision, spill=self._decision(known, plan, size, other, full))
+
+    def _decision(
+        self, known: LearnedTask, plan: TaskPlan, size: float, estimate: Estimate, reason: str
+    ) -> Decision:
+        lane, variant = estimate.contender.lane, estimate.contender.variant
+        seen = known.seen(size, variant)
+        expected_s = plan.cost_at(variant, plan.size_of_call(size)).wall_s
+        return Decision(lane, variant, reason, expected_s, seen, known)
+
+    def _steady(self, known: LearnedTask, size: float, choice: Choice) -> tuple[Estimate, str]:
+        """The chosen contender, or the one of before while that is nearly as good; and why."""
+        best, reason = choice.estimate, choice.reason
+        before = known.routes.get(size_class(size))
+        if before is not None and before != best.contender and known.planned is None:
+            for one in choice.estimates:
+                good = one.throughput_per_s >= _STAYS_FOR * choice.estimate.throughput_per_s
+                if one.contender == before and one.keeps_budget and good:
+                    best = one
+                    reason = f"stays there, for {choice.contender} carries little more; {reason}"
+        known.routes[size_class(size)] = best.contender
+        return best, reason
+
+    def _other(self, choice: Choice, best: Estimate) -> Estimate | None:
+        """Another lane with workers of its own, for when the best one has none free."""
+        if best.contender.lane == "event_loop":
+            return None
+        others = [
+            one
+            for one in choice.estimates
+            if one.contender.lane not in ("event_loop", best.contender.lane)
+            and one.keeps_budget
+            and one.throughput_per_s >= _SPILL_SHARE * best.throughput_per_s
+        ]
+        return max(others, key=lambda one: one.throughput_per_s, default=None)
+
+    def _plan_of(self, known: LearnedTask) -> TaskPlan | None:
+        if known.planned is not None:
+            return known.plan(known.planned.calibration, self._cores, self._loop_budget_s)
+        if self._calibration is None:
+            return None
+        return known.plan(self._calibration, self._cores, self._loop_budget_s)
+
+    def _machine(self, plan: TaskPlan) -> Machine:
+        """This host; its own calibration goes before that of another one on which the plan was made."""
+        own = self._calibration
+        if own is None or own.fingerprint == plan.calibration.fingerprint:
+            own = plan.calibration
+        return Machine(own, self._cores, self._gil_enabled)
+
+    def _choice(
+        self, plan: TaskPlan, call_size: float, concurrency: int, *, here: bool = True
+    ) -> Choice:
+        """Choose; ``here`` says whether the loop's own lane may be chosen, if there is any other."""
+        size = plan.size_of_call(call_size)
+        lanes = self._lanes if here else (self._lanes - {"event_loop"}) or self._lanes
+        allowed = [Contender(lane, variant) for lane in lanes for variant in plan.variants]
+        try:
+            return choose(
+                plan, size, concurrency, self._machine(plan), self._loop_budget_s, allowed
             )
-            if len(self._unplanned_known) >= _MAX_KEPT:
-                self._unplanned_known.clear()
-            self._unplanned_known[key] = known
-            return known
-        if wanted is None:
-            wanted = planned.pinned
-        if wanted is not None:
-            return self._pinned(task, planned, args, kwargs, concurrency, wanted)
-        return self._by_plan(planned, task.size_of(args, kwargs), concurrency)
+        except LaneUnavailableError as error:
+            raise LaneUnavailableError(
+                str(error), reasons={**error.reasons, **self._unavailable}
+            ) from error
+
+    def _in_time(self, known: LearnedTask, kept: Decision, left_s: float) -> Decision:
+        """A lane that cannot stop calls gets those alone that will be over long before their deadline."""
+        quick = kept.expected_s is not None and kept.expected_s <= _UNSTOPPABLE_SHARE * max(
+            left_s, 0.0
+        )
+        unportable = known.unportable or (known.planned and known.planned.unportable)
+        if quick or unportable or "process" not in self._lanes:
+            return kept
+        return replace(
+            kept,
+            lane="process",
+            spill=None,
+            reason=f"its deadline may pass while it runs, and {kept.lane} could not stop it",
+        )
+
+    def _pinned(  # noqa: PLR0913 - because: one call and how it was pinned
+        self,
+        task: Task[..., Any],
+        known: LearnedTask,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        concurrency: int,
+        lane: LaneName,
+    ) -> Decision:
+        if lane not in self._lanes:
+            why = self._unavailable.get(lane, "this runtime was made without it")
+            raise LaneUnavailableError(
+                f"{task.name} is pinned to the {lane} lane, which is not available: {why}",
+                reasons={lane: why},
+            )
+        if known.planned is None or len(known.planned.variants) == 1:
+            return self._plainly_pinned(task, known, lane)
+        planned = replace(known.planned, pinned=None)
+        size = planned.size_of_call(task.size_of(args, kwargs))
+        only = [Contender(lane, name) for name in planned.variants]
+        machine = self._machine(planned)
+        try:
+            found = choose(planned, size, concurrency, machine, self._loop_budget_s, only)
+        except LaneUnavailableError:
+            # The plan has no estimate on that lane: the pin says where, the default what.
+            return self._plainly_pinned(task, known, lane)
+        return Decision(lane, found.contender.variant, f"pinned to {lane}")
+
+    def _plainly_pinned(self, task: Task[..., Any], known: LearnedTask, lane: LaneName) -> Decision:
+        kept = self._pins.get((task.name, lane))
+        if kept is None:
+            variant = DEFAULT_VARIANT if known.planned is None else known.planned.variants[0]
+            if len(self._pins) >= _MAX_TASKS:
+                self._pins.clear()
+            kept = self._pins[task.name, lane] = Decision(lane, variant, f"pinned to {lane}")
+        return kept
+
+    def _unknown(self, task: Task[..., Any], known: LearnedTask, seen: Seen) -> Decision:
+        """Nothing is known: where a call harms nobody else, at the price of its dispatch."""
+        order: tuple[LaneName, ...] = ("process", "thread", "event_loop")
+        if task.isolation == "required":
+            order = ("process",)
+        elif known.unportable is not None:
+            order = ("thread", "event_loop", "process")
+        for lane in order:
+            if lane in self._lanes:
+                reason = f"no plan knows it yet; {lane} protects the loop whatever it does"
+                return Decision(lane, DEFAULT_VARIANT, reason, None, seen, known)
+        raise LaneUnavailableError(
+            f"{task.name} asks for isolation, and no lane that isolates is available here",
+            reasons=self._unavailable,
+        )
+
+    # --- learning -------------------------------------------------------------------------------
+
+    def watched(self, decision: Decision) -> Decision | None:
+        """Return the decision for a call that is to be watched, in a process; None for all others."""
+        seen, known = decision.seen, decision.known
+        if seen is None or known is None or "process" not in self._lanes:
+            return None
+        if known.unportable is not None or not seen.wants_watching(decision.lane):
+            return None
+        if decision.lane == "process":
+            return decision
+        return replace(
+            decision, lane="process", spill=None, reason="it is watched, to learn what it costs"
+        )
+
+    def saw(self, decision: Decision, report: CallReport, at_once: int) -> None:
+        """A call has ended on a lane other than the loop's."""
+        seen, known = decision.seen, decision.known
+        if seen is None or known is None:
+            return
+        if decision.lane == "process":
+            known.crossed()
+        changed = (
+            seen.watched_call(report) if report.watch else seen.ran(decision.lane, report, at_once)
+        )
+        if changed:
+            known.kept.clear()
+
+    def saw_here(self, decision: Decision, run_s: float) -> None:
+        """A call has ended on the loop's lane."""
+        seen, known = decision.seen, decision.known
+        if seen is not None and known is not None and seen.ran_here(run_s, self._loop_budget_s):
+            known.kept.clear()
+
+    def lock_changed(self, *, gil_enabled: bool) -> None:
+        """The lock was switched on or off: every decision is made anew."""
+        self._gil_enabled = gil_enabled
+        for known in self._tasks.values():
+            known.kept.clear()
+
+    # --- telling --------------------------------------------------------------------------------
 
     def explain(
         self,
@@ -112,97 +337,73 @@ class Router:
         """Say in words what would be chosen, why, and what every alternative was estimated at."""
         decision = self.decide(task, args, kwargs, concurrency, pinned)
         lines = [f"{task.name} -> {decision.lane}/{decision.variant}: {decision.reason}"]
-        planned = self._task_plan(task)
-        if planned is not None:
-            choice = self._choice(planned, task.size_of(args, kwargs), concurrency)
-            for one in sorted(choice.estimates, key=lambda one: -one.throughput_per_s):
-                verdict = "" if one.keeps_budget else ", breaks the loop budget"
-                lines.append(
-                    f"  {one.contender}: {one.throughput_per_s:,.0f} calls/s, "
-                    f"loop lag {one.loop_lag_s * 1e3:.2g} ms{verdict}"
-                )
-            lines += [f"  {lane}: {why}" for lane, why in choice.excluded]
+        known = self._tasks[task.name]
+        plan = self._plan_of(known)
+        if plan is None:
+            return lines[0]
+        size = task.size_of(args, kwargs)
+        choice = self._choice(plan, size, concurrency)
+        for one in sorted(choice.estimates, key=lambda one: -one.throughput_per_s):
+            verdict = "" if one.keeps_budget else ", breaks the loop budget"
+            lines.append(
+                f"  {one.contender}: {one.throughput_per_s:,.0f} calls/s, "
+                f"loop lag {one.loop_lag_s * 1e3:.2g} ms{verdict}"
+            )
+        lines += [f"  {lane}: {why}" for lane, why in choice.excluded]
+        if decision.spill is not None:
+            lines.append(f"  while {decision.lane} is full and {decision.spill.lane} is not: there")
+        lines += self._what_would_change_it(plan, size, concurrency, choice)
+        source = "the plan" if known.planned is not None else "calls that ran here"
+        changed = [seen for _, seen in known.corrected_classes()]
+        if changed:
+            source += f", corrected for {len(changed)} class(es) of sizes by what was seen since"
+        lines.append(f"  known from {source}")
         return "\n".join(lines)
 
-    def _machine(self, planned: TaskPlan) -> Machine:
-        """This host; its own calibration goes before that of the host which the plan was made on."""
-        calibration = self._calibration or planned.calibration
-        return Machine(calibration, self._cores, self._gil_enabled)
+    def _what_would_change_it(
+        self, plan: TaskPlan, size: float, concurrency: int, choice: Choice
+    ) -> Iterator[str]:
+        for level in (1, 2, 8, 32):
+            other = self._choice(plan, size, level)
+            if other.contender != choice.contender:
+                yield f"  with {level} at once instead of {concurrency}: {other.contender}"
+                break
+        if size > 0:
+            for factor in (0.1, 10.0):
+                other = self._choice(plan, size * factor, concurrency)
+                if other.contender != choice.contender:
+                    yield f"  at {factor:g} times the size: {other.contender}"
 
-    def _by_plan(self, planned: TaskPlan, call_size: float, concurrency: int) -> Decision:
-        key = (planned.name, _size_class(call_size), _nearest(planned.concurrencies, concurrency))
-        kept = self._kept.get(key)
-        if kept is None:
-            choice = self._choice(planned, call_size, key[2])
-            kept = Decision(choice.contender.lane, choice.contender.variant, choice.reason)
-            if len(self._kept) >= _MAX_KEPT:
-                self._kept.clear()
-            self._kept[key] = kept
-        return kept
+    def corrections(self) -> Iterator[Correction]:
+        """Yield where calls go elsewhere than the plan has them go, or than they went at first."""
+        for known in self._tasks.values():
+            for at, seen in known.corrected_classes():
+                now = known.routes.get(at)
+                if now is None:
+                    continue
+                planned = "learned"
+                if known.planned is not None:
+                    choice = self._choice(known.planned, seen.size, 1)
+                    planned = str(choice.contender)
+                yield Correction(
+                    task=known.name,
+                    size_class=f"about {seen.size:,.0f}",
+                    planned=planned,
+                    now=str(now),
+                    reason=f"calls take {format_seconds(seen.wall_s)} now; seen to change "
+                    f"{seen.forgotten} time(s)",
+                )
 
-    def _choice(self, planned: TaskPlan, call_size: float, concurrency: int) -> Choice:
-        size = planned.size_of_call(call_size)
-        allowed = [Contender(lane, variant) for lane in self._lanes for variant in planned.variants]
-        try:
-            return choose(
-                planned, size, concurrency, self._machine(planned), self._loop_budget_s, allowed
-            )
-        except LaneUnavailableError as error:
-            raise LaneUnavailableError(
-                str(error), reasons={**error.reasons, **self._unavailable}
-            ) from error
-
-    def _pinned(  # noqa: PLR0913 - because: one call and how it was pinned
-        self,
-        task: Task[..., Any],
-        planned: TaskPlan | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        concurrency: int,
-        lane: LaneName,
-    ) -> Decision:
-        if lane not in self._lanes:
-            why = self._unavailable.get(lane, "this runtime was made without it")
-            raise LaneUnavailableError(
-                f"{task.name} is pinned to the {lane} lane, which is not available: {why}",
-                reasons={lane: why},
-            )
-        variant = DEFAULT_VARIANT
-        if planned is not None:
-            free = replace(planned, pinned=None)
-            machine = self._machine(planned)
-            size = planned.size_of_call(task.size_of(args, kwargs))
-            only = [Contender(lane, name) for name in planned.variants]
-            try:
-                found = choose(free, size, concurrency, machine, self._loop_budget_s, only)
-                variant = found.contender.variant
-            except LaneUnavailableError:
-                pass  # the plan has no estimate on that lane: the pin says where, the default what
-        return Decision(lane, variant, f"pinned to {lane}")
-
-    def _unplanned(self, task: Task[..., Any]) -> Decision:
-        """Without a plan: where a call harms nobody else, at the price of its dispatch."""
-        order: tuple[LaneName, ...] = ("process", "thread", "event_loop")
-        if task.isolation == "required":
-            order = ("process",)
-        for lane in order:
-            if lane in self._lanes:
-                reason = f"no plan knows it; {lane} protects the loop whatever it does"
-                return Decision(lane, DEFAULT_VARIANT, reason)
-        raise LaneUnavailableError(
-            f"{task.name} asks for isolation, and no lane that isolates is available here",
-            reasons=self._unavailable,
-        )
-
-    def _task_plan(self, task: Task[..., Any]) -> TaskPlan | None:
-        """The task's plan, without variants that this environment or the task does not have."""
-        if task.name not in self._planned:
-            found = self._plan.tasks.get(task.name)
-            self._planned[task.name] = None if found is None else _usable(found, task)
-        return self._planned[task.name]
+    def learned(self) -> Iterable[TaskPlan]:
+        """Return what is known of every task that was called, as plans."""
+        for known in self._tasks.values():
+            plan = self._plan_of(known)
+            if plan is not None:
+                yield replace(plan, gil_enabled=self._gil_enabled)
 
 
 def _usable(planned: TaskPlan, task: Task[..., Any]) -> TaskPlan | None:
+    """The task's plan, without variants that this environment or the task does not have."""
     usable = {
         name
         for name, variant in task.variants.items()
@@ -214,9 +415,12 @@ def _usable(planned: TaskPlan, task: Task[..., Any]) -> TaskPlan | None:
     return replace(planned, costs=costs, observations=seen, isolated=isolated) if costs else None
 
 
-def _size_class(size: float) -> int:
-    return -1 if size <= 0 else round(math.log2(size) * _CLASSES_PER_DOUBLING)
+def _fine_class(size: float) -> int:
+    return -1_000_000 if size <= 0 else round(math.log2(size) * _CLASSES_PER_DOUBLING)
 
 
-def _nearest(levels: tuple[int, ...], concurrency: int) -> int:
-    return min(levels, key=lambda level: abs(math.log(level / concurrency)))
+def _level(planned: TaskPlan | None, concurrency: int) -> int:
+    """The concurrency that a decision is made for: a measured one, or a power of two."""
+    if planned is None or len(planned.concurrencies) == 1:
+        return min(1 << (concurrency - 1).bit_length(), _MAX_LEVEL)
+    return min(planned.concurrencies, key=lambda level: abs(math.log(level / concurrency)))

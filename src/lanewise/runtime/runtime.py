@@ -27,6 +27,7 @@ from lanewise.plan.document import Plan
 from lanewise.runtime.admission import Door
 from lanewise.runtime.ambient import request_deadline
 from lanewise.runtime.calibrate import calibrate
+from lanewise.runtime.calibration_store import keep_calibration, kept_calibration
 from lanewise.runtime.dispatch import Dispatcher
 from lanewise.runtime.lifetime import (
     CallOptions,
@@ -208,11 +209,19 @@ class Runtime:
     async def _calibration(
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
     ) -> Calibration | None:
-        """Calibrate this host, unless all that the plan knows was measured on one like it."""
-        here = host_facts().fingerprint
-        if all(task.calibration.fingerprint == here for task in self._plan.tasks.values()):
+        """Return what this host's lanes cost: as the plan knows it, or was kept, or is measured now."""
+        if len(opened) < 2:  # noqa: PLR2004 - because: a single lane leaves nothing to choose
             return None
-        return await calibrate(opened, unavailable, here)
+        here = host_facts().fingerprint
+        planned = [task.calibration for task in self._plan.tasks.values()]
+        if planned and all(one.fingerprint == here for one in planned):
+            return planned[0]
+        names = tuple(opened)
+        kept = kept_calibration(here, names)
+        if kept is None:
+            kept = await calibrate(opened, unavailable, here)
+            keep_calibration(kept, names)
+        return kept
 
     async def __aexit__(
         self,
@@ -448,6 +457,15 @@ class Runtime:
         state, task = self._entered(), as_task(fn)
         level = state.tally.load(task.name).in_flight + 1
         return state.router.explain(task, args, kwargs, level, self._options.lane)
+
+    def learned_plan(self) -> Plan:
+        """Return what is known now as a plan: of planned tasks with what was corrected, of others anew.
+
+        ``Path("lanewise.toml").write_text(rt.learned_plan().to_toml())`` lets a service teach the next
+        one. Tasks of which no call has ended are not in it.
+        """
+        learned = self._entered().router.learned()
+        return Plan({plan.name: plan for plan in learned}, "what was learned")
 
     def statistics(self) -> RuntimeStatistics:
         """Return an immutable snapshot."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from _lanewise_worker import wire
 from _lanewise_worker.journal import read_journal
+from _lanewise_worker.probe import FACTS
 from _lanewise_worker.replay import replay_log, replay_warning
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import LaneUnavailableError, WorkerDiedError
@@ -20,7 +21,14 @@ from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.link import Link
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call, Kill, Lost, Pool, Recall, Retire, Send, Start
-from lanewise.lanes.process.results import journaled, load_chunk, not_loaded, not_portable
+from lanewise.lanes.process.results import (
+    journaled,
+    load_chunk,
+    load_noted,
+    note_run,
+    not_loaded,
+    not_portable,
+)
 from lanewise.lanes.process.sending import Sending
 from lanewise.lanes.process.upkeep import CrewOptions, Upkeep
 from lanewise.model.lane import Failed
@@ -83,6 +91,7 @@ class Crew:
             wire.IMPORTED: self._has_imported,
             wire.FREED: self._freed,
             wire.FORGET: self._forget,
+            wire.FACTS: self._facts,
         }
 
     def now_s(self) -> float:
@@ -211,7 +220,9 @@ class Crew:
         if self._draining:
             self._changed.set()
 
-    def _result(self, link: Link, flags: int, ticks: int, seq: int, body: Any) -> None:
+    def _result(  # noqa: C901 - because: one path for each kind of result, and every call takes it
+        self, link: Link, flags: int, ticks: int, seq: int, body: Any
+    ) -> None:
         call = self.pool.finished(link.worker, seq, ticks / wire.TICKS_PER_S, self.loop.time())
         if self.quarantine.suspects:
             self.quarantine.ended(call.function)
@@ -224,10 +235,15 @@ class Crew:
                 link.load(flags, body)  # so that the worker can use its memory again
             return
         if flags & wire.EMPTY:
+            if out.report is not None:
+                note_run(out.report, ticks)
+                out.report.result_bytes = 0
             future.set_result(None)
             return
         try:
-            if out.kind == wire.CHUNK:
+            if out.report is not None:
+                future.set_result(load_noted(link, out.report, flags, ticks, body))
+            elif out.kind == wire.CHUNK:
                 parts = out.parts or []
                 count = out.items - len(parts)
                 future.set_result([*parts, *load_chunk(link, out.name, flags, body, count)])
@@ -249,6 +265,8 @@ class Crew:
         if flags & wire.PRINTED:
             link.read_output()
         out: Outgoing = call.payload
+        if out.report is not None:
+            out.report.run_s = run_time_s
         if not out.future.done():
             out.future.set_exception(not_portable(out.name, unpack_exception(bytes(body))))
 
@@ -300,6 +318,14 @@ class Crew:
 
     def _freed(self, link: Link, _flags: int, number: int, _seq: int, _body: Any) -> None:
         link.freed(number)
+
+    def _facts(self, link: Link, _flags: int, _number: int, seq: int, body: Any) -> None:
+        head = link.worker.inbox[0]
+        report = head.payload.report
+        if head.seq == seq and report is not None:
+            facts = FACTS.unpack(body)
+            report.run_s, report.cpu_s, report.run_queue_s, share, report.samples = facts
+            report.held_share = share if report.samples else None
 
     def _forget(self, link: Link, _flags: int, number: int, _seq: int, _body: Any) -> None:
         link.forget(number)

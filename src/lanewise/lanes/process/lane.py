@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import pickle
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -31,7 +32,15 @@ from lanewise.lanes.process.pool import Call
 from lanewise.lanes.process.upkeep import CrewOptions
 from lanewise.lanes.resolve import identity_of, plain_function
 from lanewise.lanes.streaming import StreamSink
-from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned, mark_killed
+from lanewise.model.lane import (
+    PLAIN_TERMS,
+    CallReport,
+    Failed,
+    LaneName,
+    Terms,
+    mark_abandoned,
+    mark_killed,
+)
 
 T = TypeVar("T")
 
@@ -326,7 +335,7 @@ class ProcessLane:
             raise LaneUnavailableError("the process lane is closed: enter the runtime first")
         return self._crew
 
-    def _call(  # noqa: PLR0913 - because: a call and how it crosses
+    def _call(  # noqa: C901, PLR0913 - because: a call and how it crosses, which every one pays for
         self,
         crew: Crew,
         kind: int,
@@ -345,6 +354,8 @@ class ProcessLane:
             if refused is not None:
                 raise refused
         flags = 0
+        report = terms.report
+        began = 0.0 if report is None else time.perf_counter()
         body: bytes | Encoded
         if kind == wire.CHUNK:
             sent = args[0] if number else (function, variant, args[0])
@@ -359,9 +370,12 @@ class ProcessLane:
         if terms.deadline is not None or self._carries:
             flags |= wire.EXTRA
             extra = _extra(terms.deadline, self._carried.values())
+        if report is not None:
+            flags |= _noted(report, body, time.perf_counter() - began)
         future = crew.loop.create_future()
         shares = self._handles.take_noted()
         out = Outgoing(future, name, kind, number, flags, body, extra, shares, definition)
+        out.report = report
         if kind == wire.CALL:
             return Call(key, out, type(body) is not bytes, terms.idempotent)
         if kind == wire.CHUNK:
@@ -473,6 +487,15 @@ class ProcessLane:
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the workers are gone
             loop.call_soon_threadsafe(crew.drop_share, number)
+
+
+def _noted(report: CallReport, body: bytes | Encoded, packed_s: float) -> int:
+    """Note how a call went out; return the flags that it needs."""
+    report.near_s = packed_s
+    report.args_bytes = (
+        len(body) if isinstance(body, bytes) else body.stream_bytes + body.buffer_bytes
+    )
+    return wire.WATCHED if report.watch else 0
 
 
 def explain_call(

@@ -17,6 +17,7 @@ from _lanewise_worker.replay import OutputRelay
 from _lanewise_worker.shared_memory import aligned
 from lanewise.lanes.process.handles import Shared
 from lanewise.lanes.process.pool import Worker
+from lanewise.model.lane import CallReport
 
 if TYPE_CHECKING:
     from _lanewise_worker.segments import Receiver, Sender
@@ -181,8 +182,13 @@ class Link:
             self._backlog.clear()
             self._on_end(self)
 
-    def load(self, flags: int, body: Any) -> Any:
-        """Make a result again; arrays in it are views of shared memory while they are referred to."""
+    def load(self, flags: int, body: Any, report: CallReport | None = None) -> Any:
+        """Make a result again; arrays in it are views of shared memory while they are referred to.
+
+        A ``report`` gets its bytes.
+        """
+        if report is not None:
+            report.result_bytes = len(body)
         if flags & wire.BUFFERS:
             return unpack_inline(body)
         if not flags & wire.SEGMENT:
@@ -192,6 +198,8 @@ class Link:
 
             self._receiver = Receiver(self._take)
         _, stream, buffers = self._receiver.open(bytes(body))
+        if report is not None:
+            report.result_bytes = len(stream) + sum(memoryview(one).nbytes for one in buffers)
         return decode(stream, buffers)
 
     def freed(self, segment_id: int) -> None:

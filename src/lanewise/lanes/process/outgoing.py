@@ -9,7 +9,7 @@ from typing import Any
 from _lanewise_worker.codec import Encoded
 from lanewise.lanes.process.handles import Shared
 from lanewise.lanes.streaming import StreamSink
-from lanewise.model.lane import Failed
+from lanewise.model.lane import CallReport, Failed
 
 
 @dataclass(slots=True, eq=False)
@@ -28,6 +28,7 @@ class Outgoing:
         items: How many a chunk has.
         parts: Results of a chunk's first items that came early; a list for chunks only.
         stream: Where a stream's items arrive.
+        report: Where to note what is seen of the call.
     """
 
     future: asyncio.Future[Any]
@@ -42,6 +43,7 @@ class Outgoing:
     items: int = 0
     parts: list[Any] | None = None
     stream: StreamSink | None = None
+    report: CallReport | None = None
 
 
 @dataclass(slots=True, frozen=True)

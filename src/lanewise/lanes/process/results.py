@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
+from _lanewise_worker import wire
 from _lanewise_worker.call import FarSideError
 from _lanewise_worker.journal import load_entry
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import NotPortableError
-from lanewise.model.lane import Failed
+from lanewise.model.lane import CallReport, Failed
 
 if TYPE_CHECKING:
     from lanewise.lanes.process.link import Link
@@ -29,6 +31,21 @@ def load_chunk(link: Link, name: str, flags: int, body: Any, count: int) -> list
     for place, packed in failed.items():
         results[place] = Failed(not_portable(name, unpack_exception(packed)))
     return results
+
+
+def note_run(report: CallReport, ticks: int) -> None:
+    """Note how long a call ran, unless that was told already and without what watching it took."""
+    if report.run_s is None:
+        report.run_s = ticks / wire.TICKS_PER_S
+
+
+def load_noted(link: Link, report: CallReport, flags: int, ticks: int, body: Any) -> Any:
+    """Make a result again, and note what that took and how long the call ran."""
+    note_run(report, ticks)
+    began = time.perf_counter()
+    result = link.load(flags, body, report)
+    report.near_s = (report.near_s or 0.0) + time.perf_counter() - began
+    return result
 
 
 def journaled(name: str, entry: Any) -> Any:

@@ -1,0 +1,106 @@
+"""What one call costs beside its time: cores, run queue, and how much of it holds the lock.
+
+The share under the lock is sampled by a thread that sleeps a moment and then wants the lock, again and
+again. Where the call holds it, that thread waits until it is given up: at the switch interval, which is
+short meanwhile, or later where C code keeps it. Of a call that lets go it notices nothing. Such samples
+are taken at moments that do not depend on the call, so their mean estimates the share of its time.
+
+On a build without the lock nothing waits, and the share comes out as 0, which is what it is.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+# The call's time, cores, run queue, share under the lock, number of samples.
+FACTS = struct.Struct("=ddddI")
+
+# While a call is watched: long against the time that a switch takes, short against the call.
+_INTERVAL_S = 0.0005
+_PAUSE_S = 0.0001
+# Sleeps before the call begins: what one takes beyond what was asked for, where nothing is in its way.
+_ALONE = 4
+
+
+class Probe:
+    """Watches one call. Owner: the worker's main thread, but for what :meth:`_watch` says of itself."""
+
+    def __init__(self) -> None:
+        self._ended_s = 0.0  # written once by the owner, read by the watching thread: one float
+        self._ready = threading.Lock()
+        # owner: the watching thread; read by the main thread after it was joined.
+        self._waits = 0.0
+        self._samples = 0
+        self._own_cpu_s = 0.0
+        self._excess_s = 0.0
+        self._queued_s = 0.0
+        self.facts = b""
+
+    def run(
+        self,
+        context: contextvars.Context,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Run the call; afterwards ``facts`` holds what was seen of it, unless it raised."""
+        interval_s = sys.getswitchinterval()
+        watcher = threading.Thread(target=self._watch, name="lanewise-probe", daemon=True)
+        self._ready.acquire()
+        watcher.start()
+        self._ready.acquire()  # released when it has seen how long its sleeps take
+        sys.setswitchinterval(_INTERVAL_S)
+        queued_s, cpu_s, began = run_queue_s(), time.process_time(), time.perf_counter()
+        try:
+            result = context.run(function, *args, **kwargs)
+        finally:
+            self._ended_s = time.perf_counter()
+            cpu_s = time.process_time() - cpu_s
+            queued_s = run_queue_s() - queued_s
+            sys.setswitchinterval(interval_s)
+            watcher.join()
+        share = min(1.0, max(0.0, self._waits / self._samples)) if self._samples else -1.0
+        cpu_s = max(0.0, cpu_s - self._own_cpu_s)
+        wall_s = self._ended_s - began
+        self.facts = FACTS.pack(wall_s, cpu_s, max(0.0, queued_s), share, self._samples)
+        return result
+
+    def _watch(self) -> None:
+        self._queued_s = run_queue_s()
+        self._excess_s = sum(self._late_s() for _ in range(_ALONE)) / _ALONE
+        own_cpu_s = time.thread_time()
+        self._ready.release()
+        while not self._ended_s:
+            late_s = self._late_s() - self._excess_s
+            if self._ended_s and late_s <= 0:
+                break  # it ended while this slept, which says nothing of it
+            self._waits += min(1.0, late_s / (_INTERVAL_S - self._excess_s))
+            self._samples += 1
+        self._own_cpu_s = time.thread_time() - own_cpu_s
+
+    def _late_s(self) -> float:
+        """Sleep; return for how long more than that something was in the way, a core apart."""
+        began = time.perf_counter()
+        time.sleep(_PAUSE_S)
+        now_s = time.perf_counter()
+        late_s = min(now_s, self._ended_s or now_s) - began - _PAUSE_S
+        if late_s > _PAUSE_S:
+            queued_s = run_queue_s()
+            late_s -= queued_s - self._queued_s
+            self._queued_s = queued_s
+        return late_s
+
+
+def run_queue_s() -> float:
+    """How long this thread has been ready and without a core; 0 where nothing tells."""
+    try:
+        with open("/proc/thread-self/schedstat", "rb") as file:  # noqa: PTH123 - because: pathlib is not worth its import here
+            return int(file.read().split()[1]) * 1e-9
+    except (OSError, ValueError, IndexError):
+        return 0.0

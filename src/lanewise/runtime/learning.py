@@ -1,0 +1,198 @@
+"""What a runtime has learned of each task: the plan's word, corrected by what was seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lanewise.model.facts import Calibration
+from lanewise.model.measurement import Contender
+from lanewise.model.task import DEFAULT_VARIANT
+from lanewise.plan.task_plan import CostPoint, TaskPlan
+from lanewise.runtime.seen import Seen
+
+if TYPE_CHECKING:
+    from lanewise.runtime.routing import Decision
+
+# Classes of sizes that are kept of one task, and tasks: a service with ever new ones stays small.
+_MAX_CLASSES = 64
+# What is known of a class serves the classes around it, up to so many doublings away.
+_NEAR = 2
+# Calls in a row that cannot cross, after which the next ones are not tried.
+_MAX_REFUSALS = 3
+
+
+def size_class(size: float) -> int:
+    """One class to each doubling."""
+    return -1 if size <= 0 else round(math.log2(size))
+
+
+@dataclass(slots=True, eq=False)
+class LearnedTask:
+    """One task. Owner: the runtime's loop.
+
+    Attributes:
+        planned: What the plan says of it, without what this environment lacks; None where it is silent.
+        kept: Decisions that stand, by class of sizes and concurrency.
+        routes: The lane and variant that calls of a class of sizes took last.
+        unportable: Why its calls do not cross to processes, or None.
+    """
+
+    name: str
+    planned: TaskPlan | None
+    isolated: bool
+    size_unit: str
+    kept: dict[tuple[int, int], Decision] = field(default_factory=dict)
+    routes: dict[int, Contender] = field(default_factory=dict)
+    unportable: str | None = None
+    _seen: dict[tuple[int, str], Seen] = field(default_factory=dict)
+    _refusals: int = 0
+
+    def seen(self, size: float, variant: str = DEFAULT_VARIANT) -> Seen:
+        """Return what was seen of calls of that size; made of what stands near where there is nothing."""
+        key = size_class(size), variant
+        found = self._seen.get(key)
+        if found is None:
+            if len(self._seen) >= _MAX_CLASSES:
+                # The ones that were met first are the likeliest to be of the past.
+                for old in list(self._seen)[: _MAX_CLASSES // 4]:
+                    del self._seen[old]
+                self.kept.clear()
+            found = self._seen[key] = self._first_guess(size, variant)
+        if size > 0:
+            found.size += 0.1 * (size - found.size)
+        return found
+
+    def _first_guess(self, size: float, variant: str) -> Seen:
+        if self.planned is not None and variant in self.planned.variants:
+            return _as_planned(self.planned, size, variant)
+        for distance in range(1, _NEAR + 1):
+            for at in (size_class(size) - distance, size_class(size) + distance):
+                near = self._seen.get((at, variant))
+                if near is not None and near.is_settled and near.is_known and near.size > 0:
+                    return _scaled(near, size)
+        return Seen(size=max(size, 0.0))
+
+    def plan(self, calibration: Calibration, cores: int, budget_s: float) -> TaskPlan | None:
+        """Return what is known as a plan of its own; None where nothing is.
+
+        Of a task that is planned it is the plan, with its costs multiplied by what is seen to differ.
+        """
+        if self.planned is not None:
+            return self._corrected(self.planned)
+        costs = sorted(
+            (seen.cost(variant) for (_, variant), seen in self._seen.items() if seen.is_known),
+            key=lambda cost: cost.size,
+        )
+        if not costs:
+            return None
+        return TaskPlan(
+            name=self.name,
+            size_unit=self.size_unit,
+            calibration=calibration,
+            usable_cores=cores,
+            gil_enabled=True,
+            loop_budget_s=budget_s,
+            costs=tuple(_distinct(costs)),
+            unportable=self.unportable,
+            isolated=self.isolated,
+        )
+
+    def _corrected(self, planned: TaskPlan) -> TaskPlan:
+        costs = [*planned.costs]
+        for (_, variant), seen in self._seen.items():
+            if seen.forgotten and seen.is_known and variant in planned.variants:
+                size = planned.size_of_call(seen.size)
+                costs = [
+                    one
+                    for one in costs
+                    if one.variant != variant or size_class(one.size) != size_class(size)
+                ]
+                costs.append(_merged(planned.cost_at(variant, size), seen, size))
+        if len(costs) == len(planned.costs) and all(
+            one is other for one, other in zip(costs, planned.costs, strict=True)
+        ):
+            if self.unportable is None:
+                return planned
+            return replace(planned, unportable=self.unportable)
+        return replace(
+            planned, costs=tuple(costs), unportable=planned.unportable or self.unportable
+        )
+
+    def corrected_classes(self) -> Iterator[tuple[int, Seen]]:
+        """Yield the classes in which what was seen differs from what was planned or first seen."""
+        for (at, _), seen in self._seen.items():
+            if seen.forgotten:
+                yield at, seen
+
+    def could_not_cross(self, why: str) -> None:
+        """A call did not get to a process."""
+        self._refusals += 1
+        if self._refusals >= _MAX_REFUSALS and self.unportable is None:
+            self.unportable = why
+            self.kept.clear()
+
+    def crossed(self) -> None:
+        """A call got there."""
+        self._refusals = 0
+
+
+def _as_planned(planned: TaskPlan, size: float, variant: str) -> Seen:
+    cost = planned.cost_at(variant, planned.size_of_call(size))
+    seen = Seen(
+        size=size,
+        wall_s=cost.wall_s,
+        cpu_s=cost.cpu_s,
+        held_share=cost.gil_held_share,
+        near_s=cost.pickle_s,
+        args_bytes=cost.args_bytes,
+        result_bytes=cost.result_bytes,
+    )
+    seen.settle()
+    return seen
+
+
+def _scaled(near: Seen, size: float) -> Seen:
+    """What a call costs is taken to grow with its size, until one is seen."""
+    ratio = max(size, 1e-9) / near.size
+    seen = Seen(
+        size=size,
+        wall_s=near.wall_s * ratio,
+        cpu_s=near.cpu_s * ratio,
+        held_share=near.held_share,
+        near_s=None if near.near_s is None else near.near_s * max(ratio, 1.0),
+        args_bytes=None if near.args_bytes is None else round(near.args_bytes * ratio),
+        result_bytes=near.result_bytes,
+    )
+    seen.settle()
+    return seen
+
+
+def _merged(cost: CostPoint, seen: Seen, size: float) -> CostPoint:
+    """A planned cost with what was seen in its place.
+
+    How long the lock is kept at a time was measured of calls of another length, and says nothing now.
+    """
+    held = cost.gil_held_share if seen.held_share is None else seen.held_share
+    return replace(
+        cost,
+        size=size,
+        call_size=seen.size,
+        wall_s=seen.wall_s,
+        cpu_s=seen.cpu_s or cost.cpu_s,
+        gil_held_share=held,
+        gil_wait_p99_s=None,
+        gil_handovers_per_s=None,
+        pickle_s=cost.pickle_s if seen.near_s is None else seen.near_s,
+    )
+
+
+def _distinct(costs: list[CostPoint]) -> Iterator[CostPoint]:
+    """One cost for each size: means of two classes can meet."""
+    last: CostPoint | None = None
+    for cost in costs:
+        if last is None or cost.variant != last.variant or cost.size > last.size:
+            yield cost
+        last = cost

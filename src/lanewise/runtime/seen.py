@@ -1,0 +1,244 @@
+"""What has been seen of calls of one task and size: pure, no clock.
+
+It begins with a few calls that are watched, each in a process of its own, where whatever they do harms
+nobody. Then every call adds what its lane saw of it. When calls begin to take another time than what is
+known says (a deploy, other data), what is known of them is forgotten and they are watched again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from lanewise.model.lane import CallReport, LaneName
+from lanewise.plan.task_plan import CostPoint
+
+# Watched calls until a cost counts as known: by their number, or by the time that they took together,
+# since one long call is seen as well as several short ones.
+_WATCHED_CALLS = 4
+_WATCHED_S = 0.010
+# Less than a round trip to anything outside takes.
+_TOO_SHORT_TO_WAIT_S = 0.000_05
+# Samples of the lock from which on its share counts as known.
+_LOCK_SAMPLES = 8
+# The first call imports and fills caches; a second one that takes less than this of it shows that.
+_COLD = 0.7
+# Beyond the first calls one in so many is watched: 1.6 % of them.
+_WATCH_EVERY = 64
+# A mean over about four calls that is off by this factor is no noise.
+_NEWEST = 0.25
+_DRIFT = math.log(1.6)
+_DRIFT_CALLS = 4
+# Calls on the loop that took longer than the budget: one by this factor, or so many in a row.
+_FAR_BEYOND = 10.0
+_BREAKS_IN_A_ROW = 3
+# Calls in threads that take so much longer than alone wait for the lock.
+_CONTENDED = 1.25
+
+
+@dataclass(slots=True, eq=False)
+class Seen:
+    """Calls of one task on one variant in one class of sizes. Owner: the runtime's loop.
+
+    Attributes:
+        size: Of these calls, a running mean.
+        wall_s: Time of a call alone, without what it waited for a core; 0 while nothing is known.
+        cpu_s: Time on cores.
+        held_share: Share of ``wall_s`` under the lock, None while unknown.
+        near_s: What packing and unpacking costs on the loop's side; None until it crossed.
+        forgotten: How often the cost changed so much that it was learned anew.
+    """
+
+    size: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    held_share: float | None = None
+    near_s: float | None = None
+    args_bytes: int | None = None
+    result_bytes: int | None = None
+    calls: int = 0
+    watched: int = 0
+    watching: int = 0
+    forgotten: int = 0
+    _watched_s: float = 0.0
+    _samples: int = 0
+    _held_samples: float = 0.0
+    _recent_s: float = 0.0
+    _recent: int = 0
+    _breaks: int = 0
+    _since_watched: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a cost to decide by."""
+        return self.wall_s > 0.0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether enough calls were watched."""
+        enough = self.watched >= 2 and (  # noqa: PLR2004 - because: the first one may be cold
+            self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
+        )
+        return enough or self._watched_s >= 20 * _WATCHED_S
+
+    @property
+    def may_run_here(self) -> bool:
+        """Whether calls may run on the loop: enough were seen, and they compute and do not wait.
+
+        What waits for something outside can wait longer the next time.
+        """
+        enough = self.is_settled or self.calls >= _WATCHED_CALLS
+        return enough and (self.wall_s < _TOO_SHORT_TO_WAIT_S or self.cpu_s > self.wall_s / 2)
+
+    def wants_watching(self, lane: LaneName) -> bool:
+        """Whether the next call, which goes to that lane, is to be watched; one at a time."""
+        if self.watching:
+            return False
+        if not self.is_settled:
+            return True
+        return lane == "process" and self._since_watched >= _WATCH_EVERY
+
+    def cost(self, variant: str) -> CostPoint:
+        """What the lane model needs."""
+        return CostPoint(
+            variant=variant,
+            size=self.size,
+            call_size=self.size,
+            wall_s=self.wall_s,
+            cpu_s=min(self.cpu_s, self.wall_s) if self.held_share is not None else self.cpu_s,
+            gil_held_share=self.held_share,
+            gil_handovers_per_s=None,
+            gil_wait_p99_s=None,
+            run_queue_s=None,
+            args_bytes=self.args_bytes,
+            result_bytes=self.result_bytes,
+            pickle_s=self.near_s,
+        )
+
+    def settle(self) -> None:
+        """What is known comes from elsewhere and need not be watched."""
+        self.watched, self._watched_s = _WATCHED_CALLS, _WATCHED_S
+
+    # --- what happens ---------------------------------------------------------------------------
+
+    def watched_call(self, report: CallReport) -> bool:
+        """A watched call has ended; return whether what is known has changed."""
+        self._since_watched = 0
+        if report.run_s is None or report.cpu_s is None:
+            return False
+        wall_s = max(report.run_s - (report.run_queue_s or 0.0), 1e-7)
+        before, was_settled = self.wall_s, self.is_settled
+        self.watched += 1
+        self._watched_s += wall_s
+        self._crossed(report)
+        self._lock(report)
+        if self.watched == 1 or wall_s < _COLD * before:
+            self.wall_s, self.cpu_s = wall_s, report.cpu_s  # the first, or the first warm one
+        else:
+            weight = 1.0 / min(self.watched, 1 / _NEWEST)
+            self.wall_s += weight * (wall_s - self.wall_s)
+            self.cpu_s += weight * (report.cpu_s - self.cpu_s)
+        self._recent_s, self._recent = self.wall_s, 0
+        return not was_settled or _differs(before, self.wall_s, 0.1)
+
+    def ran(self, lane: LaneName, report: CallReport, at_once: int) -> bool:
+        """A call has ended on a lane; return whether what is known has changed.
+
+        ``at_once`` is how many calls of the task were on that lane, this one included.
+        """
+        self.calls += 1
+        self._since_watched += 1
+        if lane == "process":
+            self._crossed(report)
+        if report.run_s is None:
+            return False
+        if not self.is_known:
+            return self._first(report)
+        taken_s = report.run_s
+        if lane == "thread":
+            changed = self._contention(taken_s, at_once)
+            if report.cpu_s is not None and self.cpu_s > 0.5 * self.wall_s:
+                # What it waited for the lock or for a core is not its own.
+                taken_s = self.wall_s * report.cpu_s / max(self.cpu_s, 1e-9)
+            return self._drifts(taken_s) or changed
+        return self._drifts(taken_s)
+
+    def ran_here(self, run_s: float, loop_budget_s: float) -> bool:
+        """A call has ended on the loop; return whether it must not run there any more."""
+        self.calls += 1
+        if run_s <= loop_budget_s:
+            self._breaks = 0
+            return self._drifts(run_s)
+        self._breaks += 1
+        if run_s < _FAR_BEYOND * loop_budget_s and self._breaks < _BREAKS_IN_A_ROW:
+            return False
+        self._forget(run_s)
+        return True
+
+    def _first(self, report: CallReport) -> bool:
+        """Something is better than nothing, until a call is watched."""
+        if report.run_s is None:
+            return False
+        self.wall_s = max(report.run_s, 1e-7)
+        self.cpu_s = self.wall_s if report.cpu_s is None else report.cpu_s
+        return True
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _crossed(self, report: CallReport) -> None:
+        if report.near_s is None or report.result_bytes is None:
+            return
+        self.args_bytes, self.result_bytes = report.args_bytes, report.result_bytes
+        if self.near_s is None or report.near_s < self.near_s:
+            self.near_s = report.near_s
+        else:
+            self.near_s += _NEWEST * (report.near_s - self.near_s)
+
+    def _lock(self, report: CallReport) -> None:
+        if report.held_share is None:
+            return
+        # Of old samples half count, so that a share that changes is seen.
+        self._held_samples = self._held_samples / 2 + report.held_share * report.samples
+        self._samples = self._samples // 2 + report.samples
+        if self._samples >= _LOCK_SAMPLES:
+            self.held_share = min(1.0, self._held_samples / self._samples)
+
+    def _contention(self, run_s: float, at_once: int) -> bool:
+        """Calls in threads wait for each other: then they hold the lock longer than was sampled.
+
+        Holds that are much shorter than the samples' distance hide from them, and add up.
+        """
+        if at_once < 2 or self.held_share is None or run_s < _CONTENDED * self.wall_s:  # noqa: PLR2004 - because: alone there is nothing to wait for
+            return False
+        implied = min(1.0, run_s / at_once / self.wall_s)
+        if implied <= self.held_share + 0.1:
+            return False
+        before = self.held_share
+        self.held_share += 0.1 * (implied - self.held_share)
+        return int(before * 10) != int(self.held_share * 10)
+
+    def _drifts(self, taken_s: float) -> bool:
+        if not self._recent:
+            self._recent_s = self.wall_s
+        self._recent += 1
+        self._recent_s += _NEWEST * (taken_s - self._recent_s)
+        if self._recent < _DRIFT_CALLS or not _differs(self.wall_s, self._recent_s, _DRIFT):
+            return False
+        self._forget(self._recent_s)
+        return True
+
+    def _forget(self, wall_s: float) -> None:
+        """What was known holds no more: go on with the new time, and watch again."""
+        self.cpu_s *= wall_s / self.wall_s if self.wall_s else 0.0
+        self.wall_s = wall_s
+        self.watched = 0
+        self._watched_s = 0.0
+        self._samples, self._held_samples = 0, 0.0
+        self.held_share = None
+        self._recent, self._breaks = 0, 0
+        self.forgotten += 1
+
+
+def _differs(one: float, other: float, by: float) -> bool:
+    """Whether two times differ by so much on a logarithmic scale, and by more than readings do."""
+    return abs(math.log(max(other, 1e-7) / max(one, 1e-7))) > by and abs(other - one) > 2e-6  # noqa: PLR2004 - because: what two readings of a clock may differ by

@@ -1,0 +1,114 @@
+"""What is learned from calls that ran."""
+
+import math
+
+import pytest
+
+from lanewise.model.lane import CallReport
+from lanewise.runtime.seen import Seen
+
+BUDGET_S = 0.001
+
+
+def watched(run_s, *, cpu_s=None, held=1.0, samples=20, queue_s=0.0):
+    return CallReport(
+        watch=True,
+        run_s=run_s + queue_s,
+        cpu_s=run_s if cpu_s is None else cpu_s,
+        run_queue_s=queue_s,
+        held_share=held,
+        samples=samples,
+        near_s=1e-5,
+        args_bytes=10,
+        result_bytes=10,
+    )
+
+
+def settled(run_s=0.01, **options):
+    seen = Seen(size=1.0)
+    for _ in range(4):
+        seen.watched_call(watched(run_s, **options))
+    assert seen.is_settled
+    return seen
+
+
+def test_nothing_is_known_before_the_first_call_and_one_call_at_a_time_is_watched():
+    seen = Seen()
+    assert not seen.is_known
+    assert seen.wants_watching("process")
+    seen.watching = 1
+    assert not seen.wants_watching("process")
+
+
+def test_the_first_call_which_imports_does_not_count_once_a_warm_one_was_seen():
+    seen = Seen()
+    for run_s in (0.5, 0.002, 0.002):
+        seen.watched_call(watched(run_s))
+    assert seen.wall_s == pytest.approx(0.002, rel=0.01)
+
+
+def test_waiting_for_a_core_is_not_the_calls_own_time():
+    assert settled(0.01, queue_s=0.03).wall_s == pytest.approx(0.01)
+
+
+def test_the_lock_is_unknown_until_enough_samples_came():
+    seen = Seen()
+    seen.watched_call(watched(0.01, held=0.0, samples=3))
+    assert seen.held_share is None
+    seen.watched_call(watched(0.01, held=0.0, samples=20))
+    assert seen.held_share == pytest.approx(0.0)
+
+
+def test_at_most_two_percent_of_the_calls_are_watched_once_it_is_settled():
+    seen, looks = settled(), 0
+    for _ in range(10_000):
+        if seen.wants_watching("process"):
+            looks += 1
+            seen.watched_call(watched(0.01))
+        seen.ran("process", CallReport(run_s=0.01), 1)
+    assert 0 < looks <= 200
+    assert not any(seen.wants_watching(lane) for lane in ("thread", "event_loop"))
+
+
+def test_other_data_is_noticed_within_some_calls_and_once():
+    seen, changes = settled(0.01), 0
+    for _ in range(40):
+        changes += seen.ran("process", CallReport(run_s=0.1), 1)
+        if not seen.is_settled:
+            seen.watched_call(watched(0.1))
+    assert changes <= 3
+    assert seen.wall_s == pytest.approx(0.1, rel=0.2)
+
+
+def test_noise_changes_nothing():
+    seen = settled(0.01)
+    for n in range(200):
+        assert not seen.ran("process", CallReport(run_s=0.01 * math.exp(0.3 * math.sin(n))), 1)
+    assert seen.forgotten == 0
+
+
+def test_waiting_for_the_lock_in_a_thread_is_no_change_of_the_call():
+    seen = settled(0.01, held=1.0)
+    for _ in range(50):
+        seen.ran("thread", CallReport(run_s=0.04, cpu_s=0.01), 4)
+    assert seen.forgotten == 0
+
+
+def test_threads_that_wait_for_each_other_hold_the_lock_longer_than_was_sampled():
+    seen = settled(0.01, held=0.05)
+    for _ in range(60):
+        seen.ran("thread", CallReport(run_s=0.019, cpu_s=0.01), 2)
+    assert seen.held_share > 0.6
+
+
+def test_one_call_far_beyond_the_budget_leaves_the_loop_at_once_and_a_small_excess_does_not():
+    seen = settled(0.0001)
+    assert not seen.ran_here(1.5 * BUDGET_S, BUDGET_S)
+    assert seen.ran_here(50 * BUDGET_S, BUDGET_S)
+    assert seen.wall_s == pytest.approx(0.05)
+    assert not seen.is_settled
+
+
+def test_calls_that_wait_do_not_run_on_the_loop_even_when_they_are_quick():
+    assert settled(0.0005).may_run_here
+    assert not settled(0.0005, cpu_s=0.00001).may_run_here
