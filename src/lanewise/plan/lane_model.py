@@ -21,6 +21,8 @@ from lanewise.plan.task_plan import CostPoint
 SWITCH_INTERVAL_S = 0.005
 # How many holds the loop usually sits out: the present one, and one that is taken before its turn.
 _HOLDERS_BEFORE_THE_LOOP = 2
+# How many calls on the loop's own lane others may sit out.
+_CALLS_BEFORE_OTHERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,11 @@ def model_lane(lane: LaneName, cost: CostPoint, concurrency: int, machine: Machi
 
 
 def _event_loop(cost: CostPoint, concurrency: int, own: LaneCost) -> Modelled:
-    # The loop runs the callers' calls one after another before it looks at anything else.
+    # The lane lets the loop look at everything else between two calls that are not much shorter than a
+    # slice, however many callers there are; but whoever waits may have to let two of them go first.
     rate = 1 / (cost.wall_s + own.per_call_s)
-    return Modelled(rate, cost.wall_s * concurrency, "the loop runs one call at a time")
+    lag_s = cost.wall_s * min(concurrency, _CALLS_BEFORE_OTHERS)
+    return Modelled(rate, lag_s, "the loop runs one call at a time")
 
 
 def _thread(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine) -> Modelled:

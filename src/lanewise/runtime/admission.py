@@ -17,6 +17,10 @@ from lanewise.runtime.waiting_room import Instruction, Serve, Ticket, WaitingRoo
 _JITTER = 0.3
 
 
+class Rerouted(Exception):  # noqa: N818 - because: it tells what happened, and nothing is wrong
+    """Whoever waits here had better ask again where to go."""
+
+
 class Door:
     """Lets calls into one lane. Owner: the runtime's loop.
 
@@ -71,6 +75,14 @@ class Door:
     def leave(self, ticket: Ticket, *, counts: bool = True) -> None:
         """Give a place back; ``counts`` says whether the call ran as long as such calls do."""
         self._do(self.room.leave(ticket, time.monotonic(), counts=counts))
+        self._look()
+
+    def reroute(self, task: str) -> None:
+        """Have those who wait for a place with calls of a task raise :class:`Rerouted` instead."""
+        for ticket in self.room.waiting_of(task):
+            self._do(self.room.cancel(ticket, time.monotonic()))
+            if ticket.payload is not None and not ticket.payload.done():
+                ticket.payload.set_exception(Rerouted())
         self._look()
 
     async def drained(self) -> None:

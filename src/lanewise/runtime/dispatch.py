@@ -26,7 +26,7 @@ from lanewise.model.lane import (
     was_killed,
 )
 from lanewise.model.task import Task
-from lanewise.runtime.admission import Door
+from lanewise.runtime.admission import Door, Rerouted
 from lanewise.runtime.calls import local_arguments, until
 from lanewise.runtime.lifetime import CallOptions
 from lanewise.runtime.routing import Decision, Router
@@ -91,11 +91,26 @@ class Dispatcher:
             return await self._watched(task, watched, args, kwargs, terms, options)
         if decision.lane == "event_loop" and self._loop_lane is not None:
             if self._loop_lane.is_due:
-                await self._loop_lane.turn()
+                await self._turn(self._loop_lane, self._track(task, decision))
             return self._here(self._loop_lane, task, decision, args, kwargs, terms)
         if decision.spill is not None and self._spills(decision.lane, decision.spill.lane):
             decision = decision.spill
-        return await self._away(task, decision, args, kwargs, terms, options)
+        try:
+            return await self._away(task, decision, args, kwargs, terms, options)
+        except Rerouted:  # it waited for a lane that is not the right one, as is known by now
+            decision = self.decide(task, args, kwargs, terms, options)
+            return await self._away(task, decision, args, kwargs, terms, options)
+
+    @staticmethod
+    async def _turn(lane: EventLoopLane, track: Track) -> None:
+        track.waiting += 1
+        try:
+            await lane.turn()
+        except asyncio.CancelledError:
+            track.cancelled += 1
+            raise
+        finally:
+            track.waiting -= 1
 
     async def _watched(  # noqa: PLR0913 - because: one call and where it goes
         self,
@@ -296,7 +311,11 @@ class Dispatcher:
             )
             outcome = "done"
             if report is not None:
-                self.router.saw(decision, report, at_once)
+                was_known = decision.seen is None or decision.seen.is_known
+                self.router.saw(decision, report, at_once, time.perf_counter() - started)
+                if not was_known:
+                    # Others of its kind wait where it went, for nothing was known of them either.
+                    self.doors[decision.lane].reroute(task.name)
             return result
         except asyncio.CancelledError as cancelled:
             outcome, goes_on = _how_cancelled(cancelled), abandoned_call(cancelled)
@@ -334,6 +353,8 @@ class Dispatcher:
             raise
         except asyncio.CancelledError:
             track.cancelled += calls
+            raise
+        except Rerouted:  # it is counted where it goes
             raise
         except BaseException:
             track.failed += calls

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lanewise.model.facts import Calibration
 from lanewise.model.measurement import Contender
 from lanewise.model.task import DEFAULT_VARIANT
-from lanewise.plan.task_plan import CostPoint, TaskPlan
+from lanewise.plan.lane_model import Machine, model_lane
+from lanewise.plan.task_plan import CostPoint, Observation, TaskPlan
 from lanewise.runtime.seen import Seen
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ _MAX_CLASSES = 64
 _NEAR = 2
 # Calls in a row that cannot cross, after which the next ones are not tried.
 _MAX_REFUSALS = 3
+# Calls on a lane from which on their mean says something, and how far that is off at most.
+_LEAST_CALLS = 4
+_SPREAD = 0.05
 
 
 def size_class(size: float) -> int:
@@ -75,30 +78,49 @@ class LearnedTask:
                     return _scaled(near, size)
         return Seen(size=max(size, 0.0))
 
-    def plan(self, calibration: Calibration, cores: int, budget_s: float) -> TaskPlan | None:
+    def plan(self, machine: Machine, budget_s: float) -> TaskPlan | None:
         """Return what is known as a plan of its own; None where nothing is.
 
         Of a task that is planned it is the plan, with its costs multiplied by what is seen to differ.
         """
         if self.planned is not None:
-            return self._corrected(self.planned)
+            plan = self._corrected(self.planned)
+            return self._with_observations(plan, machine)
         costs = sorted(
             (seen.cost(variant) for (_, variant), seen in self._seen.items() if seen.is_known),
             key=lambda cost: cost.size,
         )
         if not costs:
             return None
-        return TaskPlan(
+        plan = TaskPlan(
             name=self.name,
             size_unit=self.size_unit,
-            calibration=calibration,
-            usable_cores=cores,
-            gil_enabled=True,
+            calibration=machine.calibration,
+            usable_cores=machine.cores,
+            gil_enabled=machine.gil_enabled,
             loop_budget_s=budget_s,
             costs=tuple(_distinct(costs)),
             unportable=self.unportable,
             isolated=self.isolated,
         )
+        return self._with_observations(plan, machine)
+
+    def _with_observations(self, plan: TaskPlan, machine: Machine) -> TaskPlan:
+        """How lanes did against the lane model, where calls have been on them."""
+        rows = [
+            observation
+            for (_, variant), seen in self._seen.items()
+            for observation in _observed(plan, seen, variant, machine)
+        ]
+        if not rows:
+            return plan
+        fresh = {(row.contender, row.concurrency, size_class(row.size)) for row in rows}
+        old = [
+            row
+            for row in plan.observations
+            if (row.contender, row.concurrency, size_class(row.size)) not in fresh
+        ]
+        return replace(plan, observations=(*old, *rows))
 
     def _corrected(self, planned: TaskPlan) -> TaskPlan:
         costs = [*planned.costs]
@@ -137,6 +159,28 @@ class LearnedTask:
     def crossed(self) -> None:
         """A call got there."""
         self._refusals = 0
+
+
+def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Iterator[Observation]:
+    """By Little's law as many calls a second as there are at once, over how long each stays."""
+    if variant not in plan.variants:
+        return
+    size = plan.size_of_call(seen.size)
+    cost = plan.cost_at(variant, size)
+    for (lane, at_once), latency in seen.latencies.items():
+        if latency.calls < _LEAST_CALLS or lane not in machine.calibration.lanes:
+            continue
+        modelled = model_lane(lane, cost, at_once, machine)
+        efficiency = at_once / latency.mean_s / modelled.throughput_per_s
+        yield Observation(
+            variant=variant,
+            lane=lane,
+            concurrency=at_once,
+            size=size,
+            efficiency=min(max(efficiency, 0.02), 1.5),
+            spread=_SPREAD,
+            loop_lag_s=0.0,
+        )
 
 
 def _as_planned(planned: TaskPlan, size: float, variant: str) -> Seen:

@@ -35,6 +35,7 @@ _STAYS_FOR = 0.85
 _UNSTOPPABLE_SHARE = 0.1
 # The lane that takes over while the best one is full must carry at least this part of it.
 _SPILL_SHARE = 0.3
+_FREE_OF_THE_LOCK = 0.2
 _MAX_LEVEL = 64
 _STOPPABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
@@ -146,7 +147,7 @@ class Router:
         choice = self._choice(plan, size, concurrency, here=here)
         best, reason = self._steady(known, size, choice)
         decision = self._decision(known, plan, size, best, reason)
-        other = self._other(choice, best)
+        other = self._other(plan, size, choice, best)
         if other is None:
             return decision
         full = f"{best.contender.lane} is full; {reason}"
@@ -173,25 +174,31 @@ class Router:
         known.routes[size_class(size)] = best.contender
         return best, reason
 
-    def _other(self, choice: Choice, best: Estimate) -> Estimate | None:
+    def _other(
+        self, plan: TaskPlan, size: float, choice: Choice, best: Estimate
+    ) -> Estimate | None:
         """Another lane with workers of its own, for when the best one has none free."""
         if best.contender.lane == "event_loop":
             return None
+        held = plan.cost_at(best.contender.variant, plan.size_of_call(size)).gil_held_share
         others = [
             one
             for one in choice.estimates
             if one.contender.lane not in ("event_loop", best.contender.lane)
             and one.keeps_budget
+            # What holds the lock would contend for it with the loop and all other threads.
+            and (one.contender.lane != "thread" or (held is not None and held <= _FREE_OF_THE_LOCK))
             and one.throughput_per_s >= _SPILL_SHARE * best.throughput_per_s
         ]
         return max(others, key=lambda one: one.throughput_per_s, default=None)
 
     def _plan_of(self, known: LearnedTask) -> TaskPlan | None:
         if known.planned is not None:
-            return known.plan(known.planned.calibration, self._cores, self._loop_budget_s)
+            return known.plan(self._machine(known.planned), self._loop_budget_s)
         if self._calibration is None:
             return None
-        return known.plan(self._calibration, self._cores, self._loop_budget_s)
+        machine = Machine(self._calibration, self._cores, self._gil_enabled)
+        return known.plan(machine, self._loop_budget_s)
 
     def _machine(self, plan: TaskPlan) -> Machine:
         """This host; its own calibration goes before that of another one on which the plan was made."""
@@ -299,13 +306,15 @@ class Router:
             decision, lane="process", spill=None, reason="it is watched, to learn what it costs"
         )
 
-    def saw(self, decision: Decision, report: CallReport, at_once: int) -> None:
+    def saw(self, decision: Decision, report: CallReport, at_once: int, latency_s: float) -> None:
         """A call has ended on a lane other than the loop's."""
         seen, known = decision.seen, decision.known
         if seen is None or known is None:
             return
         if decision.lane == "process":
             known.crossed()
+        if not report.watch and seen.stayed(decision.lane, at_once, latency_s):
+            known.kept.clear()
         changed = (
             seen.watched_call(report) if report.watch else seen.ran(decision.lane, report, at_once)
         )

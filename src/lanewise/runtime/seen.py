@@ -8,7 +8,7 @@ known says (a deploy, other data), what is known of them is forgotten and they a
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lanewise.model.lane import CallReport, LaneName
 from lanewise.plan.task_plan import CostPoint
@@ -17,6 +17,8 @@ from lanewise.plan.task_plan import CostPoint
 # since one long call is seen as well as several short ones.
 _WATCHED_CALLS = 4
 _WATCHED_S = 0.010
+# Of calls as short as this the shortest that was watched counts: watching takes as long itself.
+_SHORT_S = 0.000_5
 # Less than a round trip to anything outside takes.
 _TOO_SHORT_TO_WAIT_S = 0.000_05
 # Samples of the lock from which on its share counts as known.
@@ -29,11 +31,36 @@ _WATCH_EVERY = 64
 _NEWEST = 0.25
 _DRIFT = math.log(1.6)
 _DRIFT_CALLS = 4
+_LATENCY_DRIFT = math.log(1.15)
 # Calls on the loop that took longer than the budget: one by this factor, or so many in a row.
 _FAR_BEYOND = 10.0
 _BREAKS_IN_A_ROW = 3
 # Calls in threads that take so much longer than alone wait for the lock.
 _CONTENDED = 1.25
+_MOST_AT_ONCE = 64
+
+
+@dataclass(slots=True, eq=False)
+class Latency:
+    """How long calls stayed on a lane.
+
+    Attributes:
+        mean_s: A running mean; ``decided_s`` is what it was when it was last decided by.
+        calls: How many went into it.
+    """
+
+    mean_s: float = 0.0
+    decided_s: float = 0.0
+    calls: int = 0
+
+    def add(self, latency_s: float) -> bool:
+        """Add one; return whether decisions that rest on it are to be made anew."""
+        self.calls += 1
+        self.mean_s += max(_NEWEST / 2, 1.0 / self.calls) * (latency_s - self.mean_s)
+        if self.calls < _DRIFT_CALLS or not _differs(self.decided_s, self.mean_s, _LATENCY_DRIFT):
+            return False
+        self.decided_s = self.mean_s
+        return True
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +74,7 @@ class Seen:
         held_share: Share of ``wall_s`` under the lock, None while unknown.
         near_s: What packing and unpacking costs on the loop's side; None until it crossed.
         forgotten: How often the cost changed so much that it was learned anew.
+        latencies: From a lane's begin to its end, by lane and how many were on it at once.
     """
 
     size: float = 0.0
@@ -60,6 +88,7 @@ class Seen:
     watched: int = 0
     watching: int = 0
     forgotten: int = 0
+    latencies: dict[tuple[LaneName, int], Latency] = field(default_factory=dict)
     _watched_s: float = 0.0
     _samples: int = 0
     _held_samples: float = 0.0
@@ -132,9 +161,9 @@ class Seen:
         self._watched_s += wall_s
         self._crossed(report)
         self._lock(report)
-        if self.watched == 1 or wall_s < _COLD * before:
+        if self.watched == 1 or wall_s < (1.0 if wall_s < _SHORT_S else _COLD) * before:
             self.wall_s, self.cpu_s = wall_s, report.cpu_s  # the first, or the first warm one
-        else:
+        elif wall_s >= _SHORT_S:
             weight = 1.0 / min(self.watched, 1 / _NEWEST)
             self.wall_s += weight * (wall_s - self.wall_s)
             self.cpu_s += weight * (report.cpu_s - self.cpu_s)
@@ -163,12 +192,22 @@ class Seen:
             return self._drifts(taken_s) or changed
         return self._drifts(taken_s)
 
+    def stayed(self, lane: LaneName, at_once: int, latency_s: float) -> bool:
+        """A call has left its lane; return whether decisions are to be made anew."""
+        key = lane, 1 << (min(at_once, _MOST_AT_ONCE) - 1).bit_length()
+        found = self.latencies.get(key)
+        if found is None:
+            found = self.latencies[key] = Latency()
+        return found.add(latency_s)
+
     def ran_here(self, run_s: float, loop_budget_s: float) -> bool:
         """A call has ended on the loop; return whether it must not run there any more."""
         self.calls += 1
         if run_s <= loop_budget_s:
+            # Where it is does not depend on how much shorter than the budget it is.
             self._breaks = 0
-            return self._drifts(run_s)
+            self.wall_s += _NEWEST * (run_s - self.wall_s)
+            return False
         self._breaks += 1
         if run_s < _FAR_BEYOND * loop_budget_s and self._breaks < _BREAKS_IN_A_ROW:
             return False
@@ -224,7 +263,12 @@ class Seen:
         self._recent_s += _NEWEST * (taken_s - self._recent_s)
         if self._recent < _DRIFT_CALLS or not _differs(self.wall_s, self._recent_s, _DRIFT):
             return False
-        self._forget(self._recent_s)
+        if self._recent_s < min(self.wall_s, _SHORT_S):
+            # Quicker than thought, and too quick for the rest to matter.
+            self.cpu_s *= self._recent_s / self.wall_s
+            self.wall_s, self._recent = self._recent_s, 0
+        else:
+            self._forget(self._recent_s)
         return True
 
     def _forget(self, wall_s: float) -> None:
@@ -236,6 +280,7 @@ class Seen:
         self._samples, self._held_samples = 0, 0.0
         self.held_share = None
         self._recent, self._breaks = 0, 0
+        self.latencies.clear()
         self.forgotten += 1
 
 

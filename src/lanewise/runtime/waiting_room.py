@@ -151,6 +151,11 @@ class WaitingRoom:
         all_s = sum(self._class_work_s) + self._served_work_s
         return max(_LEAST_RETRY_S, self.mean_service_s, all_s / self.places / 2)
 
+    def waiting_of(self, task: str) -> list[Ticket]:
+        """Return the calls of a task that wait."""
+        queues = (one.get(task) for one in self._classes)
+        return [ticket for queue in queues if queue is not None for ticket in queue.tickets]
+
     # --- what happens ---------------------------------------------------------------------------
 
     def arrive(self, ticket: Ticket, now_s: float) -> list[Instruction]:

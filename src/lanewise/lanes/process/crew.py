@@ -25,9 +25,9 @@ from lanewise.lanes.process.results import (
     journaled,
     load_chunk,
     load_noted,
-    note_run,
     not_loaded,
     not_portable,
+    note_run,
 )
 from lanewise.lanes.process.sending import Sending
 from lanewise.lanes.process.upkeep import CrewOptions, Upkeep
