@@ -88,7 +88,10 @@ class Dispatcher:
         decision = self.decide(task, args, kwargs, terms, options)
         watched = None if decision.seen is None else self.router.watched(decision)
         if watched is not None:
-            return await self._watched(task, watched, args, kwargs, terms, options)
+            try:
+                return await self._watched(task, watched, args, kwargs, terms, options)
+            except Rerouted:
+                decision = self.decide(task, args, kwargs, terms, options)
         if decision.lane == "event_loop" and self._loop_lane is not None:
             if self._loop_lane.is_due:
                 await self._turn(self._loop_lane, self._track(task, decision))

@@ -49,6 +49,7 @@ class LoopStatistics:
         max_s: The largest lag.
         stalls: Stalls so far; ``last_stalls`` are the newest, oldest first.
         switch_interval_s: The interpreter's switch interval at this moment.
+        sum_s: All lags together.
     """
 
     beats: int
@@ -59,6 +60,7 @@ class LoopStatistics:
     stalls: int
     last_stalls: tuple[Stall, ...]
     switch_interval_s: float
+    sum_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class LagRecord:
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS_S) + 1))
     beats: int = 0
     max_s: float = 0.0
+    sum_s: float = 0.0
     stalls: int = 0
     last_stalls: deque[Stall] = field(default_factory=lambda: deque(maxlen=_KEPT_STALLS))
 
@@ -76,6 +79,7 @@ class LagRecord:
         lag_s = max(lag_s, 0.0)
         self.beats += 1
         self.max_s = max(self.max_s, lag_s)
+        self.sum_s += lag_s
         self.counts[bisect.bisect_left(BOUNDS_S, lag_s)] += 1
 
     def stalled(self, stall: Stall) -> None:
@@ -105,4 +109,5 @@ class LagRecord:
             stalls=self.stalls,
             last_stalls=tuple(self.last_stalls),
             switch_interval_s=switch_interval_s,
+            sum_s=self.sum_s,
         )
