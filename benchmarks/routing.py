@@ -67,7 +67,9 @@ async def once(workload, contestant, plan):
         harm_s = percentile(lags, 0.9) - percentile(idle, 0.9)
         if not lags:  # it never got a turn
             harm_s = finish_s
-        routes = {f"{lane}/{variant}": n for (_, lane, variant), n in rt.statistics().routes.items()}
+        routes = {
+            f"{lane}/{variant}": n for (_, lane, variant), n in rt.statistics().routes.items()
+        }
         return finish_s, harm_s, routes
 
 
@@ -81,10 +83,15 @@ def measured_plan(path, budget):
         folder = Path(__file__).resolve().parent
         environment = {
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+            ),
         }
         subprocess.run(
-            [*command, "--plan", str(path), "--quiet"], check=False, cwd=folder, env=environment,
+            [*command, "--plan", str(path), "--quiet"],
+            check=False,
+            cwd=folder,
+            env=environment,
             stdout=subprocess.DEVNULL,
         )
     return Plan.load(path)

@@ -90,6 +90,7 @@ class Workload:
 
     @property
     def calls(self):
+        """Every call, in order."""
         return [(task, argument) for task, argument, count in self.parts for _ in range(count)]
 
 
@@ -126,7 +127,12 @@ def all_workloads():
         of("Python 40 µs, then 10 ms", 2, (loop, 900, 8_000), (loop, 225_000, 100)),
         of("Python 10 ms, then 40 µs", 2, (loop, 225_000, 100), (loop, 900, 8_000)),
         of("wait 5 ms, then compute 5 ms", 2, (wait, 0.005, 200), (loop, 110_000, 200)),
-        of("zlib 2 KB, then 1 MB", 2, (compress, data(2_000), 10_000), (compress, data(1_000_000), 60)),
+        of(
+            "zlib 2 KB, then 1 MB",
+            2,
+            (compress, data(2_000), 10_000),
+            (compress, data(1_000_000), 60),
+        ),
     ]
 
 

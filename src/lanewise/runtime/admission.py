@@ -78,8 +78,8 @@ class Door:
         self._look()
 
     def reroute(self, task: str) -> None:
-        """Have those who wait for a place with calls of a task raise :class:`Rerouted` instead."""
-        for ticket in self.room.waiting_of(task):
+        """Have calls of a task that wait and may move raise :class:`Rerouted` instead."""
+        for ticket in self.room.movable(task):
             self._do(self.room.cancel(ticket, time.monotonic()))
             if ticket.payload is not None and not ticket.payload.done():
                 ticket.payload.set_exception(Rerouted())

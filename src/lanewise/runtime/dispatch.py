@@ -28,9 +28,12 @@ from lanewise.model.lane import (
 from lanewise.model.task import Task
 from lanewise.runtime.admission import Door, Rerouted
 from lanewise.runtime.calls import local_arguments, until
-from lanewise.runtime.lifetime import CallOptions
+from lanewise.runtime.lifetime import CallOptions, close_all
+from lanewise.runtime.lock_watch import LockWatch
+from lanewise.runtime.loop_watch import LoopWatch
 from lanewise.runtime.routing import Decision, Router
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
+from lanewise.runtime.switch_interval import hold_short
 from lanewise.runtime.tally import Outcome, Tally, Track
 from lanewise.runtime.waiting_room import WHOLE, Ticket
 
@@ -39,6 +42,10 @@ _KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 # Calls in a process that take less than this are sent several at once, and so share a place: many of
 # the first kind, two of the second, which hides the way there and back.
 _SHORT_S = 0.000_2
+# So often a call that waits may be sent elsewhere.
+_MAX_MOVES = 3
+# Beside calls that hold the lock for more of their time, the interpreter's switch interval is shortened.
+_FREE_OF_THE_LOCK = 0.2
 # Corrections that a snapshot tells.
 _MAX_CORRECTIONS = 100
 _MIDDLING_S = 0.020
@@ -65,9 +72,30 @@ class Dispatcher:
         self.router = router
         self.tally = tally
         self.doors = doors
+        self.watch: LoopWatch | None = None
+        self._lock_watch = LockWatch(lambda enabled: router.lock_changed(gil_enabled=enabled))
         loop_lane, process_lane = lanes.get("event_loop"), lanes.get("process")
         self._loop_lane = loop_lane if isinstance(loop_lane, EventLoopLane) else None
         self._process_lane = process_lane if isinstance(process_lane, ProcessLane) else None
+
+    # --- lifetime -------------------------------------------------------------------------------
+
+    def start(self, stall_s: float | None) -> None:
+        """Watch the loop, for stalls of that length if any, and the lock."""
+        loop = asyncio.get_running_loop()
+        if stall_s is not None:
+            self.watch = LoopWatch(stall_s=stall_s)
+            self.watch.start(loop)
+        self._lock_watch.start(loop)
+
+    async def close(self, grace_s: float | None) -> None:
+        """Let calls in flight end, and those that wait get their turn; then end every lane."""
+        try:
+            await close_all(self.lanes, grace_s, self.doors.values())
+        finally:
+            self._lock_watch.stop()
+            if self.watch is not None:
+                self.watch.stop()
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -85,24 +113,23 @@ class Dispatcher:
             OverloadedError: Its lane has no room for it.
             LaneUnavailableError: No lane may run it.
         """
-        decision = self.decide(task, args, kwargs, terms, options)
-        watched = None if decision.seen is None else self.router.watched(decision)
-        if watched is not None:
-            try:
-                return await self._watched(task, watched, args, kwargs, terms, options)
-            except Rerouted:
-                decision = self.decide(task, args, kwargs, terms, options)
-        if decision.lane == "event_loop" and self._loop_lane is not None:
-            if self._loop_lane.is_due:
-                await self._turn(self._loop_lane, self._track(task, decision))
-            return self._here(self._loop_lane, task, decision, args, kwargs, terms)
-        if decision.spill is not None and self._spills(decision.lane, decision.spill.lane):
-            decision = decision.spill
-        try:
-            return await self._away(task, decision, args, kwargs, terms, options)
-        except Rerouted:  # it waited for a lane that is not the right one, as is known by now
+        moves = _MAX_MOVES
+        while True:
             decision = self.decide(task, args, kwargs, terms, options)
-            return await self._away(task, decision, args, kwargs, terms, options)
+            watched = None if decision.seen is None else self.router.watched(decision)
+            if watched is None and decision.lane == "event_loop" and self._loop_lane is not None:
+                if self._loop_lane.is_due:
+                    await self._turn(self._loop_lane, self._track(task, decision))
+                return self._here(self._loop_lane, task, decision, args, kwargs, terms)
+            if decision.spill is not None and self._spills(decision.lane, decision.spill.lane):
+                decision = decision.spill
+            running = self._away if watched is None else self._watched
+            try:
+                return await running(
+                    task, watched or decision, args, kwargs, terms, options, may_move=moves > 0
+                )
+            except Rerouted:  # while it waited something was learned that may have it go elsewhere
+                moves -= 1
 
     @staticmethod
     async def _turn(lane: EventLoopLane, track: Track) -> None:
@@ -123,13 +150,15 @@ class Dispatcher:
         kwargs: dict[str, Any],
         terms: Terms,
         options: CallOptions,
+        *,
+        may_move: bool = False,
     ) -> Any:
         """Run a call that tells what it costs; one at a time of each kind."""
         assert decision.seen is not None
         decision.seen.watching += 1
         try:
             terms = replace(terms, report=CallReport(watch=True))
-            return await self._away(task, decision, args, kwargs, terms, options)
+            return await self._away(task, decision, args, kwargs, terms, options, may_move=may_move)
         finally:
             decision.seen.watching -= 1
 
@@ -141,9 +170,13 @@ class Dispatcher:
         kwargs: dict[str, Any],
         terms: Terms,
         options: CallOptions,
+        *,
+        may_move: bool = False,
     ) -> Any:
         try:
-            return await self._admitted(task, decision, args, kwargs, terms, options)
+            return await self._admitted(
+                task, decision, args, kwargs, terms, options, may_move=may_move
+            )
         except NotPortableError as error:
             if decision.lane != "process":
                 raise  # the function's own: it has run
@@ -255,6 +288,7 @@ class Dispatcher:
             reasons={key: track.reason for key, track in tally.tracks.items()},
             corrections=tuple(itertools.islice(self.router.corrections(), _MAX_CORRECTIONS)),
             places=places,
+            loop=None if self.watch is None else self.watch.statistics(),
             gil_enabled=gil_enabled(),
         )
 
@@ -293,12 +327,15 @@ class Dispatcher:
         kwargs: dict[str, Any],
         terms: Terms,
         options: CallOptions,
+        *,
+        may_move: bool = False,
     ) -> Any:
         if decision.lane != "process":
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
-        ticket = await self._enter(track, task, decision, terms, options)
+        ticket = await self._enter(track, task, decision, terms, options, may_move=may_move)
         track.begin()
+        hold = hold_short() if decision.lane == "thread" and _may_hold_the_lock(decision) else None
         report = terms.report
         if decision.seen is not None and report is None:
             report = CallReport()
@@ -314,17 +351,17 @@ class Dispatcher:
             )
             outcome = "done"
             if report is not None:
-                was_known = decision.seen is None or decision.seen.is_known
-                self.router.saw(decision, report, at_once, time.perf_counter() - started)
-                if not was_known:
-                    # Others of its kind wait where it went, for nothing was known of them either.
-                    self.doors[decision.lane].reroute(task.name)
+                latency_s = time.perf_counter() - started
+                if self.router.saw(decision, report, at_once, latency_s):
+                    self._reroute(task.name)
             return result
         except asyncio.CancelledError as cancelled:
             outcome, goes_on = _how_cancelled(cancelled), abandoned_call(cancelled)
             raise
         finally:
             track.end(outcome, time.perf_counter() - started)
+            if hold is not None:
+                hold.release()
             if goes_on is None:
                 self._leave(decision, ticket, counts=outcome in ("done", "failed"))
             else:
@@ -338,6 +375,8 @@ class Dispatcher:
         terms: Terms,
         options: CallOptions,
         calls: int = 1,
+        *,
+        may_move: bool = False,
     ) -> Ticket | None:
         door = self.doors.get(decision.lane)
         if door is None:
@@ -347,6 +386,7 @@ class Dispatcher:
         ticket = Ticket(
             task.name, now_s, options.priority or task.priority, parts, expected_s, terms.deadline
         )
+        ticket.may_move = may_move
         track.waiting += calls
         try:
             await door.enter(ticket)
@@ -370,6 +410,12 @@ class Dispatcher:
     def _leave(self, decision: Decision, ticket: Ticket | None, *, counts: bool = True) -> None:
         if ticket is not None:
             self.doors[decision.lane].leave(ticket, counts=counts)
+
+    def _reroute(self, name: str) -> None:
+        """What is known of a task has changed: those of its calls that wait ask again where to go."""
+        for door in self.doors.values():
+            if door.room.waiting:
+                door.reroute(name)
 
     def _leave_when_over(
         self, decision: Decision, ticket: Ticket | None, running: Future[Any]
@@ -436,6 +482,12 @@ async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) 
         raise
     finally:
         track.end(outcome, time.perf_counter() - started, calls)
+
+
+def _may_hold_the_lock(decision: Decision) -> bool:
+    """Whether a call in a thread may keep the loop, and other threads, waiting for the lock."""
+    seen = decision.seen
+    return seen is None or seen.held_share is None or seen.held_share > _FREE_OF_THE_LOCK
 
 
 def _how_cancelled(cancelled: BaseException) -> Outcome:

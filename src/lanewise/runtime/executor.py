@@ -97,6 +97,7 @@ class Executor(StandardExecutor):
             initargs=initargs,
             **options,
         )
+        runtime._watches_loop = False  # noqa: SLF001 - because: nobody's code but ours runs on that loop
         self._engine = _Engine(
             runtime,
             pinned=None if lane == "auto" else lane,

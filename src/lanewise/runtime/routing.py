@@ -306,20 +306,21 @@ class Router:
             decision, lane="process", spill=None, reason="it is watched, to learn what it costs"
         )
 
-    def saw(self, decision: Decision, report: CallReport, at_once: int, latency_s: float) -> None:
-        """A call has ended on a lane other than the loop's."""
+    def saw(self, decision: Decision, report: CallReport, at_once: int, latency_s: float) -> bool:
+        """A call has ended on a lane other than the loop's; return whether decisions may change."""
         seen, known = decision.seen, decision.known
         if seen is None or known is None:
-            return
+            return False
         if decision.lane == "process":
             known.crossed()
-        if not report.watch and seen.stayed(decision.lane, at_once, latency_s):
-            known.kept.clear()
-        changed = (
-            seen.watched_call(report) if report.watch else seen.ran(decision.lane, report, at_once)
-        )
+        if report.watch:
+            changed = seen.watched_call(report)
+        else:
+            stays_otherwise = seen.stayed(decision.lane, at_once, latency_s)
+            changed = seen.ran(decision.lane, report, at_once) or stays_otherwise
         if changed:
             known.kept.clear()
+        return changed
 
     def saw_here(self, decision: Decision, run_s: float) -> None:
         """A call has ended on the loop's lane."""

@@ -47,6 +47,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS_PER_CORE = 4
+# What keeps the loop so long is a stall: at least, and in budgets.
+_STALL_S = 0.1
+_STALL_BUDGETS = 10
 # Functions whose descriptions are kept.
 _MAX_TASKS = 4_096
 
@@ -104,8 +107,13 @@ class Runtime:
         PlanError: The plan cannot be read.
         ValueError: An option has a value that it cannot have.
 
+    While it is entered, the event loop is watched: how late it is stands in the statistics, and what
+    keeps it for a tenth of a second or longer is logged with file, line and advice.
+
     Threads: belongs to the event loop that entered it; use it from that loop's thread only.
     """
+
+    _watches_loop = True
 
     def __init__(  # noqa: PLR0913 - because: each is documented above and has a default
         self,
@@ -204,7 +212,10 @@ class Runtime:
             for name in opened
             if name != "event_loop"  # whose calls begin and end at once
         }
-        return Dispatcher(opened, router, Tally(), doors)
+        state = Dispatcher(opened, router, Tally(), doors)
+        stall_s = max(_STALL_S, _STALL_BUDGETS * self._loop_budget_s)
+        state.start(stall_s if self._watches_loop else None)
+        return state
 
     async def _calibration(
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
@@ -241,7 +252,7 @@ class Runtime:
             with contextlib.suppress(ValueError):
                 _active.reset(token)
         if state is not None:
-            await close_all(state.lanes, self._grace_s, state.doors.values())
+            await state.close(self._grace_s)
 
     def _entered(self) -> Dispatcher:
         if self._life.state is None:

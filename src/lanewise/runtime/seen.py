@@ -105,6 +105,8 @@ class Seen:
     @property
     def is_settled(self) -> bool:
         """Whether enough calls were watched."""
+        if self.held_share is None and self.watched < _WATCHED_CALLS:
+            return False
         enough = self.watched >= 2 and (  # noqa: PLR2004 - because: the first one may be cold
             self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
         )
@@ -127,6 +129,13 @@ class Seen:
             return True
         return lane == "process" and self._since_watched >= _WATCH_EVERY
 
+    @property
+    def lock_share(self) -> float | None:
+        """The share under the lock; where too few samples came, that of the time on cores."""
+        if self.held_share is None and self.watched:
+            return min(1.0, self.cpu_s / self.wall_s) if self.wall_s else None
+        return self.held_share
+
     def cost(self, variant: str) -> CostPoint:
         """What the lane model needs."""
         return CostPoint(
@@ -135,7 +144,7 @@ class Seen:
             call_size=self.size,
             wall_s=self.wall_s,
             cpu_s=min(self.cpu_s, self.wall_s) if self.held_share is not None else self.cpu_s,
-            gil_held_share=self.held_share,
+            gil_held_share=self.lock_share,
             gil_handovers_per_s=None,
             gil_wait_p99_s=None,
             run_queue_s=None,

@@ -49,6 +49,7 @@ class Ticket:
         expected_s: How long it is thought to take; None takes the mean of its lane.
         deadline_s: When its time is over, or None.
         payload: The user's; never looked at.
+        may_move: It may be asked to go elsewhere while it waits.
     """
 
     task: str
@@ -58,6 +59,7 @@ class Ticket:
     expected_s: float | None = None
     deadline_s: float | None = None
     payload: Any = None
+    may_move: bool = False
     state: Literal["new", "waiting", "served", "over"] = "new"
     began_s: float = 0.0
     work_s: float = 0.0
@@ -151,10 +153,11 @@ class WaitingRoom:
         all_s = sum(self._class_work_s) + self._served_work_s
         return max(_LEAST_RETRY_S, self.mean_service_s, all_s / self.places / 2)
 
-    def waiting_of(self, task: str) -> list[Ticket]:
-        """Return the calls of a task that wait."""
+    def movable(self, task: str) -> list[Ticket]:
+        """Return the calls of a task that wait and may go elsewhere."""
         queues = (one.get(task) for one in self._classes)
-        return [ticket for queue in queues if queue is not None for ticket in queue.tickets]
+        waiting = (ticket for queue in queues if queue is not None for ticket in queue.tickets)
+        return [ticket for ticket in waiting if ticket.may_move]
 
     # --- what happens ---------------------------------------------------------------------------
 
