@@ -28,12 +28,12 @@ from lanewise.model.lane import (
 from lanewise.model.task import Task
 from lanewise.runtime.admission import Door, Rerouted
 from lanewise.runtime.calls import local_arguments, until
+from lanewise.runtime.contention import Contention
 from lanewise.runtime.lifetime import CallOptions, close_all
 from lanewise.runtime.lock_watch import LockWatch
 from lanewise.runtime.loop_watch import LoopWatch
 from lanewise.runtime.routing import Decision, Router
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
-from lanewise.runtime.switch_interval import hold_short
 from lanewise.runtime.tally import Outcome, Tally, Track
 from lanewise.runtime.waiting_room import WHOLE, Ticket
 
@@ -73,6 +73,7 @@ class Dispatcher:
         self.tally = tally
         self.doors = doors
         self.watch: LoopWatch | None = None
+        self._contention = Contention()
         self._lock_watch = LockWatch(lambda enabled: router.lock_changed(gil_enabled=enabled))
         loop_lane, process_lane = lanes.get("event_loop"), lanes.get("process")
         self._loop_lane = loop_lane if isinstance(loop_lane, EventLoopLane) else None
@@ -94,6 +95,7 @@ class Dispatcher:
             await close_all(self.lanes, grace_s, self.doors.values())
         finally:
             self._lock_watch.stop()
+            self._contention.stop()
             if self.watch is not None:
                 self.watch.stop()
 
@@ -335,7 +337,9 @@ class Dispatcher:
         track = self._track(task, decision)
         ticket = await self._enter(track, task, decision, terms, options, may_move=may_move)
         track.begin()
-        hold = hold_short() if decision.lane == "thread" and _may_hold_the_lock(decision) else None
+        contends = decision.lane == "thread" and _may_hold_the_lock(decision)
+        if contends:
+            self._contention.begin()
         report = terms.report
         if decision.seen is not None and report is None:
             report = CallReport()
@@ -360,8 +364,8 @@ class Dispatcher:
             raise
         finally:
             track.end(outcome, time.perf_counter() - started)
-            if hold is not None:
-                hold.release()
+            if contends:
+                self._contention.end()
             if goes_on is None:
                 self._leave(decision, ticket, counts=outcome in ("done", "failed"))
             else:
