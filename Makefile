@@ -6,10 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test lint bench matrix clean help
+.PHONY: demo test web lint bench matrix clean help
 
 help:
-	@echo "make demo | test | lint | matrix | bench | clean"
+	@echo "make demo | test | web | lint | matrix | bench | clean"
 
 # Debian ships venv apart from python3; where it is missing and we may install it, we do.
 $(BIN)/python:
@@ -28,7 +28,12 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml examples/supplyr/pyproject.toml
 	@touch $@
 
 $(VENV)/.linters: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet '.[lint]'
+	$(BIN)/python -m pip install --quiet --editable '.[lint]'
+	@touch $@
+
+# The frameworks that the web front is for; all other tests do without them.
+$(VENV)/.frameworks: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[web-test]'
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -37,6 +42,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 	cd examples/supplyr && $(abspath $(BIN))/python -m pytest
+
+web: $(VENV)/.frameworks
+	$(BIN)/python -m pytest tests/integration/web tests/unit/test_web_*.py
 
 lint: $(VENV)/.linters
 	$(BIN)/ruff format --check .

@@ -183,11 +183,12 @@ def test_a_loop_that_gets_no_lock_blames_no_handler_but_the_thread(run):
         with Watched() as watched:
 
             async def starve(length_s):
-                over = threading.Event()
-                thread = threading.Thread(target=hold_the_lock, args=(length_s, over))
+                go, held, over = threading.Event(), threading.Event(), threading.Event()
+                thread = threading.Thread(target=hold_the_lock, args=(length_s, go, held, over))
                 thread.start()
                 known = len(watched.stalls)
-                await watched.until(lambda: len(watched.stalls) > known)
+                go.set()
+                await watched.until(lambda: held.is_set() and len(watched.stalls) > known)
                 over.set()
                 thread.join()
 
@@ -201,13 +202,15 @@ def test_a_loop_that_gets_no_lock_blames_no_handler_but_the_thread(run):
     assert stall.where_share == 0
 
 
-def hold_the_lock(length_s, over):
+def hold_the_lock(length_s, go, held, over):
+    go.wait(PATIENCE_S)
     numbers, began_s = 1_000_000, time.perf_counter()
     while time.perf_counter() - began_s < length_s / 4:
         numbers *= 2
         began_s = time.perf_counter()
         sum(range(numbers))  # one call into C, which never gives the lock up
     sum(range(4 * numbers))
+    held.set()
     over.wait(PATIENCE_S)
 
 
@@ -592,5 +595,6 @@ def test_the_time_of_a_thread_is_that_which_it_spent_on_a_core(parked):
     clock.close()
     clock.close()
     assert 0 <= spent.threads_s[parked.ident] < spent.threads_s[threading.get_ident()]
-    assert spent.threads_s[threading.get_ident()] + spent.queued_s <= spent.at_s * 1.1
+    assert spent.threads_s[threading.get_ident()] <= spent.process_s * 1.01
+    assert spent.queued_s >= 0
     assert clock.now().queued_s == 0
