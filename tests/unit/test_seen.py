@@ -112,3 +112,33 @@ def test_one_call_far_beyond_the_budget_leaves_the_loop_at_once_and_a_small_exce
 def test_calls_that_wait_do_not_run_on_the_loop_even_when_they_are_quick():
     assert settled(0.0005).may_run_here
     assert not settled(0.0005, cpu_s=0.00001).may_run_here
+
+
+def test_calls_of_no_fixed_length_are_not_learned_anew_for_ever():
+    seen = settled(0.003)
+    lengths = [0.0005, 0.02, 0.001, 0.008, 0.0002, 0.03]
+    for n in range(3_000):
+        seen.ran("process", CallReport(run_s=lengths[n * n % 6]), 1)
+    assert seen.forgotten <= 6
+
+
+def test_what_keeps_the_loop_again_and_again_is_kept_off_it_for_longer_and_longer():
+    seen, kept = settled(0.0001), 0
+    for n in range(20_000):
+        if seen.may_run_here:
+            long = n % 50 == 0
+            kept += long
+            seen.ran_here(0.1 if long else 0.0001, BUDGET_S)
+        else:
+            seen.ran("process", CallReport(run_s=0.0001), 1)
+            if not seen.is_settled:
+                seen.watched_call(watched(0.0001))
+    assert 0 < kept <= 8
+
+
+def test_time_on_cores_was_not_spent_waiting_for_one():
+    seen = Seen()
+    report = watched(0.003)
+    report.run_queue_s = 0.01
+    seen.watched_call(report)
+    assert seen.wall_s == pytest.approx(0.003)

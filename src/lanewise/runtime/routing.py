@@ -143,7 +143,7 @@ class Router:
         plan = self._plan_of(known) if known.planned is not None or seen.is_known else None
         if plan is None:
             return self._unknown(task, known, seen)
-        here = known.planned is not None or seen.may_run_here
+        here = seen.may_run_here if known.planned is None else not seen.is_kept_off
         choice = self._choice(plan, size, concurrency, here=here)
         best, reason = self._steady(known, size, choice)
         decision = self._decision(known, plan, size, best, reason)

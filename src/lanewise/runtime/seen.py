@@ -31,6 +31,9 @@ _WATCH_EVERY = 64
 _NEWEST = 0.25
 _DRIFT = math.log(1.6)
 _DRIFT_CALLS = 4
+_MOST_DOUBLINGS = 5
+# Calls for which one that kept the loop far beyond the budget stays off it, a quarter of the first time.
+_EXILE_CALLS = 16
 _LATENCY_DRIFT = math.log(1.15)
 # Calls on the loop that took longer than the budget: one by this factor, or so many in a row.
 _FAR_BEYOND = 10.0
@@ -74,6 +77,7 @@ class Seen:
         held_share: Share of ``wall_s`` under the lock, None while unknown.
         near_s: What packing and unpacking costs on the loop's side; None until it crossed.
         forgotten: How often the cost changed so much that it was learned anew.
+        kept_off_until: Number of calls before which none runs on the loop.
         latencies: From a lane's begin to its end, by lane and how many were on it at once.
     """
 
@@ -88,6 +92,7 @@ class Seen:
     watched: int = 0
     watching: int = 0
     forgotten: int = 0
+    kept_off_until: int = 0
     latencies: dict[tuple[LaneName, int], Latency] = field(default_factory=dict)
     _watched_s: float = 0.0
     _samples: int = 0
@@ -95,6 +100,7 @@ class Seen:
     _recent_s: float = 0.0
     _recent: int = 0
     _breaks: int = 0
+    _exiles: int = 0
     _since_watched: int = 0
 
     @property
@@ -113,13 +119,22 @@ class Seen:
         return enough or self._watched_s >= 20 * _WATCHED_S
 
     @property
+    def is_kept_off(self) -> bool:
+        """Whether calls have kept the loop for too long lately."""
+        return self.calls < self.kept_off_until
+
+    @property
     def may_run_here(self) -> bool:
         """Whether calls may run on the loop: enough were seen, and they compute and do not wait.
 
         What waits for something outside can wait longer the next time.
         """
         enough = self.is_settled or self.calls >= _WATCHED_CALLS
-        return enough and (self.wall_s < _TOO_SHORT_TO_WAIT_S or self.cpu_s > self.wall_s / 2)
+        return (
+            enough
+            and not self.is_kept_off
+            and (self.wall_s < _TOO_SHORT_TO_WAIT_S or self.cpu_s > self.wall_s / 2)
+        )
 
     def wants_watching(self, lane: LaneName) -> bool:
         """Whether the next call, which goes to that lane, is to be watched; one at a time."""
@@ -164,7 +179,9 @@ class Seen:
         self._since_watched = 0
         if report.run_s is None or report.cpu_s is None:
             return False
-        wall_s = max(report.run_s - (report.run_queue_s or 0.0), 1e-7)
+        # On a busy machine the two readings of the run queue take their own turns in it; what was on a
+        # core was not waiting for one.
+        wall_s = max(report.run_s - (report.run_queue_s or 0.0), report.cpu_s, 1e-7)
         before, was_settled = self.wall_s, self.is_settled
         self.watched += 1
         self._watched_s += wall_s
@@ -192,14 +209,15 @@ class Seen:
             return False
         if not self.is_known:
             return self._first(report)
+        returns = self.calls == self.kept_off_until  # to the loop, if it is quick enough
         taken_s = report.run_s
         if lane == "thread":
             changed = self._contention(taken_s, at_once)
             if report.cpu_s is not None and self.cpu_s > 0.5 * self.wall_s:
                 # What it waited for the lock or for a core is not its own.
                 taken_s = self.wall_s * report.cpu_s / max(self.cpu_s, 1e-9)
-            return self._drifts(taken_s) or changed
-        return self._drifts(taken_s)
+            return self._drifts(taken_s) or changed or returns
+        return self._drifts(taken_s) or returns
 
     def stayed(self, lane: LaneName, at_once: int, latency_s: float) -> bool:
         """A call has left its lane; return whether decisions are to be made anew."""
@@ -221,6 +239,9 @@ class Seen:
         if run_s < _FAR_BEYOND * loop_budget_s and self._breaks < _BREAKS_IN_A_ROW:
             return False
         self._forget(run_s)
+        # Each time it is kept off the loop for four times as many calls.
+        self._exiles += 1
+        self.kept_off_until = self.calls + (_EXILE_CALLS << 2 * min(self._exiles, _MOST_DOUBLINGS))
         return True
 
     def _first(self, report: CallReport) -> bool:
@@ -269,8 +290,11 @@ class Seen:
         if not self._recent:
             self._recent_s = self.wall_s
         self._recent += 1
-        self._recent_s += _NEWEST * (taken_s - self._recent_s)
-        if self._recent < _DRIFT_CALLS or not _differs(self.wall_s, self._recent_s, _DRIFT):
+        # What has seemed to change before is rather of no fixed length: the next time it takes more calls
+        # to say so.
+        needed = _DRIFT_CALLS << min(self.forgotten, _MOST_DOUBLINGS)
+        self._recent_s += (taken_s - self._recent_s) / min(self._recent, needed)
+        if self._recent < needed or not _differs(self.wall_s, self._recent_s, _DRIFT):
             return False
         if self._recent_s < min(self.wall_s, _SHORT_S):
             # Quicker than thought, and too quick for the rest to matter.
