@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 LaneName = Literal["event_loop", "thread", "process", "interpreter", "cluster"]
 LANE_NAMES: tuple[LaneName, ...] = ("event_loop", "thread", "process", "interpreter", "cluster")
@@ -146,7 +145,14 @@ class Failed:
     error: BaseException
 
 
-def mark_abandoned(cancelled: BaseException, running: Future[Any] | None = None) -> None:
+class GoesOn(Protocol):
+    """What an abandoned call goes on as: a future of the standard library, say."""
+
+    def add_done_callback(self, fn: Callable[[Any], object], /) -> None:
+        """Have something called when it has ended, in whatever thread that is."""
+
+
+def mark_abandoned(cancelled: BaseException, running: GoesOn | None = None) -> None:
     """Note on a CancelledError that the call which was cancelled goes on running, and as what.
 
     An attribute, and no exception class of its own, since ``asyncio.timeout`` looks for
@@ -165,10 +171,10 @@ def was_killed(cancelled: BaseException) -> bool:
     return bool(getattr(cancelled, "lanewise_killed", False))
 
 
-def abandoned_call(cancelled: BaseException) -> Future[Any] | None:
+def abandoned_call(cancelled: BaseException) -> GoesOn | None:
     """What an abandoned call goes on as, where its lane gave that."""
     running = getattr(cancelled, "lanewise_abandoned", None)
-    return running if isinstance(running, Future) else None
+    return None if running is None or running is True else cast("GoesOn", running)
 
 
 def was_abandoned(cancelled: BaseException) -> bool:

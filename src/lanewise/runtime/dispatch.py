@@ -8,7 +8,6 @@ import itertools
 import time
 import warnings
 from collections.abc import AsyncGenerator, Coroutine
-from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane, WorkerStatistics
 from lanewise.model.lane import (
     CallReport,
+    GoesOn,
     Lane,
     LaneName,
     Terms,
@@ -347,7 +347,7 @@ class Dispatcher:
         at_once = track.running
         started = time.perf_counter()
         outcome: Outcome = "failed"
-        goes_on: Future[Any] | None = None
+        goes_on: GoesOn | None = None
         try:
             # Not by way of _counted(), whose coroutine every call would pay for.
             result = await self.lanes[decision.lane].run(
@@ -421,13 +421,11 @@ class Dispatcher:
             if door.room.waiting:
                 door.reroute(name)
 
-    def _leave_when_over(
-        self, decision: Decision, ticket: Ticket | None, running: Future[Any]
-    ) -> None:
+    def _leave_when_over(self, decision: Decision, ticket: Ticket | None, running: GoesOn) -> None:
         """An abandoned call keeps its place: what runs there still does."""
         loop = asyncio.get_running_loop()
 
-        def over(_: Future[Any]) -> None:  # in whatever thread ran it
+        def over(_: object) -> None:  # in whatever thread ran it
             with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
                 loop.call_soon_threadsafe(self._leave, decision, ticket)
 
