@@ -65,6 +65,7 @@ def test_at_most_two_percent_of_the_calls_are_watched_once_it_is_settled():
         if seen.wants_watching("process"):
             looks += 1
             seen.watched_call(watched(0.01))
+        seen.stayed("process", 1, 0.01)
         seen.ran("process", CallReport(run_s=0.01), 1)
     assert 0 < looks <= 200
     assert not any(seen.wants_watching(lane) for lane in ("thread", "event_loop"))

@@ -37,6 +37,7 @@ _UNSTOPPABLE_SHARE = 0.1
 _SPILL_SHARE = 0.3
 _FREE_OF_THE_LOCK = 0.2
 _MAX_LEVEL = 64
+_NO_CHOICE = (0, 0)
 _STOPPABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
 
@@ -87,6 +88,8 @@ class Router:
         self._loop_budget_s = loop_budget_s
         self._cores = cores
         self._gil_enabled = gil_enabled
+        # Where there is no choice there is nothing to learn.
+        self._learns = len(lanes) > 1
         self._tasks: dict[str, LearnedTask] = {}
         self._pins: dict[tuple[str, LaneName], Decision] = {}
 
@@ -112,6 +115,12 @@ class Router:
         wanted = pinned or task.lane or (known.planned and known.planned.pinned)
         if wanted:
             return self._pinned(task, known, args, kwargs, concurrency, wanted)
+        if not self._learns and known.planned is None:
+            kept = known.kept.get(_NO_CHOICE)
+            if kept is None:
+                kept = self._unknown(task, known, None)
+                known.kept[_NO_CHOICE] = kept
+            return kept
         size = task.size_of(args, kwargs)
         key = _fine_class(size), _level(known.planned, concurrency)
         kept = known.kept.get(key)
@@ -275,7 +284,7 @@ class Router:
             kept = self._pins[task.name, lane] = Decision(lane, variant, f"pinned to {lane}")
         return kept
 
-    def _unknown(self, task: Task[..., Any], known: LearnedTask, seen: Seen) -> Decision:
+    def _unknown(self, task: Task[..., Any], known: LearnedTask, seen: Seen | None) -> Decision:
         """Nothing is known: where a call harms nobody else, at the price of its dispatch."""
         order: tuple[LaneName, ...] = ("process", "thread", "event_loop")
         if task.isolation == "required":

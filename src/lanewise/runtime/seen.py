@@ -25,8 +25,10 @@ _TOO_SHORT_TO_WAIT_S = 0.000_05
 _LOCK_SAMPLES = 8
 # The first call imports and fills caches; a second one that takes less than this of it shows that.
 _COLD = 0.7
-# Beyond the first calls one in so many is watched: 1.6 % of them.
+# Beyond the first calls one in so many is watched, 1.6 % of them, and none before calls took so long
+# together: to watch one takes a millisecond and a half.
 _WATCH_EVERY = 64
+_WATCH_EVERY_S = 0.5
 # A mean over about four calls that is off by this factor is no noise.
 _NEWEST = 0.25
 _DRIFT = math.log(1.6)
@@ -102,6 +104,7 @@ class Seen:
     _breaks: int = 0
     _exiles: int = 0
     _since_watched: int = 0
+    _since_watched_s: float = 0.0
 
     @property
     def is_known(self) -> bool:
@@ -142,7 +145,11 @@ class Seen:
             return False
         if not self.is_settled:
             return True
-        return lane == "process" and self._since_watched >= _WATCH_EVERY
+        return (
+            lane == "process"
+            and self._since_watched >= _WATCH_EVERY
+            and self._since_watched_s >= _WATCH_EVERY_S
+        )
 
     @property
     def lock_share(self) -> float | None:
@@ -176,7 +183,7 @@ class Seen:
 
     def watched_call(self, report: CallReport) -> bool:
         """A watched call has ended; return whether what is known has changed."""
-        self._since_watched = 0
+        self._since_watched, self._since_watched_s = 0, 0.0
         if report.run_s is None or report.cpu_s is None:
             return False
         # On a busy machine the two readings of the run queue take their own turns in it; what was on a
@@ -222,6 +229,7 @@ class Seen:
     def stayed(self, lane: LaneName, at_once: int, latency_s: float) -> bool:
         """A call has left its lane; return whether decisions are to be made anew."""
         key = lane, 1 << (min(at_once, _MOST_AT_ONCE) - 1).bit_length()
+        self._since_watched_s += latency_s
         found = self.latencies.get(key)
         if found is None:
             found = self.latencies[key] = Latency()
