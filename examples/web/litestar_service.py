@@ -11,6 +11,7 @@ To try it, in this folder::
 from typing import Any
 
 from litestar import Litestar, Request, asgi, get
+from litestar.params import FromPath
 from work import primes_below
 
 from lanewise import OverloadedError, TaskTimeoutError
@@ -18,7 +19,7 @@ from lanewise.web import LanewiseMiddleware, dashboard, lifespan, overloaded_han
 
 
 @get("/primes/{limit:int}")
-async def primes(limit: int, request: Request[Any, Any, Any]) -> dict[str, int]:
+async def primes(limit: FromPath[int], request: Request[Any, Any, Any]) -> dict[str, int]:
     """Count primes on whatever lane is best for so many."""
     return {"primes": await runtime_of(request).run(primes_below, limit)}
 

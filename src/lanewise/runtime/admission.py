@@ -74,8 +74,10 @@ class Door:
 
     def leave(self, ticket: Ticket, *, counts: bool = True) -> None:
         """Give a place back; ``counts`` says whether the call ran as long as such calls do."""
-        self._do(self.room.leave(ticket, time.monotonic(), counts=counts))
-        self._look()
+        instructions = self.room.leave(ticket, time.monotonic(), counts=counts)
+        if instructions:
+            self._do(instructions)
+            self._look()
 
     def reroute(self, task: str) -> None:
         """Have calls of a task that wait and may move raise :class:`Rerouted` instead."""

@@ -42,6 +42,8 @@ _KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 # Calls in a process that take less than this are sent several at once, and so share a place: many of
 # the first kind, two of the second, which hides the way there and back.
 _SHORT_S = 0.000_2
+# Calls after which it is looked up again how long they take, less one; a power of two.
+_ASK_AGAIN = 15
 # So often a call that waits may be sent elsewhere.
 _MAX_MOVES = 3
 # Beside calls that hold the lock for more of their time, the interpreter's switch interval is shortened.
@@ -125,11 +127,20 @@ class Dispatcher:
                 return self._here(self._loop_lane, task, decision, args, kwargs, terms)
             if decision.spill is not None and self._spills(decision.lane, decision.spill.lane):
                 decision = decision.spill
-            running = self._away if watched is None else self._watched
             try:
-                return await running(
-                    task, watched or decision, args, kwargs, terms, options, may_move=moves > 0
+                if watched is not None:
+                    return await self._watched(
+                        task, watched, args, kwargs, terms, options, may_move=moves > 0
+                    )
+                return await self._admitted(
+                    task, decision, args, kwargs, terms, options, may_move=moves > 0
                 )
+            except NotPortableError as error:
+                decision = watched or decision
+                if decision.lane != "process":
+                    raise  # the function's own: it has run
+                fallback = self._fallback(task, decision, options, error)
+                return await self._admitted(task, fallback, args, kwargs, terms, options)
             except Rerouted:  # while it waited something was learned that may have it go elsewhere
                 moves -= 1
 
@@ -160,30 +171,11 @@ class Dispatcher:
         decision.seen.watching += 1
         try:
             terms = replace(terms, report=CallReport(watch=True))
-            return await self._away(task, decision, args, kwargs, terms, options, may_move=may_move)
-        finally:
-            decision.seen.watching -= 1
-
-    async def _away(  # noqa: PLR0913 - because: one call and where it goes
-        self,
-        task: Task[..., Any],
-        decision: Decision,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        terms: Terms,
-        options: CallOptions,
-        *,
-        may_move: bool = False,
-    ) -> Any:
-        try:
             return await self._admitted(
                 task, decision, args, kwargs, terms, options, may_move=may_move
             )
-        except NotPortableError as error:
-            if decision.lane != "process":
-                raise  # the function's own: it has run
-            fallback = self._fallback(task, decision, options, error)
-            return await self._admitted(task, fallback, args, kwargs, terms, options)
+        finally:
+            decision.seen.watching -= 1
 
     def _spills(self, lane: LaneName, other: LaneName) -> bool:
         full, free = self.doors.get(lane), self.doors.get(other)
@@ -321,7 +313,7 @@ class Dispatcher:
         track.done += 1
         return result
 
-    async def _admitted(  # noqa: PLR0913 - because: one call and where it goes
+    async def _admitted(  # noqa: C901, PLR0913 - because: one call and where it goes, which each pays for
         self,
         task: Task[..., Any],
         decision: Decision,
@@ -335,7 +327,13 @@ class Dispatcher:
         if decision.lane != "process":
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
-        ticket = await self._enter(track, task, decision, terms, options, may_move=may_move)
+        door = self.doors.get(decision.lane)
+        ticket = None
+        if door is not None:
+            ticket = self._ticket(track, task, decision, terms, options)
+            if not door.room.admit(ticket):
+                ticket.may_move = may_move
+                await self._wait(door, ticket, track)
         track.begin()
         contends = decision.lane == "thread" and _may_hold_the_lock(decision)
         if contends:
@@ -371,7 +369,26 @@ class Dispatcher:
             else:
                 self._leave_when_over(decision, ticket, goes_on)
 
-    async def _enter(  # noqa: PLR0913 - because: a call and who it belongs to
+    def _ticket(
+        self,
+        track: Track,
+        task: Task[..., Any],
+        decision: Decision,
+        terms: Terms,
+        options: CallOptions,
+    ) -> Ticket:
+        if not track.done & _ASK_AGAIN:  # now and then: it changes slowly, and every call pays
+            track.parts, track.expected_s = self._parts(task, decision)
+        return Ticket(
+            task.name,
+            time.monotonic(),
+            options.priority or task.priority,
+            track.parts,
+            track.expected_s,
+            terms.deadline,
+        )
+
+    async def _enter(  # noqa: PLR0913 - because: some calls and who they belong to
         self,
         track: Track,
         task: Task[..., Any],
@@ -379,18 +396,18 @@ class Dispatcher:
         terms: Terms,
         options: CallOptions,
         calls: int = 1,
-        *,
-        may_move: bool = False,
     ) -> Ticket | None:
+        """Let in what is more than one call, or lasts: a chunk, a stream."""
         door = self.doors.get(decision.lane)
         if door is None:
             return None
-        parts, expected_s = (WHOLE, None) if calls > 1 else self._parts(task, decision)
-        now_s = time.monotonic()
-        ticket = Ticket(
-            task.name, now_s, options.priority or task.priority, parts, expected_s, terms.deadline
-        )
-        ticket.may_move = may_move
+        priority = options.priority or task.priority
+        ticket = Ticket(task.name, time.monotonic(), priority, deadline_s=terms.deadline)
+        if not door.room.admit(ticket):
+            await self._wait(door, ticket, track, calls)
+        return ticket
+
+    async def _wait(self, door: Door, ticket: Ticket, track: Track, calls: int = 1) -> None:
         track.waiting += calls
         try:
             await door.enter(ticket)
@@ -408,8 +425,7 @@ class Dispatcher:
             raise
         finally:
             track.waiting -= calls
-        track.wait_s += time.monotonic() - now_s
-        return ticket
+        track.wait_s += time.monotonic() - ticket.arrived_s
 
     def _leave(self, decision: Decision, ticket: Ticket | None, *, counts: bool = True) -> None:
         if ticket is not None:

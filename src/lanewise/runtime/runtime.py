@@ -129,7 +129,7 @@ class Runtime:
         on_cancel: OnCancel = "stop",
         worker_memory_bytes: int | None = None,
         max_calls_per_worker: int | None = None,
-        worker_nice: int = 10,
+        worker_nice: int = 5,
         grace_s: float | None = 10.0,
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         initializer: Callable[..., object] | None = None,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lanewise.model.lane import LaneName
 from lanewise.runtime.statistics import CallCounts, ShedReason, summed
+from lanewise.runtime.waiting_room import WHOLE
 
 Outcome = Literal["done", "failed", "cancelled", "killed", "abandoned"]
 
@@ -35,6 +36,8 @@ class Track:
     lane: LaneName
     variant: str
     reason: str = ""
+    parts: int = WHOLE
+    expected_s: float | None = None
     waiting: int = 0
     running: int = 0
     done: int = 0

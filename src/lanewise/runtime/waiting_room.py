@@ -161,6 +161,18 @@ class WaitingRoom:
 
     # --- what happens ---------------------------------------------------------------------------
 
+    def admit(self, ticket: Ticket) -> bool:
+        """A call came; serve it if that can be at once, as mostly. Else it is to :meth:`arrive`."""
+        if self.waiting or ticket.parts > self._free:
+            return False
+        ticket.work_s = self._work_of(ticket)
+        ticket.state = "served"
+        ticket.began_s = ticket.arrived_s
+        self.serving += 1
+        self._free -= ticket.parts
+        self._served_work_s += ticket.work_s
+        return True
+
     def arrive(self, ticket: Ticket, now_s: float) -> list[Instruction]:
         """A call came. Without an instruction that names it, it waits."""
         ticket.work_s = self._work_of(ticket)
@@ -182,12 +194,17 @@ class WaitingRoom:
     def leave(self, ticket: Ticket, now_s: float, *, counts: bool = True) -> list[Instruction]:
         """A served call has ended; ``counts`` says whether it ran as long as such calls do."""
         if counts:
-            self._learn(max(now_s - ticket.began_s, 0.0) * ticket.parts / WHOLE)
+            service_s = max(now_s - ticket.began_s, 0.0) * ticket.parts / WHOLE
+            mean_s = self.mean_service_s
+            if mean_s is None:
+                self.mean_service_s = service_s
+            else:
+                self.mean_service_s = mean_s + _NEWEST * (service_s - mean_s)
         ticket.state = "over"
         self.serving -= 1
         self._free += ticket.parts
         self._served_work_s = self._served_work_s - ticket.work_s if self.serving else 0.0
-        return self._next(now_s)
+        return self._next(now_s) if self.waiting else []
 
     def cancel(self, ticket: Ticket, now_s: float) -> list[Instruction]:
         """Nobody waits for that call any more; it has not been served."""
@@ -217,14 +234,9 @@ class WaitingRoom:
     # --- inside ---------------------------------------------------------------------------------
 
     def _work_of(self, ticket: Ticket) -> float:
-        expected_s = self.mean_service_s if ticket.expected_s is None else ticket.expected_s
-        return (expected_s or 0.0) * (1.0 if ticket.expected_s is None else ticket.parts / WHOLE)
-
-    def _learn(self, service_s: float) -> None:
-        if self.mean_service_s is None:
-            self.mean_service_s = service_s
-        else:
-            self.mean_service_s += _NEWEST * (service_s - self.mean_service_s)
+        if ticket.expected_s is None:
+            return self.mean_service_s or 0.0
+        return ticket.expected_s * ticket.parts / WHOLE
 
     def _turns_before_s(self, queues: OrderedDict[str, _Queue], task: str) -> float:
         """The work that goes before one more call of a task: as many turns of each other one."""

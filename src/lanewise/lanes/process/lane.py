@@ -89,7 +89,7 @@ class ProcessLane:
         preload: Iterable[str] = (),
         worker_memory_bytes: int | None = None,
         max_calls_per_worker: int | None = None,
-        worker_nice: int = 10,
+        worker_nice: int = 5,
         idle_s: float = 60.0,
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         initializer: Callable[..., object] | None = None,
