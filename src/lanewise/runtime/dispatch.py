@@ -44,6 +44,8 @@ _KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 _SHORT_S = 0.000_2
 # Calls after which it is looked up again how long they take, less one; a power of two.
 _ASK_AGAIN = 15
+# How calls end that say how long such calls take.
+_RAN = ("done", "failed")
 # So often a call that waits may be sent elsewhere.
 _MAX_MOVES = 3
 # Beside calls that hold the lock for more of their time, the interpreter's switch interval is shortened.
@@ -246,7 +248,8 @@ class Dispatcher:
         Raises:
             LaneUnavailableError: No lane may run it.
         """
-        level = self.tally.load(task.name).in_flight + 1
+        load = self.tally.loads.get(task.name)
+        level = 1 if load is None else load.in_flight + 1
         pinned = options.lane
         if terms.on_cancel == "kill" and pinned is None:
             pinned = task.lane or "process"
@@ -364,10 +367,10 @@ class Dispatcher:
             track.end(outcome, time.perf_counter() - started)
             if contends:
                 self._contention.end()
-            if goes_on is None:
-                self._leave(decision, ticket, counts=outcome in ("done", "failed"))
-            else:
+            if goes_on is not None:
                 self._leave_when_over(decision, ticket, goes_on)
+            elif door is not None and ticket is not None:
+                door.leave(ticket, counts=outcome in _RAN)
 
     def _ticket(
         self,
