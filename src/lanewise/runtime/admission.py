@@ -87,6 +87,15 @@ class Door:
                 ticket.payload.set_exception(Rerouted())
         self._look()
 
+    def vacate(self, parts: int, work_s: float, service_s: float | None) -> None:
+        """Give back what :meth:`WaitingRoom.admit` gave, or a ticket stood for."""
+        room = self.room
+        if room.waiting:
+            self._do(room.vacate(parts, work_s, service_s, time.monotonic()))
+            self._look()
+        else:
+            room.vacate(parts, work_s, service_s, 0.0)  # the time is for those who wait
+
     async def drained(self) -> None:
         """Wait until nobody waits."""
         self._empty = asyncio.Event()

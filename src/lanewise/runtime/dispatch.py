@@ -316,7 +316,7 @@ class Dispatcher:
         track.done += 1
         return result
 
-    async def _admitted(  # noqa: C901, PLR0913 - because: one call and where it goes, which each pays for
+    async def _admitted(  # noqa: C901, PLR0912, PLR0913 - because: one call and where it goes, which each pays for
         self,
         task: Task[..., Any],
         decision: Decision,
@@ -330,13 +330,18 @@ class Dispatcher:
         if decision.lane != "process":
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
-        door = self.doors.get(decision.lane)
-        ticket = None
+        door, parts, work_s = self.doors.get(decision.lane), 0, 0.0
         if door is not None:
-            ticket = self._ticket(track, task, decision, terms, options)
-            if not door.room.admit(ticket):
+            if not track.done & _ASK_AGAIN:  # now and then: it changes slowly, and every call pays
+                track.parts, track.expected_s = self._parts(task, decision)
+            parts = track.parts
+            admitted = door.room.admit(parts, track.expected_s)
+            if admitted is None:
+                ticket = self._ticket(track, task, terms, options)
                 ticket.may_move = may_move
                 await self._wait(door, ticket, track)
+                admitted = ticket.work_s
+            work_s = admitted
         track.begin()
         contends = decision.lane == "thread" and _may_hold_the_lock(decision)
         if contends:
@@ -364,24 +369,19 @@ class Dispatcher:
             outcome, goes_on = _how_cancelled(cancelled), abandoned_call(cancelled)
             raise
         finally:
-            track.end(outcome, time.perf_counter() - started)
+            busy_s = time.perf_counter() - started
+            track.end(outcome, busy_s)
             if contends:
                 self._contention.end()
-            if goes_on is not None:
-                self._leave_when_over(decision, ticket, goes_on)
-            elif door is not None and ticket is not None:
-                door.leave(ticket, counts=outcome in _RAN)
+            if door is None:
+                pass
+            elif goes_on is not None:
+                _vacate_when_over(door, parts, work_s, goes_on)
+            else:
+                door.vacate(parts, work_s, busy_s if outcome in _RAN else None)
 
-    def _ticket(
-        self,
-        track: Track,
-        task: Task[..., Any],
-        decision: Decision,
-        terms: Terms,
-        options: CallOptions,
-    ) -> Ticket:
-        if not track.done & _ASK_AGAIN:  # now and then: it changes slowly, and every call pays
-            track.parts, track.expected_s = self._parts(task, decision)
+    @staticmethod
+    def _ticket(track: Track, task: Task[..., Any], terms: Terms, options: CallOptions) -> Ticket:
         return Ticket(
             task.name,
             time.monotonic(),
@@ -406,8 +406,7 @@ class Dispatcher:
             return None
         priority = options.priority or task.priority
         ticket = Ticket(task.name, time.monotonic(), priority, deadline_s=terms.deadline)
-        if not door.room.admit(ticket):
-            await self._wait(door, ticket, track, calls)
+        await self._wait(door, ticket, track, calls)
         return ticket
 
     async def _wait(self, door: Door, ticket: Ticket, track: Track, calls: int = 1) -> None:
@@ -439,16 +438,6 @@ class Dispatcher:
         for door in self.doors.values():
             if door.room.waiting:
                 door.reroute(name)
-
-    def _leave_when_over(self, decision: Decision, ticket: Ticket | None, running: GoesOn) -> None:
-        """An abandoned call keeps its place: what runs there still does."""
-        loop = asyncio.get_running_loop()
-
-        def over(_: object) -> None:  # in whatever thread ran it
-            with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
-                loop.call_soon_threadsafe(self._leave, decision, ticket)
-
-        running.add_done_callback(over)
 
     def _parts(self, task: Task[..., Any], decision: Decision) -> tuple[int, float | None]:
         """How much of a place a call takes, and how long it is expected to."""
@@ -503,6 +492,17 @@ async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) 
         raise
     finally:
         track.end(outcome, time.perf_counter() - started, calls)
+
+
+def _vacate_when_over(door: Door, parts: int, work_s: float, running: GoesOn) -> None:
+    """An abandoned call keeps its place: what runs there still does."""
+    loop = asyncio.get_running_loop()
+
+    def over(_: object) -> None:  # in whatever thread ran it
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
+            loop.call_soon_threadsafe(door.vacate, parts, work_s, None)
+
+    running.add_done_callback(over)
 
 
 def _may_hold_the_lock(decision: Decision) -> bool:

@@ -161,17 +161,36 @@ class WaitingRoom:
 
     # --- what happens ---------------------------------------------------------------------------
 
-    def admit(self, ticket: Ticket) -> bool:
-        """A call came; serve it if that can be at once, as mostly. Else it is to :meth:`arrive`."""
-        if self.waiting or ticket.parts > self._free:
-            return False
-        ticket.work_s = self._work_of(ticket)
-        ticket.state = "served"
-        ticket.began_s = ticket.arrived_s
+    def admit(self, parts: int, expected_s: float | None) -> float | None:
+        """A call came. If it can be served at once, as mostly, do so without a ticket.
+
+        Returns:
+            What :meth:`vacate` is to be given when it ends; None where it must :meth:`arrive` instead.
+        """
+        if self.waiting or parts > self._free:
+            return None
+        mean_s = self.mean_service_s or 0.0
+        work_s = mean_s if expected_s is None else expected_s * parts / WHOLE
         self.serving += 1
-        self._free -= ticket.parts
-        self._served_work_s += ticket.work_s
-        return True
+        self._free -= parts
+        self._served_work_s += work_s
+        return work_s
+
+    def vacate(
+        self, parts: int, work_s: float, service_s: float | None, now_s: float
+    ) -> list[Instruction]:
+        """A call has ended that held so much of a place; None for one that did not run to its end."""
+        if service_s is not None:
+            service_s *= parts / WHOLE
+            mean_s = self.mean_service_s
+            if mean_s is None:
+                self.mean_service_s = service_s
+            else:
+                self.mean_service_s = mean_s + _NEWEST * (service_s - mean_s)
+        self.serving -= 1
+        self._free += parts
+        self._served_work_s = self._served_work_s - work_s if self.serving else 0.0
+        return self._next(now_s) if self.waiting else []
 
     def arrive(self, ticket: Ticket, now_s: float) -> list[Instruction]:
         """A call came. Without an instruction that names it, it waits."""
@@ -193,18 +212,9 @@ class WaitingRoom:
 
     def leave(self, ticket: Ticket, now_s: float, *, counts: bool = True) -> list[Instruction]:
         """A served call has ended; ``counts`` says whether it ran as long as such calls do."""
-        if counts:
-            service_s = max(now_s - ticket.began_s, 0.0) * ticket.parts / WHOLE
-            mean_s = self.mean_service_s
-            if mean_s is None:
-                self.mean_service_s = service_s
-            else:
-                self.mean_service_s = mean_s + _NEWEST * (service_s - mean_s)
         ticket.state = "over"
-        self.serving -= 1
-        self._free += ticket.parts
-        self._served_work_s = self._served_work_s - ticket.work_s if self.serving else 0.0
-        return self._next(now_s) if self.waiting else []
+        service_s = max(now_s - ticket.began_s, 0.0) if counts else None
+        return self.vacate(ticket.parts, ticket.work_s, service_s, now_s)
 
     def cancel(self, ticket: Ticket, now_s: float) -> list[Instruction]:
         """Nobody waits for that call any more; it has not been served."""
