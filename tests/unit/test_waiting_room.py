@@ -44,15 +44,28 @@ def test_without_overload_the_oldest_goes_first_and_with_it_the_newest():
     room = WaitingRoom(1, 100, 5.0)
     running = Ticket("t", 0.0)
     room.arrive(running, 0.0)
-    waiting = [Ticket("t", at, expected_s=0.01) for at in (0.0, 1.0, 2.0)]
+    waiting = [Ticket("t", at, expected_s=0.01) for at in (0.0, 1.0, 2.0, 2.1)]
     for ticket in waiting:
         room.arrive(ticket, ticket.arrived_s)
-    (first,) = room.leave(running, 3.0)
+    (first,) = room.leave(running, 2.4)
     assert first == Serve(waiting[0])
-    (second,) = room.leave(
-        waiting[0], 5.5
-    )  # somebody has been waiting for more than 5 s without a break
-    assert second == Serve(waiting[2])
+    (second,) = room.leave(waiting[0], 3.6)  # the oldest has waited for more than half of 5 s
+    assert second == Serve(waiting[3])
+
+
+def test_a_few_callers_that_come_again_and_again_are_no_overload():
+    room, now_s, order = WaitingRoom(1, 100, 1.0), 0.0, []
+    served = Ticket("t", 0.0)
+    room.arrive(served, 0.0)
+    for n in range(3):
+        room.arrive(Ticket("t", 0.0, expected_s=0.1, payload=n), 0.0)
+    for n in range(3, 40):
+        now_s += 0.1
+        (following,) = room.leave(served, now_s)
+        served = following.ticket
+        order.append(served.payload)
+        room.arrive(Ticket("t", now_s, expected_s=0.1, payload=n), now_s)
+    assert order == sorted(order)
 
 
 def test_what_could_not_end_in_time_is_refused_when_it_comes():

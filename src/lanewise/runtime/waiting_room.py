@@ -6,9 +6,10 @@ whom to refuse. The rules, in order:
 * **Bulkhead.** A lane has places of its own. Another lane's flood takes none of them.
 * **Priority.** Of those that wait, a higher class goes first; where room ends, the lowest goes home.
 * **Fair share.** Within a class, tasks take turns. A flood of one task delays that task.
-* **First come, first served** within a task, while the lane keeps up. Once somebody has been waiting
-  without a break for as long as one may wait, the lane is overloaded: then the newest goes first, since
-  its caller is the likeliest to be there still (adaptive LIFO: Maurer, "Fail at Scale", ACM Queue 2015).
+* **First come, first served** within a task, while the lane keeps up. Once its oldest call has waited for
+  half of the time that one may, the newest goes first, since its caller is the likeliest to be there
+  still (adaptive LIFO: Maurer, "Fail at Scale", ACM Queue 2015; there it is a queue that has not been
+  empty for some time, which a few callers that come again and again also keep it from).
 * **No vain hope.** A call that is expected to wait longer than it may, or than it has time, is refused
   when it comes, while its caller can still do something else.
 """
@@ -118,7 +119,6 @@ class WaitingRoom:
         )
         self._class_work_s = [0.0 for _ in PRIORITIES]
         self._served_work_s = 0.0
-        self._busy_since_s: float | None = None
         self.waiting = 0
         self.serving = 0
         self.mean_service_s: float | None = None
@@ -129,11 +129,6 @@ class WaitingRoom:
     def has_room(self) -> bool:
         """Whether a call that needs a whole place would be served at once."""
         return not self.waiting and self._free >= WHOLE
-
-    def is_overloaded(self, now_s: float) -> bool:
-        """Whether somebody has been waiting without a break for as long as one may wait."""
-        since_s, limit_s = self._busy_since_s, self._timeout_s
-        return since_s is not None and limit_s is not None and now_s - since_s > limit_s
 
     def expected_wait_s(self, task: str = "", priority: Priority = "normal") -> float | None:
         """How long a call of that task and class would wait; None where nothing is known."""
@@ -207,7 +202,7 @@ class WaitingRoom:
                 return [self._shed(ticket, "full")]
             self._remove(victim)
             instructions.append(self._shed(victim, "displaced"))
-        self._queue(ticket, now_s)
+        self._queue(ticket)
         return instructions
 
     def leave(self, ticket: Ticket, now_s: float, *, counts: bool = True) -> list[Instruction]:
@@ -287,13 +282,16 @@ class WaitingRoom:
                 return longest.tickets[-1]
         return newest
 
+    def _is_late(self, oldest: Ticket, now_s: float) -> bool:
+        limit_s = self._timeout_s
+        return limit_s is not None and now_s - oldest.arrived_s > limit_s / 2
+
     def _next(self, now_s: float) -> list[Instruction]:
         instructions: list[Instruction] = []
-        newest_first = self.is_overloaded(now_s)
         while self.waiting:
             queues = next(one for one in self._classes if one)
             task, queue = next(iter(queues.items()))
-            ticket = queue.tickets[-1 if newest_first else 0]
+            ticket = queue.tickets[-1 if self._is_late(queue.tickets[0], now_s) else 0]
             if ticket.parts > self._free:
                 break
             self._remove(ticket)
@@ -317,7 +315,7 @@ class WaitingRoom:
         ticket.state = "over"
         return Shed(ticket, reason, self.retry_after_s())
 
-    def _queue(self, ticket: Ticket, now_s: float) -> None:
+    def _queue(self, ticket: Ticket) -> None:
         ticket.state = "waiting"
         rank = _RANKS[ticket.priority]
         queues = self._classes[rank]
@@ -328,8 +326,6 @@ class WaitingRoom:
         queue.work_s += ticket.work_s
         self._class_work_s[rank] += ticket.work_s
         self.waiting += 1
-        if self._busy_since_s is None:
-            self._busy_since_s = now_s
 
     def _remove(self, ticket: Ticket) -> None:
         rank = _RANKS[ticket.priority]
@@ -348,5 +344,3 @@ class WaitingRoom:
         if not queues:
             self._class_work_s[rank] = 0.0  # what rounding has left
         self.waiting -= 1
-        if not self.waiting:
-            self._busy_since_s = None
