@@ -9,6 +9,7 @@ How the library is laid out, from what everything rests on upwards (imports go t
     measuring/     a bench process, a sampler, statistics, break-even search, the report page
     lanes/         event_loop, thread, process: one file a place to run
     runtime/       Runtime, routing, admission, statistics: the only owner of state
+    web/           middleware, lifespans, metrics and a live page for web services
     cli/           one file a verb
 
 ``_lanewise_worker`` beside this package is what runs in worker processes.

@@ -1,6 +1,7 @@
 """The front doors of a runtime's lanes, with real calls."""
 
 import asyncio
+import gc
 
 import pytest
 from runtime_support import on_threads, settled
@@ -163,3 +164,18 @@ async def test_a_storm_of_cancellations_leaves_nothing_taken():
             ended = counts.done + counts.failed + counts.cancelled + counts.killed
             assert counts.admitted == ended
         assert sum(counts.admitted for counts in lanes) == 600
+
+
+async def test_a_refusal_that_comes_with_a_cancellation_is_missed_by_nobody(caplog):
+    door = Door("thread", 1, 10, None)
+    first, second = Ticket("t", 0.0), Ticket("t", 0.0)
+    await door.enter(first)
+    waiting = asyncio.create_task(door.enter(second))
+    await asyncio.sleep(0)
+    door.end()  # refuses who waits
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    del waiting, second
+    gc.collect()
+    assert "never retrieved" not in caplog.text

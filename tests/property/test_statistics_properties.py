@@ -1,71 +1,90 @@
-"""Counts add up at every moment, whatever becomes of calls."""
+"""Quantiles agree with the standard library and behave as quantiles must."""
 
-import asyncio
+from __future__ import annotations
 
-from hypothesis import given, settings
+import math
+import random
+import statistics
+
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 
-from lanewise import LanewiseError, Runtime
-from lanewise.runtime.statistics import CallCounts
-from lanewise.testing.calls import ExpectedError, raise_expected, square
+from lanewise.measuring.statistics import bootstrap_median, median, quantile
 
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("call"), st.integers(1, 6)),
-        st.tuples(st.just("fail"), st.integers(1, 3)),
-        st.tuples(st.just("hurry"), st.integers(1, 3)),
-        st.tuples(st.just("cancel"), st.integers(0, 20)),
-        st.tuples(st.just("turn"), st.integers(1, 4)),
-    ),
-    max_size=20,
-)
+VALUES = st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=60)
+SHARES = st.floats(0, 1)
 
 
-def adds_up(counts):
-    ended = counts.done + counts.failed + counts.cancelled + counts.killed
-    return counts.admitted == ended + counts.running + counts.waiting
+@given(st.lists(st.floats(-1e9, 1e9), min_size=2, max_size=60), st.integers(2, 100))
+def test_quantiles_are_those_of_the_standard_library(values: list[float], parts: int) -> None:
+    expected = statistics.quantiles(values, n=parts, method="inclusive")
+    found = [quantile(values, at / parts) for at in range(1, parts)]
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
-def check(rt):
-    statistics = rt.statistics()
-    for some in (statistics.lanes, statistics.tasks, statistics.calls):
-        assert all(adds_up(counts) for counts in some.values())
-        assert all(
-            getattr(counts, name) >= 0 for counts in some.values() for name in CallCounts.__slots__
-        )
-        assert sum(counts.shed for counts in some.values()) == statistics.shed
-    assert statistics.shed == sum(statistics.shed_by_reason.values())
-    return statistics
+@given(VALUES, SHARES)
+def test_quantiles_are_those_of_numpy(values: list[float], q: float) -> None:
+    numpy = pytest.importorskip("numpy")
+    assert quantile(values, q) == pytest.approx(
+        float(numpy.quantile(values, q)), rel=1e-9, abs=1e-6
+    )
 
 
-async def scenario(steps, lanes):
-    calls = []
-    async with Runtime(lanes=lanes, threads=2, max_queue=2, queue_timeout_s=0.005) as rt:
-        for kind, number in steps:
-            if kind == "call":
-                calls += [asyncio.create_task(rt.run(square, n)) for n in range(number)]
-            elif kind == "fail":
-                calls += [asyncio.create_task(rt.run(raise_expected, "so")) for _ in range(number)]
-            elif kind == "hurry":
-                view = rt.with_options(timeout_s=0.0005, priority="low")
-                calls += [asyncio.create_task(view.run(square, n)) for n in range(number)]
-            elif kind == "cancel" and calls:
-                calls[number % len(calls)].cancel()
-            elif kind == "turn":
-                for _ in range(number):
-                    await asyncio.sleep(0)
-            check(rt)
-        ends = await asyncio.gather(*calls, return_exceptions=True)
-        statistics = check(rt)
-        in_flight = [one for one in statistics.lanes.values() if one.running or one.waiting]
-        assert not in_flight
-    allowed = (ExpectedError, LanewiseError, asyncio.CancelledError, int)
-    assert all(isinstance(end, allowed) for end in ends)
-    done = sum(isinstance(end, int) for end in ends)
-    assert sum(one.done for one in statistics.lanes.values()) >= done
+@given(VALUES)
+def test_the_median_is_that_of_the_standard_library(values: list[float]) -> None:
+    assert median(values) == pytest.approx(statistics.median(values), rel=1e-12, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
-@given(STEPS, st.sampled_from([("thread",), ("event_loop",), ("event_loop", "thread")]))
-def test_every_call_is_counted_once(steps, lanes):
-    asyncio.run(scenario(steps, lanes))
+@given(VALUES, SHARES)
+def test_a_quantile_never_leaves_the_range_of_the_values(values: list[float], q: float) -> None:
+    assert min(values) <= quantile(values, q) <= max(values)
+
+
+@given(VALUES, SHARES, SHARES)
+def test_a_larger_share_has_no_smaller_quantile(
+    values: list[float], one: float, other: float
+) -> None:
+    low, high = sorted((one, other))
+    slack = 1e-12 * max(map(abs, values))
+    assert quantile(values, low) <= quantile(values, high) + slack
+
+
+@given(VALUES, SHARES, st.randoms(use_true_random=False))
+def test_the_order_of_the_values_does_not_matter(
+    values: list[float], q: float, rng: random.Random
+) -> None:
+    shuffled = values.copy()
+    rng.shuffle(shuffled)
+    assert quantile(shuffled, q) == quantile(values, q)
+
+
+@given(VALUES, SHARES)
+def test_the_values_are_not_changed(values: list[float], q: float) -> None:
+    before = values.copy()
+    quantile(values, q)
+    bootstrap_median(values)
+    assert values == before
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=15), st.integers(0, 1000))
+def test_the_interval_holds_the_median_and_a_bootstrap_stays_within_the_values(
+    values: list[float], seed: int
+) -> None:
+    found = bootstrap_median(values, seed=seed)
+    assert found.low <= found.value <= found.high
+    if len(values) >= 3:
+        assert min(values) <= found.low <= found.high <= max(values)
+
+
+@given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=12), st.integers(-20, 20))
+def test_another_unit_gives_the_same_interval_in_that_unit(values: list[float], power: int) -> None:
+    """Powers of two keep every digit, so the agreement is exact."""
+    scale = 2.0**power
+    one, other = bootstrap_median(values), bootstrap_median([value * scale for value in values])
+    assert (other.value, other.low, other.high) == (
+        one.value * scale,
+        one.low * scale,
+        one.high * scale,
+    )
+    assert math.isclose(one.relative_half_width, other.relative_half_width)

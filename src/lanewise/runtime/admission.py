@@ -51,7 +51,7 @@ class Door:
         """
         instructions = self.room.arrive(ticket, time.monotonic())
         if ticket.is_served:
-            return  # nearly all pass here
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         ticket.payload = turn
         self._do(instructions)
@@ -62,6 +62,8 @@ class Door:
             await turn
         except asyncio.CancelledError:
             # Its turn may have come in the same moment, before or after this was cancelled.
+            if turn.done() and not turn.cancelled():
+                turn.exception()  # a refusal that came then is told to nobody, and nobody is to miss it
             if ticket.is_served:
                 self.leave(ticket, counts=False)
             else:

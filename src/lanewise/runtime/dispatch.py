@@ -28,31 +28,27 @@ from lanewise.model.lane import (
 from lanewise.model.task import Task
 from lanewise.runtime.admission import Door, Rerouted
 from lanewise.runtime.calls import local_arguments, until
-from lanewise.runtime.contention import Contention
 from lanewise.runtime.lifetime import CallOptions, close_all
 from lanewise.runtime.lock_watch import LockWatch
 from lanewise.runtime.loop_watch import LoopWatch
-from lanewise.runtime.routing import Decision, Router
+from lanewise.runtime.routing import FREE_OF_THE_LOCK, STOPPABLE, Decision, Router
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
+from lanewise.runtime.switch_interval import SwitchInterval
 from lanewise.runtime.tally import Outcome, Tally, Track
 from lanewise.runtime.waiting_room import WHOLE, Ticket
 
-# Lanes that can stop a running call.
-_KILLABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 # Calls in a process that take less than this are sent several at once, and so share a place: many of
 # the first kind, two of the second, which hides the way there and back.
 _SHORT_S = 0.000_2
+_MIDDLING_S = 0.020
 # Calls after which it is looked up again how long they take, less one; a power of two.
 _ASK_AGAIN = 15
 # How calls end that say how long such calls take.
 _RAN = ("done", "failed")
 # So often a call that waits may be sent elsewhere.
 _MAX_MOVES = 3
-# Beside calls that hold the lock for more of their time, the interpreter's switch interval is shortened.
-_FREE_OF_THE_LOCK = 0.2
 # Corrections that a snapshot tells.
 _MAX_CORRECTIONS = 100
-_MIDDLING_S = 0.020
 
 
 class Dispatcher:
@@ -77,7 +73,8 @@ class Dispatcher:
         self.tally = tally
         self.doors = doors
         self.watch: LoopWatch | None = None
-        self._contention = Contention()
+        # Short while threads run what may hold the lock, for which the loop would wait as long.
+        self._switch_interval = SwitchInterval()
         self._lock_watch = LockWatch(lambda enabled: router.lock_changed(gil_enabled=enabled))
         loop_lane, process_lane = lanes.get("event_loop"), lanes.get("process")
         self._loop_lane = loop_lane if isinstance(loop_lane, EventLoopLane) else None
@@ -99,7 +96,7 @@ class Dispatcher:
             await close_all(self.lanes, grace_s, self.doors.values())
         finally:
             self._lock_watch.stop()
-            self._contention.stop()
+            self._switch_interval.release()
             if self.watch is not None:
                 self.watch.stop()
 
@@ -253,7 +250,7 @@ class Dispatcher:
         pinned = options.lane
         if terms.on_cancel == "kill" and pinned is None:
             pinned = task.lane or "process"
-            if pinned not in _KILLABLE:
+            if pinned not in STOPPABLE:
                 raise LaneUnavailableError(
                     f"on_cancel='kill' needs a lane that can stop a running call, and {task.name} is "
                     f"pinned to {pinned}",
@@ -332,20 +329,26 @@ class Dispatcher:
         track = self._track(task, decision)
         door, parts, work_s = self.doors.get(decision.lane), 0, 0.0
         if door is not None:
-            if not track.done & _ASK_AGAIN:  # now and then: it changes slowly, and every call pays
-                track.parts, track.expected_s = self._parts(task, decision)
-            parts = track.parts
-            admitted = door.room.admit(parts, track.expected_s)
+            expected_s = self._expected_s(track, task, decision)
+            parts = _parts(decision.lane, expected_s)
+            admitted = door.room.admit(parts, expected_s)
             if admitted is None:
-                ticket = self._ticket(track, task, terms, options)
-                ticket.may_move = may_move
+                ticket = Ticket(
+                    task.name,
+                    time.monotonic(),
+                    options.priority or task.priority,
+                    parts,
+                    expected_s,
+                    terms.deadline,
+                    may_move=may_move,
+                )
                 await self._wait(door, ticket, track)
                 admitted = ticket.work_s
             work_s = admitted
         track.begin()
         contends = decision.lane == "thread" and _may_hold_the_lock(decision)
         if contends:
-            self._contention.begin()
+            self._switch_interval.enter()
         report = terms.report
         if decision.seen is not None and report is None:
             report = CallReport()
@@ -372,24 +375,13 @@ class Dispatcher:
             busy_s = time.perf_counter() - started
             track.end(outcome, busy_s)
             if contends:
-                self._contention.end()
+                self._switch_interval.leave()
             if door is None:
                 pass
             elif goes_on is not None:
                 _vacate_when_over(door, parts, work_s, goes_on)
             else:
                 door.vacate(parts, work_s, busy_s if outcome in _RAN else None)
-
-    @staticmethod
-    def _ticket(track: Track, task: Task[..., Any], terms: Terms, options: CallOptions) -> Ticket:
-        return Ticket(
-            task.name,
-            time.monotonic(),
-            options.priority or task.priority,
-            track.parts,
-            track.expected_s,
-            terms.deadline,
-        )
 
     async def _enter(  # noqa: PLR0913 - because: some calls and who they belong to
         self,
@@ -439,14 +431,14 @@ class Dispatcher:
             if door.room.waiting:
                 door.reroute(name)
 
-    def _parts(self, task: Task[..., Any], decision: Decision) -> tuple[int, float | None]:
-        """How much of a place a call takes, and how long it is expected to."""
-        if decision.lane != "process" or self._process_lane is None:
-            return WHOLE, decision.expected_s
-        known_s = self._process_lane.run_time_s(task.reference, decision.variant)
-        if known_s is None or known_s >= _MIDDLING_S:
-            return WHOLE, known_s
-        return (1 if known_s < _SHORT_S else WHOLE // 2), known_s
+    def _expected_s(self, track: Track, task: Task[..., Any], decision: Decision) -> float | None:
+        """How long a call is expected to take: one of its size, or else one of its function."""
+        if decision.expected_s is not None or decision.lane != "process":
+            return decision.expected_s
+        # Now and then, for it changes slowly and every call pays.
+        if self._process_lane is not None and not track.done & _ASK_AGAIN:
+            track.expected_s = self._process_lane.run_time_s(task.reference, decision.variant)
+        return track.expected_s
 
     def _track(self, task: Task[..., Any], decision: Decision) -> Track:
         track = self.tally.track(task.name, decision.lane, decision.variant)
@@ -494,6 +486,13 @@ async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) 
         track.end(outcome, time.perf_counter() - started, calls)
 
 
+def _parts(lane: LaneName, expected_s: float | None) -> int:
+    """How much of a place a call takes."""
+    if lane != "process" or expected_s is None or expected_s >= _MIDDLING_S:
+        return WHOLE
+    return 1 if expected_s < _SHORT_S else WHOLE // 2
+
+
 def _vacate_when_over(door: Door, parts: int, work_s: float, running: GoesOn) -> None:
     """An abandoned call keeps its place: what runs there still does."""
     loop = asyncio.get_running_loop()
@@ -508,7 +507,7 @@ def _vacate_when_over(door: Door, parts: int, work_s: float, running: GoesOn) ->
 def _may_hold_the_lock(decision: Decision) -> bool:
     """Whether a call in a thread may keep the loop, and other threads, waiting for the lock."""
     seen = decision.seen
-    return seen is None or seen.held_share is None or seen.held_share > _FREE_OF_THE_LOCK
+    return seen is None or seen.held_share is None or seen.held_share > FREE_OF_THE_LOCK
 
 
 def _how_cancelled(cancelled: BaseException) -> Outcome:

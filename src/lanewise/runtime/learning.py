@@ -16,7 +16,7 @@ from lanewise.runtime.seen import Seen
 if TYPE_CHECKING:
     from lanewise.runtime.routing import Decision
 
-# Classes of sizes that are kept of one task, and tasks: a service with ever new ones stays small.
+# Classes of sizes that are kept of one task: a service with ever new ones stays small.
 _MAX_CLASSES = 64
 # What is known of a class serves the classes around it, up to so many doublings away.
 _NEAR = 2
@@ -81,7 +81,7 @@ class LearnedTask:
     def plan(self, machine: Machine, budget_s: float) -> TaskPlan | None:
         """Return what is known as a plan of its own; None where nothing is.
 
-        Of a task that is planned it is the plan, with its costs multiplied by what is seen to differ.
+        Of a task that is planned it is the plan, where calls were seen to differ with what they cost now.
         """
         if self.planned is not None:
             plan = self._corrected(self.planned)
@@ -172,6 +172,8 @@ def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Ite
             continue
         modelled = model_lane(lane, cost, at_once, machine)
         efficiency = at_once / latency.mean_s / modelled.throughput_per_s
+        # What a lane does to the loop was measured, if at all, when the plan was made.
+        planned = plan.observation_at(Contender(lane, variant), size, at_once)
         yield Observation(
             variant=variant,
             lane=lane,
@@ -179,7 +181,7 @@ def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Ite
             size=size,
             efficiency=min(max(efficiency, 0.02), 1.5),
             spread=_SPREAD,
-            loop_lag_s=0.0,
+            loop_lag_s=0.0 if planned is None else planned.loop_lag_s,
         )
 
 

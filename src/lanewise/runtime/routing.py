@@ -35,10 +35,12 @@ _STAYS_FOR = 0.85
 _UNSTOPPABLE_SHARE = 0.1
 # The lane that takes over while the best one is full must carry at least this part of it.
 _SPILL_SHARE = 0.3
-_FREE_OF_THE_LOCK = 0.2
 _MAX_LEVEL = 64
 _NO_CHOICE = (0, 0)
-_STOPPABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
+# Calls that hold the lock for less of their time than this harm nobody on a thread.
+FREE_OF_THE_LOCK = 0.2
+# Lanes that can stop a running call.
+STOPPABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ class Router:
             if len(known.kept) >= _MAX_KEPT:
                 known.kept.clear()
             kept = known.kept[key] = self._anew(task, known, size, key[1])
-        if left_s is not None and kept.lane not in _STOPPABLE:
+        if left_s is not None and kept.lane not in STOPPABLE:
             return self._in_time(known, kept, left_s)
         return kept
 
@@ -196,7 +198,7 @@ class Router:
             if one.contender.lane not in ("event_loop", best.contender.lane)
             and one.keeps_budget
             # What holds the lock would contend for it with the loop and all other threads.
-            and (one.contender.lane != "thread" or (held is not None and held <= _FREE_OF_THE_LOCK))
+            and (one.contender.lane != "thread" or (held is not None and held <= FREE_OF_THE_LOCK))
             and one.throughput_per_s >= _SPILL_SHARE * best.throughput_per_s
         ]
         return max(others, key=lambda one: one.throughput_per_s, default=None)

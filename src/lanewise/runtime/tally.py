@@ -8,7 +8,6 @@ from typing import Literal
 
 from lanewise.model.lane import LaneName
 from lanewise.runtime.statistics import CallCounts, ShedReason, summed
-from lanewise.runtime.waiting_room import WHOLE
 
 Outcome = Literal["done", "failed", "cancelled", "killed", "abandoned"]
 
@@ -36,7 +35,6 @@ class Track:
     lane: LaneName
     variant: str
     reason: str = ""
-    parts: int = WHOLE
     expected_s: float | None = None
     waiting: int = 0
     running: int = 0

@@ -1,0 +1,55 @@
+"""What a plan says and what was seen, put together."""
+
+import pytest
+from tests.unit.builders import make_cost, make_observation, make_plan
+
+from lanewise.model.lane import CallReport
+from lanewise.plan.lane_model import Machine
+from lanewise.runtime.learning import LearnedTask
+
+CORES = 2
+
+
+def planned_task(*observations):
+    planned = make_plan(make_cost(8.0, 0.01), observations=observations)
+    return LearnedTask("t", planned, isolated=False, size_unit="bytes")
+
+
+def plan_of(known):
+    return known.plan(Machine(known.planned.calibration, CORES, True), 0.001)
+
+
+def test_how_lanes_did_corrects_the_model_and_keeps_the_harm_that_was_measured():
+    known = planned_task(make_observation("thread", 8.0, concurrency=1, loop_lag_s=0.004))
+    seen = known.seen(8.0)
+    for _ in range(8):
+        seen.stayed("thread", 1, 0.02)
+    (row,) = plan_of(known).observations
+    assert row.efficiency < 0.6
+    assert row.loop_lag_s == pytest.approx(0.004)
+
+
+def test_a_plan_stands_as_it_is_while_nothing_was_seen_to_differ():
+    known = planned_task()
+    known.seen(8.0).ran("process", CallReport(run_s=0.01), 1)
+    assert plan_of(known) is known.planned
+
+
+def test_a_cost_that_changed_takes_the_planned_ones_place():
+    known = planned_task()
+    seen = known.seen(8.0)
+    for _ in range(20):
+        seen.ran("process", CallReport(run_s=0.1), 1)
+    (cost,) = plan_of(known).costs
+    assert cost.wall_s == pytest.approx(0.1, rel=0.2)
+
+
+def test_what_cannot_cross_three_times_is_not_tried_again():
+    known = planned_task()
+    for _ in range(2):
+        known.could_not_cross("a lock")
+    known.crossed()
+    for _ in range(3):
+        assert known.unportable is None
+        known.could_not_cross("a lock")
+    assert plan_of(known).unportable == "a lock"
