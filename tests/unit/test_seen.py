@@ -143,3 +143,19 @@ def test_time_on_cores_was_not_spent_waiting_for_one():
     report.run_queue_s = 0.01
     seen.watched_call(report)
     assert seen.wall_s == pytest.approx(0.003)
+
+
+def test_what_only_waits_holds_no_lock_however_busy_the_machine_was_when_it_was_sampled():
+    assert settled(0.02, cpu_s=0.00002, held=0.2).lock_share < 0.01
+    assert settled(0.02, cpu_s=0.00002, held=0.95).lock_share == pytest.approx(0.95), "it keeps it"
+    assert settled(0.02, cpu_s=0.02, held=0.3).lock_share == pytest.approx(0.3)
+
+
+def test_samples_that_were_taken_while_it_waited_for_a_core_are_not_of_its_own_time():
+    assert settled(0.01, held=0.6, queue_s=0.008).lock_share == pytest.approx(1.0)
+    assert settled(0.01, held=0.0, queue_s=0.008).lock_share == 0.0
+
+
+def test_where_most_were_the_lock_is_taken_to_be_held_while_it_computes():
+    assert settled(0.01, held=0.0, queue_s=0.19).lock_share == pytest.approx(1.0)
+    assert settled(0.01, cpu_s=0.0001, held=0.0, queue_s=0.19).lock_share == pytest.approx(0.01)

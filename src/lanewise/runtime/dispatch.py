@@ -507,7 +507,8 @@ def _vacate_when_over(door: Door, parts: int, work_s: float, running: GoesOn) ->
 def _may_hold_the_lock(decision: Decision) -> bool:
     """Whether a call in a thread may keep the loop, and other threads, waiting for the lock."""
     seen = decision.seen
-    return seen is None or seen.held_share is None or seen.held_share > FREE_OF_THE_LOCK
+    share = None if seen is None else seen.lock_share
+    return share is None or share > FREE_OF_THE_LOCK
 
 
 def _how_cancelled(cancelled: BaseException) -> Outcome:

@@ -40,6 +40,7 @@ class LearnedTask:
         planned: What the plan says of it, without what this environment lacks; None where it is silent.
         kept: Decisions that stand, by class of sizes and concurrency.
         routes: The lane and variant that calls of a class of sizes took last.
+        steady: Classes whose route was found when enough was known. Others are left for any better one.
         unportable: Why its calls do not cross to processes, or None.
     """
 
@@ -49,6 +50,7 @@ class LearnedTask:
     size_unit: str
     kept: dict[tuple[int, int], Decision] = field(default_factory=dict)
     routes: dict[int, Contender] = field(default_factory=dict)
+    steady: set[int] = field(default_factory=set)
     unportable: str | None = None
     _seen: dict[tuple[int, str], Seen] = field(default_factory=dict)
     _refusals: int = 0
@@ -221,7 +223,7 @@ def _merged(cost: CostPoint, seen: Seen, size: float) -> CostPoint:
 
     How long the lock is kept at a time was measured of calls of another length, and says nothing now.
     """
-    held = cost.gil_held_share if seen.held_share is None else seen.held_share
+    held = cost.gil_held_share if seen.lock_share is None else seen.lock_share
     return replace(
         cost,
         size=size,

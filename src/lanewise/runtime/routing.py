@@ -175,14 +175,17 @@ class Router:
     def _steady(self, known: LearnedTask, size: float, choice: Choice) -> tuple[Estimate, str]:
         """The chosen contender, or the one of before while that is nearly as good; and why."""
         best, reason = choice.estimate, choice.reason
-        before = known.routes.get(size_class(size))
-        if before is not None and before != best.contender and known.planned is None:
+        at = size_class(size)
+        before = known.routes.get(at) if at in known.steady and known.planned is None else None
+        if before is not None and before != best.contender:
             for one in choice.estimates:
                 good = one.throughput_per_s >= _STAYS_FOR * choice.estimate.throughput_per_s
                 if one.contender == before and one.keeps_budget and good:
                     best = one
                     reason = f"stays there, for {choice.contender} carries little more; {reason}"
-        known.routes[size_class(size)] = best.contender
+        known.routes[at] = best.contender
+        if known.seen(size, best.contender.variant).is_settled:
+            known.steady.add(at)
         return best, reason
 
     def _other(

@@ -23,6 +23,10 @@ _SHORT_S = 0.000_5
 _TOO_SHORT_TO_WAIT_S = 0.000_05
 # Samples of the lock from which on its share counts as known.
 _LOCK_SAMPLES = 8
+# A sampled share above this is no artefact of a busy machine.
+_SURELY_HELD = 0.5
+# A call that spent less than this part of its time on its own was not sampled, but the machine was.
+_OWN_SHARE = 0.5
 # The first call imports and fills caches; a second one that takes less than this of it shows that.
 _COLD = 0.7
 # Beyond the first calls one in so many is watched, 1.6 % of them, and none before calls took so long
@@ -97,7 +101,7 @@ class Seen:
     kept_off_until: int = 0
     latencies: dict[tuple[LaneName, int], Latency] = field(default_factory=dict)
     _watched_s: float = 0.0
-    _samples: int = 0
+    _samples: float = 0.0
     _held_samples: float = 0.0
     _recent_s: float = 0.0
     _recent: int = 0
@@ -153,10 +157,18 @@ class Seen:
 
     @property
     def lock_share(self) -> float | None:
-        """The share under the lock; where too few samples came, that of the time on cores."""
-        if self.held_share is None and self.watched:
-            return min(1.0, self.cpu_s / self.wall_s) if self.wall_s else None
-        return self.held_share
+        """The share under the lock; where too few samples came, that of the time on cores.
+
+        On a busy machine the sampling thread also waits for a core, and not all of that can be told
+        apart. A small share is therefore at most that of the time on cores. A large one is believed:
+        there is C code that waits and keeps the lock.
+        """
+        if not self.watched or not self.wall_s:
+            return self.held_share
+        on_cores = min(1.0, self.cpu_s / self.wall_s)
+        if self.held_share is None:
+            return on_cores
+        return self.held_share if self.held_share > _SURELY_HELD else min(self.held_share, on_cores)
 
     def cost(self, variant: str) -> CostPoint:
         """What the lane model needs."""
@@ -193,7 +205,7 @@ class Seen:
         self.watched += 1
         self._watched_s += wall_s
         self._crossed(report)
-        self._lock(report)
+        self._lock(report, wall_s)
         if self.watched == 1 or wall_s < (1.0 if wall_s < _SHORT_S else _COLD) * before:
             self.wall_s, self.cpu_s = wall_s, report.cpu_s  # the first, or the first warm one
         elif wall_s >= _SHORT_S:
@@ -271,12 +283,16 @@ class Seen:
         else:
             self.near_s += _NEWEST * (report.near_s - self.near_s)
 
-    def _lock(self, report: CallReport) -> None:
-        if report.held_share is None:
+    def _lock(self, report: CallReport, wall_s: float) -> None:
+        if report.held_share is None or report.run_s is None:
             return
+        if wall_s < _OWN_SHARE * report.run_s:
+            return  # most samples were taken while it waited for a core, and say nothing
+        # Those that were are mostly free of the lock, which it gave up to the sampling thread.
+        share = min(1.0, report.held_share * report.run_s / wall_s)
         # Of old samples half count, so that a share that changes is seen.
-        self._held_samples = self._held_samples / 2 + report.held_share * report.samples
-        self._samples = self._samples // 2 + report.samples
+        self._held_samples = self._held_samples / 2 + share * report.samples
+        self._samples = self._samples / 2 + report.samples
         if self._samples >= _LOCK_SAMPLES:
             self.held_share = min(1.0, self._held_samples / self._samples)
 
@@ -318,7 +334,7 @@ class Seen:
         self.wall_s = wall_s
         self.watched = 0
         self._watched_s = 0.0
-        self._samples, self._held_samples = 0, 0.0
+        self._samples, self._held_samples = 0.0, 0.0
         self.held_share = None
         self._recent, self._breaks = 0, 0
         self.latencies.clear()
