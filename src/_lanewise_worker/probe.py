@@ -73,8 +73,8 @@ class Probe:
 
     def _watch(self) -> None:
         self._queued_s = run_queue_s()
-        # The median, for some may meet something else. And no more than can be: a share of what is left of
-        # the interval would else mean nothing.
+        # The median, for some may meet something else. And no more than can be, or nothing would be left
+        # of the interval to have a share of.
         alone = sorted([self._late_s() for _ in range(_ALONE)])
         self._excess_s = min(max(0.0, alone[_ALONE // 2]), _INTERVAL_S / 2)
         own_cpu_s = time.thread_time()

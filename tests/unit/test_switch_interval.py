@@ -143,3 +143,20 @@ def test_an_owner_that_closes_gives_it_up_whatever_runs():
     assert is_short()
     other.leave()
     assert is_usual()
+
+
+def test_where_calls_follow_one_another_it_stays_short_until_they_end():
+    later = []
+    owner = SwitchInterval(later.append)
+    for _ in range(3):
+        owner.enter()
+        owner.leave()
+        assert is_short()
+    assert len(later) == 1, "one timer for all of them"
+    owner.enter()
+    later.pop()()
+    assert is_short(), "one is in"
+    owner.leave()
+    later.pop()()
+    assert is_usual()
+    assert later == []

@@ -1,5 +1,8 @@
 """Orders that the waiting room must keep, one by one."""
 
+import heapq
+import random
+
 import pytest
 
 from lanewise.runtime.waiting_room import Serve, Shed, Ticket, WaitingRoom
@@ -40,17 +43,41 @@ def test_a_higher_class_goes_first():
     assert tasks_of(served_after(room, first, low, normal, high)) == "xhnl"
 
 
-def test_without_overload_the_oldest_goes_first_and_with_it_the_newest():
+def test_the_oldest_goes_first_until_it_has_waited_for_longer_than_was_expected():
     room = WaitingRoom(1, 100, 5.0)
     running = Ticket("t", 0.0)
     room.arrive(running, 0.0)
     waiting = [Ticket("t", at, expected_s=0.01) for at in (0.0, 1.0, 2.0, 2.1)]
     for ticket in waiting:
         room.arrive(ticket, ticket.arrived_s)
-    (first,) = room.leave(running, 2.4)
+    (first,) = room.leave(running, 4.3)
     assert first == Serve(waiting[0])
-    (second,) = room.leave(waiting[0], 3.6)  # the oldest has waited for more than half of 5 s
+    (second,) = room.leave(waiting[0], 5.5)  # the oldest has waited for 4.5 of 5 s
     assert second == Serve(waiting[3])
+
+
+def test_what_is_refused_under_steady_overload_is_refused_when_it_comes():
+    """Two places, calls of 0.1 s, sixteen a second too many: who is let in is served in time."""
+    room, dice, timeout_s = WaitingRoom(2, 64, 1.0), random.Random(7), 1.0
+    running, refused, served_after_s, at = [], [], [], 0.0
+    while at < 60.0:
+        at += dice.expovariate(36.0)
+        while running and running[0][0] <= at:
+            now_s, _, ticket = heapq.heappop(running)
+            for one in room.leave(ticket, now_s):
+                assert isinstance(one, Serve)
+                served_after_s.append(now_s - one.ticket.arrived_s)
+                ends_s = now_s + dice.uniform(0.07, 0.13)
+                heapq.heappush(running, (ends_s, id(one.ticket), one.ticket))
+        ticket = Ticket("t", at)
+        for one in room.arrive(ticket, at):
+            if isinstance(one, Serve):
+                heapq.heappush(running, (at + 0.1, id(ticket), ticket))
+            else:
+                refused.append(one.reason)
+    assert set(refused) == {"predicted_wait"}
+    assert max(served_after_s) < timeout_s
+    assert len(served_after_s) > 0.97 * 60 * 20, "and all that can be done is done"
 
 
 def test_a_few_callers_that_come_again_and_again_are_no_overload():

@@ -112,8 +112,11 @@ async def test_requests_find_it_though_they_never_saw_the_lifespans_context():
     living = asyncio.create_task(live())
     await ready.wait()
     assert runtime_of(scope()) is app.state.lanewise
+    assert await lanewise.run(len, "four") == 4
     over.set()
     await living
+    with pytest.raises(LanewiseError, match="no runtime is active"):
+        await lanewise.run(len, "four")
 
 
 async def test_the_active_runtime_is_found_too():

@@ -36,6 +36,7 @@ class EventLoopLane:
         # owner: the loop that opened the lane.
         self._opened = False
         self._owed_s = 0.0
+        self.last_s = 0.0
         self._callers: deque[asyncio.Future[None]] = deque()
         self._handing_out = False
 
@@ -58,7 +59,7 @@ class EventLoopLane:
         """
         if self.is_due:
             await self.turn()
-        return self.call_now(function, variant, args, kwargs, terms)
+        return self.call_now(plain_function(function, variant), args, kwargs, terms)
 
     @property
     def is_due(self) -> bool:
@@ -92,12 +93,11 @@ class EventLoopLane:
     def call_now(
         self,
         function: Callable[..., Any],
-        variant: str,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         terms: Terms = PLAIN_TERMS,
     ) -> Any:
-        """Run the call before anything else happens on this thread.
+        """Run a plain function before anything else happens on this thread; ``last_s`` tells how long.
 
         Raises:
             LaneUnavailableError: The lane is closed.
@@ -107,9 +107,10 @@ class EventLoopLane:
         token = None if terms.deadline is None else DEADLINE.set(terms.deadline)
         started = time.perf_counter()
         try:
-            return call_plainly(plain_function(function, variant), args, kwargs)
+            return call_plainly(function, args, kwargs)
         finally:
-            self._owed_s += time.perf_counter() - started + _OVERHEAD_S
+            self.last_s = time.perf_counter() - started
+            self._owed_s += self.last_s + _OVERHEAD_S
             if token is not None:
                 DEADLINE.reset(token)
 

@@ -7,13 +7,13 @@ import contextvars
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from _lanewise_worker.call import call_plainly
 from _lanewise_worker.deadline import DEADLINE
 from lanewise.errors import LaneUnavailableError
-from lanewise.lanes.pooled import outcome_of
+from lanewise.lanes.pooled import PooledCalls
 from lanewise.lanes.resolve import plain_function
 from lanewise.lanes.streaming import ThreadStream
 from lanewise.model.lane import PLAIN_TERMS, CallReport, LaneName, Terms, mark_abandoned
@@ -36,13 +36,13 @@ class ThreadLane:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         # owner: the loop that opened the lane.
-        self._pool: ThreadPoolExecutor | None = None
-        self._in_flight: set[Future[Any]] = set()
+        self._calls: PooledCalls | None = None
 
     async def open(self) -> None:
         """Make the pool; its threads start as calls come."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="lanewise-thread")
+        if self._calls is None:
+            pool = ThreadPoolExecutor(self.threads, thread_name_prefix="lanewise-thread")
+            self._calls = PooledCalls(pool)
 
     async def run(
         self,
@@ -53,21 +53,12 @@ class ThreadLane:
         terms: Terms = PLAIN_TERMS,
     ) -> Any:
         """Run the call in a thread, under a copy of the caller's context variables."""
-        pool = self._entered()
+        calls = self._entered()
         context = _context(terms)
         plain = plain_function(function, variant)
         if terms.report is None:
-            future = pool.submit(context.run, call_plainly, plain, args, kwargs)
-        else:
-            future = pool.submit(context.run, _reported, terms.report, plain, args, kwargs)
-        self._in_flight.add(future)
-        try:
-            return await outcome_of(future)
-        finally:
-            if future.done():
-                self._in_flight.discard(future)
-            else:  # abandoned: looked at when others are, for its end is told to nobody here
-                self._forget_ended()
+            return await calls.run(context, call_plainly, plain, args, kwargs)
+        return await calls.run(context, _reported, terms.report, plain, args, kwargs)
 
     async def stream(
         self,
@@ -82,7 +73,7 @@ class ThreadLane:
         When the consumer leaves, the generator is closed as soon as it yields next; a generator that
         never does is abandoned.
         """
-        pool = self._entered()
+        pool = self._entered().pool
         context = _context(terms)
         plain = plain_function(function, variant)
         stream = ThreadStream(lambda: plain(*args, **kwargs), context)
@@ -106,26 +97,21 @@ class ThreadLane:
         Threads cannot be killed: what runs longer than the grace period is left to itself, which the
         log tells.
         """
-        pool, self._pool = self._pool, None
-        if pool is None:
+        calls, self._calls = self._calls, None
+        if calls is None:
             return
-        ending = asyncio.ensure_future(asyncio.to_thread(pool.shutdown, wait=True))
+        ending = asyncio.ensure_future(asyncio.to_thread(calls.pool.shutdown, wait=True))
         await asyncio.wait([ending], timeout=grace_s)
         if not ending.done():
-            pool.shutdown(wait=False, cancel_futures=True)
-            self._forget_ended()
-            if self._in_flight:
-                _log.warning(
-                    "%d call(s) in threads did not end and are abandoned", len(self._in_flight)
-                )
+            calls.pool.shutdown(wait=False, cancel_futures=True)
+            left = calls.going_on()
+            if left:
+                _log.warning("%d call(s) in threads did not end and are abandoned", left)
 
-    def _entered(self) -> ThreadPoolExecutor:
-        if self._pool is None:
+    def _entered(self) -> PooledCalls:
+        if self._calls is None:
             raise LaneUnavailableError("the thread lane is closed: enter the runtime first")
-        return self._pool
-
-    def _forget_ended(self) -> None:
-        self._in_flight = {future for future in self._in_flight if not future.done()}
+        return self._calls
 
 
 def _reported(
@@ -142,5 +128,6 @@ def _reported(
 
 def _context(terms: Terms) -> contextvars.Context:
     context = contextvars.copy_context()
-    context.run(DEADLINE.set, terms.deadline)
+    if DEADLINE.get() != terms.deadline:
+        context.run(DEADLINE.set, terms.deadline)
     return context

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 def local_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """On lanes that share this process's memory a handle stands for what it holds here."""
-    if Shared not in map(type, args) and Shared not in map(type, kwargs.values()):
+    if Shared not in map(type, args) and not (kwargs and Shared in map(type, kwargs.values())):
         return args, kwargs
     return (
         tuple([value.get() if type(value) is Shared else value for value in args]),

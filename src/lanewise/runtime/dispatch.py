@@ -45,6 +45,8 @@ _MIDDLING_S = 0.020
 _ASK_AGAIN = 15
 # How calls end that say how long such calls take.
 _RAN = ("done", "failed")
+# The switch interval stays short for so long after the last call that wants it so.
+_LINGER_S = 0.05
 # So often a call that waits may be sent elsewhere.
 _MAX_MOVES = 3
 # Corrections that a snapshot tells.
@@ -74,7 +76,9 @@ class Dispatcher:
         self.doors = doors
         self.watch: LoopWatch | None = None
         # Short while threads run what may hold the lock, for which the loop would wait as long.
-        self._switch_interval = SwitchInterval()
+        self._switch_interval = SwitchInterval(
+            lambda put_back: asyncio.get_running_loop().call_later(_LINGER_S, put_back)
+        )
         self._lock_watch = LockWatch(lambda enabled: router.lock_changed(gil_enabled=enabled))
         loop_lane, process_lane = lanes.get("event_loop"), lanes.get("process")
         self._loop_lane = loop_lane if isinstance(loop_lane, EventLoopLane) else None
@@ -102,15 +106,24 @@ class Dispatcher:
 
     # --- calls ----------------------------------------------------------------------------------
 
-    async def call(
+    def here(self, decision: Decision) -> EventLoopLane | None:
+        """Return the loop's own lane if such a call runs there at once, and awaits nothing."""
+        lane = self._loop_lane
+        if decision.lane != "event_loop" or lane is None or lane.is_due:
+            return None
+        seen = decision.seen
+        return lane if seen is None or self.router.watched(decision) is None else None
+
+    async def call(  # noqa: PLR0913 - because: one call and where it goes
         self,
         task: Task[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         terms: Terms,
         options: CallOptions,
+        decision: Decision | None = None,
     ) -> Any:
-        """Run one call; every call passes here, so this is short.
+        """Run one call; every call that awaits something passes here, so this is short.
 
         Raises:
             OverloadedError: Its lane has no room for it.
@@ -118,12 +131,13 @@ class Dispatcher:
         """
         moves = _MAX_MOVES
         while True:
-            decision = self.decide(task, args, kwargs, terms, options)
+            if decision is None:
+                decision = self.decide(task, args, kwargs, terms, options)
             watched = None if decision.seen is None else self.router.watched(decision)
             if watched is None and decision.lane == "event_loop" and self._loop_lane is not None:
                 if self._loop_lane.is_due:
                     await self._turn(self._loop_lane, self._track(task, decision))
-                return self._here(self._loop_lane, task, decision, args, kwargs, terms)
+                return self.call_here(self._loop_lane, task, decision, args, kwargs, terms)
             if decision.spill is not None and self._spills(decision.lane, decision.spill.lane):
                 decision = decision.spill
             try:
@@ -142,6 +156,7 @@ class Dispatcher:
                 return await self._admitted(task, fallback, args, kwargs, terms, options)
             except Rerouted:  # while it waited something was learned that may have it go elsewhere
                 moves -= 1
+                decision = None
 
     @staticmethod
     async def _turn(lane: EventLoopLane, track: Track) -> None:
@@ -288,7 +303,7 @@ class Dispatcher:
 
     # --- one lane -------------------------------------------------------------------------------
 
-    def _here(  # noqa: PLR0913 - because: one call and where it goes
+    def call_here(  # noqa: PLR0913 - because: one call and where it goes
         self,
         lane: EventLoopLane,
         task: Task[..., Any],
@@ -300,16 +315,18 @@ class Dispatcher:
         """Run a call on the loop, which awaits nothing: it begins and ends between two looks at it."""
         args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
-        started = time.perf_counter()
         try:
-            result = lane.call_now(task.reference, decision.variant, args, kwargs, terms)
+            function = task.implementation(decision.variant)
+            lane.last_s = 0.0
+            result = lane.call_now(function, args, kwargs, terms)
         except BaseException:
             track.failed += 1
             raise
         finally:
-            run_s = time.perf_counter() - started
-            track.busy_s += run_s
-            self.router.saw_here(decision, run_s)
+            track.busy_s += lane.last_s
+            seen = decision.seen
+            if seen is not None:
+                self.router.saw_here(seen, decision.known, lane.last_s)
         track.done += 1
         return result
 
@@ -441,7 +458,8 @@ class Dispatcher:
         return track.expected_s
 
     def _track(self, task: Task[..., Any], decision: Decision) -> Track:
-        track = self.tally.track(task.name, decision.lane, decision.variant)
+        tally, key = self.tally, (task.name, decision.lane, decision.variant)
+        track = tally.tracks.get(key) or tally.track(*key)
         track.reason = decision.reason
         return track
 

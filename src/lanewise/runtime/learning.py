@@ -38,7 +38,8 @@ class LearnedTask:
 
     Attributes:
         planned: What the plan says of it, without what this environment lacks; None where it is silent.
-        kept: Decisions that stand, by class of sizes and concurrency.
+        kept: Decisions that stand, by class of sizes and concurrency; ``last`` the newest of them,
+            with the very size and concurrency.
         routes: The lane and variant that calls of a class of sizes took last.
         steady: Classes whose route was found when enough was known. Others are left for any better one.
         unportable: Why its calls do not cross to processes, or None.
@@ -49,6 +50,7 @@ class LearnedTask:
     isolated: bool
     size_unit: str
     kept: dict[tuple[int, int], Decision] = field(default_factory=dict)
+    last: tuple[float, int, Decision] | None = None
     routes: dict[int, Contender] = field(default_factory=dict)
     steady: set[int] = field(default_factory=set)
     unportable: str | None = None
@@ -64,7 +66,7 @@ class LearnedTask:
                 # The ones that were met first are the likeliest to be of the past.
                 for old in list(self._seen)[: _MAX_CLASSES // 4]:
                     del self._seen[old]
-                self.kept.clear()
+                self.forget_decisions()
             found = self._seen[key] = self._first_guess(size, variant)
         if size > 0:
             found.size += 0.1 * (size - found.size)
@@ -151,12 +153,17 @@ class LearnedTask:
             if seen.forgotten:
                 yield at, seen
 
+    def forget_decisions(self) -> None:
+        """What they rest on has changed."""
+        self.kept.clear()
+        self.last = None
+
     def could_not_cross(self, why: str) -> None:
         """A call did not get to a process."""
         self._refusals += 1
         if self._refusals >= _MAX_REFUSALS and self.unportable is None:
             self.unportable = why
-            self.kept.clear()
+            self.forget_decisions()
 
     def crossed(self) -> None:
         """A call got there."""

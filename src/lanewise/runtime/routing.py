@@ -111,10 +111,14 @@ class Router:
         Raises:
             LaneUnavailableError: The pinned lane is not open, or no open lane may run the task.
         """
+        if pinned is None:
+            pinned = task.lane
+        if pinned is not None and (kept := self._pins.get((task.name, pinned))) is not None:
+            return kept
         known = self._tasks.get(task.name)
         if known is None:
             known = self._meet(task)
-        wanted = pinned or task.lane or (known.planned and known.planned.pinned)
+        wanted = pinned or (known.planned and known.planned.pinned)
         if wanted:
             return self._pinned(task, known, args, kwargs, concurrency, wanted)
         if not self._learns and known.planned is None:
@@ -124,14 +128,26 @@ class Router:
                 known.kept[_NO_CHOICE] = kept
             return kept
         size = task.size_of(args, kwargs)
+        last = known.last
+        if last is not None and last[0] == size and last[1] == concurrency:
+            kept = last[2]
+        else:
+            kept = self._kept(task, known, size, concurrency)
+        if left_s is not None and kept.lane not in STOPPABLE:
+            return self._in_time(known, kept, left_s)
+        return kept
+
+    def _kept(
+        self, task: Task[..., Any], known: LearnedTask, size: float, concurrency: int
+    ) -> Decision:
+        """The decision for that class of sizes and concurrency, made now if there is none."""
         key = _fine_class(size), _level(known.planned, concurrency)
         kept = known.kept.get(key)
         if kept is None:
             if len(known.kept) >= _MAX_KEPT:
-                known.kept.clear()
+                known.forget_decisions()
             kept = known.kept[key] = self._anew(task, known, size, key[1])
-        if left_s is not None and kept.lane not in STOPPABLE:
-            return self._in_time(known, kept, left_s)
+        known.last = size, concurrency, kept
         return kept
 
     def _meet(self, task: Task[..., Any]) -> LearnedTask:
@@ -277,7 +293,7 @@ class Router:
             found = choose(planned, size, concurrency, machine, self._loop_budget_s, only)
         except LaneUnavailableError:
             # The plan has no estimate on that lane: the pin says where, the default what.
-            return self._plainly_pinned(task, known, lane)
+            return Decision(lane, planned.variants[0], f"pinned to {lane}")
         return Decision(lane, found.contender.variant, f"pinned to {lane}")
 
     def _plainly_pinned(self, task: Task[..., Any], known: LearnedTask, lane: LaneName) -> Decision:
@@ -333,20 +349,19 @@ class Router:
             stays_otherwise = seen.stayed(decision.lane, at_once, latency_s)
             changed = seen.ran(decision.lane, report, at_once) or stays_otherwise
         if changed:
-            known.kept.clear()
+            known.forget_decisions()
         return changed
 
-    def saw_here(self, decision: Decision, run_s: float) -> None:
+    def saw_here(self, seen: Seen, known: LearnedTask | None, run_s: float) -> None:
         """A call has ended on the loop's lane."""
-        seen, known = decision.seen, decision.known
-        if seen is not None and known is not None and seen.ran_here(run_s, self._loop_budget_s):
-            known.kept.clear()
+        if seen.ran_here(run_s, self._loop_budget_s) and known is not None:
+            known.forget_decisions()
 
     def lock_changed(self, *, gil_enabled: bool) -> None:
         """The lock was switched on or off: every decision is made anew."""
         self._gil_enabled = gil_enabled
         for known in self._tasks.values():
-            known.kept.clear()
+            known.forget_decisions()
 
     # --- telling --------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from lanewise.model.facts import Calibration
 from lanewise.model.lane import PLAIN_TERMS, Lane, LaneName, OnCancel, Priority, Terms
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
+from lanewise.runtime.active import active, active_runtime, entered, left
 from lanewise.runtime.admission import Door
 from lanewise.runtime.ambient import request_deadline
 from lanewise.runtime.calibrate import calibrate
@@ -52,10 +53,6 @@ _STALL_S = 0.1
 _STALL_BUDGETS = 10
 # Functions whose descriptions are kept.
 _MAX_TASKS = 4_096
-
-_active: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar(
-    "lanewise_runtime", default=None
-)
 
 
 @dataclass(slots=True)
@@ -177,7 +174,8 @@ class Runtime:
         except BaseException:
             await close_all(opened, 0)
             raise
-        self._life.token = _active.set(self)
+        self._life.token = active.set(self)
+        entered(self)
         return self
 
     async def _open(self, opened: dict[LaneName, Lane]) -> Dispatcher:
@@ -250,7 +248,8 @@ class Runtime:
         if token is not None:
             # Frameworks may leave in another task, whose context never saw the token.
             with contextlib.suppress(ValueError):
-                _active.reset(token)
+                active.reset(token)
+        left(self)
         if state is not None:
             await state.close(self._grace_s)
 
@@ -286,7 +285,13 @@ class Runtime:
         timeout_s = self._timeout_s(task)
         result: T
         if timeout_s is None:
-            result = await state.call(task, args, kwargs, self._terms(task, None), options)
+            terms = self._terms(task, None)
+            decision = state.decide(task, args, kwargs, terms, options)
+            lane = state.here(decision)
+            if lane is not None:  # no coroutine more than this one
+                result = state.call_here(lane, task, decision, args, kwargs, terms)
+            else:
+                result = await state.call(task, args, kwargs, terms, options, decision)
         else:
             result = await self._within(
                 timeout_s, task, lambda terms: state.call(task, args, kwargs, terms, options)
@@ -495,15 +500,19 @@ class Runtime:
 
 
 async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``fn`` on the runtime whose ``async with`` is active.
+    """Run ``fn`` on the runtime whose ``async with`` is active, or else the newest one of this loop.
+
+    The second is for servers: a lifespan enters the runtime, and requests, which are served in tasks that
+    do not descend from it, find it all the same.
 
     Raises:
         LanewiseError: None is active here.
     """
-    runtime = _active.get()
+    runtime = active_runtime()
     if runtime is None:
         raise LanewiseError(
             "no runtime is active here: call this inside `async with lanewise.Runtime(...):`, "
-            "or call run() of the runtime that you keep"
+            "give the web app lifespan=lanewise.web.lifespan(...), or call run() of the runtime that "
+            "you keep"
         )
     return await runtime.run(fn, *args, **kwargs)

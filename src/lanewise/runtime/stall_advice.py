@@ -119,8 +119,8 @@ def advise(scene: Scene, roots: Roots) -> str:
         )
     if _ON_THE_LOOP_LANE.search(_calls(scene.callback, roots)):
         return (
-            f"the plan sends {scene.entry or scene.frame.function} to the event loop, which it keeps for "
-            "too long: measure it again (lanewise measure), or pin it with lane='process'"
+            f"{scene.entry or scene.frame.function} goes to the event loop, by a plan or a pin, and "
+            "keeps it too long: measure it again (lanewise measure), or pin it with lane='process'"
         )
     return _waits(scene, text, what) or _computes(scene, text, what)
 

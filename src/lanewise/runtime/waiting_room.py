@@ -6,12 +6,13 @@ whom to refuse. The rules, in order:
 * **Bulkhead.** A lane has places of its own. Another lane's flood takes none of them.
 * **Priority.** Of those that wait, a higher class goes first; where room ends, the lowest goes home.
 * **Fair share.** Within a class, tasks take turns. A flood of one task delays that task.
-* **First come, first served** within a task, while the lane keeps up. Once its oldest call has waited for
-  half of the time that one may, the newest goes first, since its caller is the likeliest to be there
-  still (adaptive LIFO: Maurer, "Fail at Scale", ACM Queue 2015; there it is a queue that has not been
-  empty for some time, which a few callers that come again and again also keep it from).
-* **No vain hope.** A call that is expected to wait longer than it may, or than it has time, is refused
-  when it comes, while its caller can still do something else.
+* **No vain hope.** A call that is expected to wait for nearly as long as it may, or longer than it has
+  time, is refused when it comes, while its caller can still do something else.
+* **First come, first served** within a task, while that holds what it promises. Once its oldest call has
+  nearly waited for as long as one may, what was expected was wrong, and the newest goes first, since its
+  caller is the likeliest to be there still (adaptive LIFO: Maurer, "Fail at Scale", ACM Queue 2015; there
+  it is a queue that has not been empty for some time, which here, where vain hope is refused, only tells
+  that the lane is in full use: to turn the queue then would have old calls wait in vain).
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ _NEWEST = 0.1
 _FIRST_GUESS_S = 1.0
 # And never less than this: who comes back at once meets the same crowd.
 _LEAST_RETRY_S = 0.05
+# Parts of the time that a call may wait: where more is expected it is refused, for what is expected may
+# be wrong by as much as lies between; and where one has waited for more, it was.
+_HOPE = 0.75
+_OLD = 0.875
 # With more tasks than this waiting in one class their turns are not counted one by one.
 _MAX_TURNS = 64
 
@@ -264,7 +269,7 @@ class WaitingRoom:
             expected_s = ticket.work_s * WHOLE / ticket.parts
             if now_s + wait_s + expected_s > ticket.deadline_s:
                 return "deadline"
-        if self._timeout_s is not None and wait_s > self._timeout_s:
+        if self._timeout_s is not None and wait_s > _HOPE * self._timeout_s:
             return "predicted_wait"
         return None
 
@@ -284,7 +289,7 @@ class WaitingRoom:
 
     def _is_late(self, oldest: Ticket, now_s: float) -> bool:
         limit_s = self._timeout_s
-        return limit_s is not None and now_s - oldest.arrived_s > limit_s / 2
+        return limit_s is not None and now_s - oldest.arrived_s > _OLD * limit_s
 
     def _next(self, now_s: float) -> list[Instruction]:
         instructions: list[Instruction] = []

@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from lanewise.errors import LanewiseError
+from lanewise.runtime.active import active_runtime
 from lanewise.runtime.runtime import Runtime
-from lanewise.runtime.runtime import _active as active
-
-__all__ = ["STATE_KEY", "active", "entered", "found_runtime", "runtime_of"]
 
 STATE_KEY = "lanewise"
-
-# What lifespans have entered, newest last. A server serves requests in tasks that have never seen the
-# context of the lifespan's, so no context variable can tell them.
-_entered: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, list[Runtime]] = (
-    weakref.WeakKeyDictionary()
-)
-
-
-@contextlib.asynccontextmanager
-async def entered(runtime: Runtime) -> AsyncGenerator[Runtime, None]:
-    """Enter a runtime, and let what runs on this loop find it for as long."""
-    async with runtime:
-        here = _entered.setdefault(asyncio.get_running_loop(), [])
-        here.append(runtime)
-        try:
-            yield runtime
-        finally:
-            here.remove(runtime)
 
 
 def runtime_of(place: Any) -> Runtime:
@@ -64,7 +41,7 @@ def found_runtime(place: Any) -> Runtime | None:
         known = _of_state(scope.get("state")) or _of_app(scope)
     else:
         known = _of_state(getattr(place, "state", None))
-    return known or _of_loop() or active.get()
+    return known or active_runtime()
 
 
 def _of_app(scope: Mapping[str, Any]) -> Runtime | None:
@@ -80,11 +57,3 @@ def _of_state(state: Any) -> Runtime | None:
     mapped = isinstance(state, Mapping)
     found = state.get(STATE_KEY) if mapped else getattr(state, STATE_KEY, None)
     return found if isinstance(found, Runtime) else None
-
-
-def _of_loop() -> Runtime | None:
-    try:
-        here = _entered.get(asyncio.get_running_loop())
-    except RuntimeError:  # no loop runs here
-        return None
-    return here[-1] if here else None

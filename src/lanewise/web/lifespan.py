@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Literal, TypeAlias
 
+from lanewise.runtime.active import active
 from lanewise.runtime.runtime import Runtime
 from lanewise.web.exchange import App, Message, Receive, Scope, Send
-from lanewise.web.finding import STATE_KEY, active, entered
+from lanewise.web.finding import STATE_KEY
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -45,7 +46,7 @@ def lifespan(*, inner: Lifespan | None = None, **runtime_options: Any) -> Lifesp
 
     @asynccontextmanager
     async def manage(app: Any) -> AsyncGenerator[Any, None]:
-        async with entered(Runtime(**runtime_options)) as runtime:
+        async with Runtime(**runtime_options) as runtime:
             setattr(app.state, STATE_KEY, runtime)
             try:
                 if inner is None:
@@ -145,7 +146,7 @@ class _WithRuntime:
 
     async def _enter(self, stack: AsyncExitStack, send: Send) -> None:
         try:
-            self._runtime = await stack.enter_async_context(entered(Runtime(**self._options)))
+            self._runtime = await stack.enter_async_context(Runtime(**self._options))
         except Exception:
             await send({"type": "lifespan.startup.failed", "message": traceback.format_exc()})
             raise
