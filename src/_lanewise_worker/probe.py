@@ -37,7 +37,6 @@ class Probe:
         # owner: the watching thread; read by the main thread after it was joined.
         self._waits = 0.0
         self._samples = 0
-        self._own_cpu_s = 0.0
         self._excess_s = 0.0
         self._queued_s = 0.0
         self.facts = b""
@@ -56,17 +55,20 @@ class Probe:
         watcher.start()
         self._ready.acquire()  # released when it has seen how long its sleeps take
         sys.setswitchinterval(_INTERVAL_S)
-        queued_s, cpu_s, began = run_queue_s(), time.process_time(), time.perf_counter()
+        clock = _cpu_clock(watcher)
+        queued_s, before, began = run_queue_s(), _cpu_s(clock), time.perf_counter()
         try:
             result = context.run(function, *args, **kwargs)
         finally:
-            self._ended_s = time.perf_counter()
-            cpu_s = time.process_time() - cpu_s
+            ended = time.perf_counter()
+            after = _cpu_s(clock)  # before the watching thread is let go: its clock ends with it
+            self._ended_s = ended
             queued_s = run_queue_s() - queued_s
             sys.setswitchinterval(interval_s)
             watcher.join()
         share = min(1.0, max(0.0, self._waits / self._samples)) if self._samples else -1.0
-        cpu_s = max(0.0, cpu_s - self._own_cpu_s)
+        own_s, all_s, watching_s = (end - begin for begin, end in zip(before, after, strict=True))
+        cpu_s = max(0.0, own_s, all_s - watching_s)  # and what threads of its own computed
         wall_s = self._ended_s - began
         self.facts = FACTS.pack(wall_s, cpu_s, max(0.0, queued_s), share, self._samples)
         return result
@@ -77,7 +79,6 @@ class Probe:
         # of the interval to have a share of.
         alone = sorted([self._late_s() for _ in range(_ALONE)])
         self._excess_s = min(max(0.0, alone[_ALONE // 2]), _INTERVAL_S / 2)
-        own_cpu_s = time.thread_time()
         self._ready.release()
         while not self._ended_s:
             late_s = self._late_s() - self._excess_s
@@ -85,7 +86,6 @@ class Probe:
                 break  # it ended while this slept, which says nothing of it
             self._waits += min(1.0, max(0.0, late_s) / (_INTERVAL_S - self._excess_s))
             self._samples += 1
-        self._own_cpu_s = time.thread_time() - own_cpu_s
 
     def _late_s(self) -> float:
         """Sleep; return for how long more than that something was in the way, a core apart."""
@@ -97,6 +97,23 @@ class Probe:
         late_s -= queued_s - self._queued_s
         self._queued_s = queued_s
         return late_s
+
+
+def _cpu_clock(thread: threading.Thread) -> Callable[[], float]:
+    """Return what tells the time that another thread was on a core.
+
+    Read by the thread that runs the call, at the very moments at which the call begins and ends: what the
+    watching thread uses before and after would else be taken from a short call, and leave nothing of it.
+    """
+    if thread.ident is None or not hasattr(time, "pthread_getcpuclockid"):
+        return lambda: 0.0
+    clock = time.pthread_getcpuclockid(thread.ident)
+    return lambda: time.clock_gettime(clock)
+
+
+def _cpu_s(clock: Callable[[], float]) -> tuple[float, float, float]:
+    """The time on cores of this thread, of all, and of the watching one."""
+    return time.thread_time(), time.process_time(), clock()
 
 
 def run_queue_s() -> float:

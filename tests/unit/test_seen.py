@@ -5,7 +5,7 @@ import math
 import pytest
 
 from lanewise.model.lane import CallReport
-from lanewise.runtime.seen import Seen
+from lanewise.runtime.seen import LATENCY_CALLS, Seen
 
 BUDGET_S = 0.001
 
@@ -159,3 +159,31 @@ def test_samples_that_were_taken_while_it_waited_for_a_core_are_not_of_its_own_t
 def test_where_most_were_the_lock_is_taken_to_be_held_while_it_computes():
     assert settled(0.01, held=0.0, queue_s=0.19).lock_share == pytest.approx(1.0)
     assert settled(0.01, cpu_s=0.0001, held=0.0, queue_s=0.19).lock_share == pytest.approx(0.01)
+
+
+def test_what_kept_calls_off_a_lane_is_forgotten_when_none_has_been_there_for_long():
+    seen = settled(0.0002)
+    for _ in range(LATENCY_CALLS):
+        seen.ran("process", CallReport(run_s=0.0002), 1)
+        seen.stayed("process", 1, 0.02)  # something was in its way then
+    changes = [n for n in range(5_000) if seen.ran_here(0.0002, 0.001)]
+    assert len(changes) == 1, "and what was forgotten is not forgotten again"
+    assert not seen.latencies
+
+
+def test_what_is_used_is_not_forgotten():
+    seen = settled(0.0002)
+    for _ in range(5_000):
+        seen.ran("process", CallReport(run_s=0.0002), 1)
+        seen.stayed("process", 1, 0.0005)
+    assert seen.latencies["process", 1].calls == 5_000
+
+
+def test_one_reading_without_a_core_does_not_make_crossing_dear():
+    seen = settled(0.01)
+    before_s = seen.near_s
+    seen.ran("process", CallReport(run_s=0.01, near_s=0.02, args_bytes=10, result_bytes=10), 1)
+    assert seen.near_s <= 1.25 * before_s
+    for _ in range(40):
+        seen.ran("process", CallReport(run_s=0.01, near_s=0.02, args_bytes=10, result_bytes=10), 1)
+    assert seen.near_s == pytest.approx(0.02), "but what stays is learned"

@@ -370,7 +370,8 @@ class Dispatcher:
         if decision.seen is not None and report is None:
             report = CallReport()
             terms = replace(terms, report=report)
-        at_once = track.running
+        # Beside a call that is watched others wait for its worker, which says nothing of them.
+        at_once = 0 if decision.seen is not None and decision.seen.watching else track.running
         started = time.perf_counter()
         outcome: Outcome = "failed"
         goes_on: GoesOn | None = None

@@ -11,7 +11,7 @@ from lanewise.model.measurement import Contender
 from lanewise.model.task import DEFAULT_VARIANT
 from lanewise.plan.lane_model import Machine, model_lane
 from lanewise.plan.task_plan import CostPoint, Observation, TaskPlan
-from lanewise.runtime.seen import Seen
+from lanewise.runtime.seen import LATENCY_CALLS, Seen
 
 if TYPE_CHECKING:
     from lanewise.runtime.routing import Decision
@@ -22,9 +22,9 @@ _MAX_CLASSES = 64
 _NEAR = 2
 # Calls in a row that cannot cross, after which the next ones are not tried.
 _MAX_REFUSALS = 3
-# Calls on a lane from which on their mean says something, and how far that is off at most.
-_LEAST_CALLS = 4
+# How far the mean of calls on a lane is off at most.
 _SPREAD = 0.05
+_CARRIED_SPREAD = 0.15
 
 
 def size_class(size: float) -> int:
@@ -118,6 +118,8 @@ class LearnedTask:
         ]
         if not rows:
             return plan
+        if self.planned is None:
+            rows += _carried_over(plan, rows, machine)
         fresh = {(row.contender, row.concurrency, size_class(row.size)) for row in rows}
         old = [
             row
@@ -177,7 +179,7 @@ def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Ite
     size = plan.size_of_call(seen.size)
     cost = plan.cost_at(variant, size)
     for (lane, at_once), latency in seen.latencies.items():
-        if latency.calls < _LEAST_CALLS or lane not in machine.calibration.lanes:
+        if latency.calls < LATENCY_CALLS or lane not in machine.calibration.lanes:
             continue
         modelled = model_lane(lane, cost, at_once, machine)
         efficiency = at_once / latency.mean_s / modelled.throughput_per_s
@@ -192,6 +194,37 @@ def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Ite
             spread=_SPREAD,
             loop_lag_s=0.0 if planned is None else planned.loop_lag_s,
         )
+
+
+def _carried_over(
+    plan: TaskPlan, rows: list[Observation], machine: Machine
+) -> list[Observation]:
+    """What lanes did with calls of one size, for the other sizes that are known.
+
+    As so many seconds of a call beyond what the model says. Their ratio means nothing there: a wait for a
+    worker that triples a call of 0.1 ms is nothing to one of 10 ms.
+    """
+    own = {(row.contender, row.concurrency, size_class(row.size)): row for row in rows}
+    carried = []
+    for variant, size in {(cost.variant, cost.size) for cost in plan.costs}:
+        for contender, level in {(row.contender, row.concurrency) for row in rows}:
+            if contender.variant != variant or (contender, level, size_class(size)) in own:
+                continue
+            nearest = min(
+                (row for row in rows if (row.contender, row.concurrency) == (contender, level)),
+                key=lambda row: abs(size_class(row.size) - size_class(size)),  # noqa: B023 - because: used here and now
+            )
+            there_s, here_s = (
+                level
+                / model_lane(
+                    contender.lane, plan.cost_at(variant, at), level, machine
+                ).throughput_per_s
+                for at in (nearest.size, size)
+            )
+            beyond_s = there_s / nearest.efficiency - there_s
+            efficiency = min(here_s / max(here_s + beyond_s, here_s / 1.5), 1.5)
+            carried.append(replace(nearest, size=size, efficiency=efficiency, spread=_CARRIED_SPREAD))
+    return carried
 
 
 def _as_planned(planned: TaskPlan, size: float, variant: str) -> Seen:

@@ -346,7 +346,7 @@ class Router:
         if report.watch:
             changed = seen.watched_call(report)
         else:
-            stays_otherwise = seen.stayed(decision.lane, at_once, latency_s)
+            stays_otherwise = at_once > 0 and seen.stayed(decision.lane, at_once, latency_s)
             changed = seen.ran(decision.lane, report, at_once) or stays_otherwise
         if changed:
             known.forget_decisions()

@@ -41,6 +41,10 @@ _MOST_DOUBLINGS = 5
 # Calls for which one that kept the loop far beyond the budget stays off it, a quarter of the first time.
 _EXILE_CALLS = 16
 _LATENCY_DRIFT = math.log(1.15)
+# Calls on a lane from which on their mean says something: the first ones may find it cold.
+LATENCY_CALLS = 16
+# Calls after which what is known of how other lanes did is looked at for its age, the first time.
+_FIRST_AGE_CALLS = 512
 # Calls on the loop that took longer than the budget: one by this factor, or so many in a row.
 _FAR_BEYOND = 10.0
 _BREAKS_IN_A_ROW = 3
@@ -55,18 +59,19 @@ class Latency:
 
     Attributes:
         mean_s: A running mean; ``decided_s`` is what it was when it was last decided by.
-        calls: How many went into it.
+        calls: How many went into it; ``calls_before`` of them when it was last asked for its age.
     """
 
     mean_s: float = 0.0
     decided_s: float = 0.0
     calls: int = 0
+    calls_before: int = 0
 
     def add(self, latency_s: float) -> bool:
         """Add one; return whether decisions that rest on it are to be made anew."""
         self.calls += 1
         self.mean_s += max(_NEWEST / 2, 1.0 / self.calls) * (latency_s - self.mean_s)
-        if self.calls < _DRIFT_CALLS or not _differs(self.decided_s, self.mean_s, _LATENCY_DRIFT):
+        if self.calls < LATENCY_CALLS or not _differs(self.decided_s, self.mean_s, _LATENCY_DRIFT):
             return False
         self.decided_s = self.mean_s
         return True
@@ -218,14 +223,16 @@ class Seen:
     def ran(self, lane: LaneName, report: CallReport, at_once: int) -> bool:
         """A call has ended on a lane; return whether what is known has changed.
 
-        ``at_once`` is how many calls of the task were on that lane, this one included.
+        ``at_once`` is how many calls of the task were on that lane, this one included; 0 where that
+        says nothing of how long it stayed.
         """
         self.calls += 1
         self._since_watched += 1
         if lane == "process":
             self._crossed(report)
+        ages = self._ages()
         if report.run_s is None:
-            return False
+            return ages
         if not self.is_known:
             return self._first(report)
         returns = self.calls == self.kept_off_until  # to the loop, if it is quick enough
@@ -235,8 +242,8 @@ class Seen:
             if report.cpu_s is not None and self.cpu_s > 0.5 * self.wall_s:
                 # What it waited for the lock or for a core is not its own.
                 taken_s = self.wall_s * report.cpu_s / max(self.cpu_s, 1e-9)
-            return self._drifts(taken_s) or changed or returns
-        return self._drifts(taken_s) or returns
+            return self._drifts(taken_s) or changed or returns or ages
+        return self._drifts(taken_s) or returns or ages
 
     def stayed(self, lane: LaneName, at_once: int, latency_s: float) -> bool:
         """A call has left its lane; return whether decisions are to be made anew."""
@@ -248,16 +255,17 @@ class Seen:
         return found.add(latency_s)
 
     def ran_here(self, run_s: float, loop_budget_s: float) -> bool:
-        """A call has ended on the loop; return whether it must not run there any more."""
+        """A call has ended on the loop; return whether decisions are to be made anew."""
         self.calls += 1
+        ages = self._ages()
         if run_s <= loop_budget_s:
             # Where it is does not depend on how much shorter than the budget it is.
             self._breaks = 0
             self.wall_s += _NEWEST * (run_s - self.wall_s)
-            return False
+            return ages
         self._breaks += 1
         if run_s < _FAR_BEYOND * loop_budget_s and self._breaks < _BREAKS_IN_A_ROW:
-            return False
+            return ages
         self._forget(run_s)
         # Each time it is kept off the loop for four times as many calls.
         self._exiles += 1
@@ -274,14 +282,30 @@ class Seen:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _ages(self) -> bool:
+        """Forget now and then how lanes did on which no call has been lately; return whether any was.
+
+        What kept calls off a lane may be over, and nothing else would show it. Each time after twice as
+        many calls as before, so that all such trials together are a small part of the calls, and fewer
+        and fewer of them.
+        """
+        if self.calls < _FIRST_AGE_CALLS or self.calls & (self.calls - 1):
+            return False
+        stale = [key for key, one in self.latencies.items() if one.calls == one.calls_before]
+        for key in stale:
+            del self.latencies[key]
+        for one in self.latencies.values():
+            one.calls_before = one.calls
+        return bool(stale)
+
     def _crossed(self, report: CallReport) -> None:
         if report.near_s is None or report.result_bytes is None:
             return
         self.args_bytes, self.result_bytes = report.args_bytes, report.result_bytes
-        if self.near_s is None or report.near_s < self.near_s:
-            self.near_s = report.near_s
-        else:
-            self.near_s += _NEWEST * (report.near_s - self.near_s)
+        # No mean: that would follow a reading during which this side had no core, and keep calls from the
+        # lane whose next call would put it right.
+        most_s = math.inf if self.near_s is None else (1.0 + _NEWEST) * self.near_s
+        self.near_s = min(report.near_s, most_s)
 
     def _lock(self, report: CallReport, wall_s: float) -> None:
         if report.held_share is None or report.run_s is None:
@@ -290,9 +314,10 @@ class Seen:
             return  # most samples were taken while it waited for a core, and say nothing
         # Those that were are mostly free of the lock, which it gave up to the sampling thread.
         share = min(1.0, report.held_share * report.run_s / wall_s)
-        # Of old samples half count, so that a share that changes is seen.
-        self._held_samples = self._held_samples / 2 + share * report.samples
-        self._samples = self._samples / 2 + report.samples
+        if self.held_share is not None:  # of old samples half count, so that a change is seen
+            self._held_samples, self._samples = self._held_samples / 2, self._samples / 2
+        self._held_samples += share * report.samples
+        self._samples += report.samples
         if self._samples >= _LOCK_SAMPLES:
             self.held_share = min(1.0, self._held_samples / self._samples)
 
