@@ -98,8 +98,16 @@ def test_waiting_for_the_lock_in_a_thread_is_no_change_of_the_call():
 def test_threads_that_wait_for_each_other_hold_the_lock_longer_than_was_sampled():
     seen = settled(0.01, held=0.05)
     for _ in range(60):
-        seen.ran("thread", CallReport(run_s=0.019, cpu_s=0.01), 2)
+        seen.ran("thread", CallReport(run_s=0.019, cpu_s=0.01, run_queue_s=0.0), 2)
     assert seen.held_share > 0.6
+
+
+def test_threads_that_wait_for_a_core_do_not_wait_for_the_lock():
+    seen = settled(0.01, held=0.05)
+    for _ in range(60):
+        seen.ran("thread", CallReport(run_s=0.019, cpu_s=0.01, run_queue_s=0.009), 2)
+        seen.ran("thread", CallReport(run_s=0.019, cpu_s=0.01), 2)  # it was not looked up
+    assert seen.held_share == pytest.approx(0.05)
 
 
 def test_one_call_far_beyond_the_budget_leaves_the_loop_at_once_and_a_small_excess_does_not():

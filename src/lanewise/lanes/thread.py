@@ -12,6 +12,7 @@ from typing import Any
 
 from _lanewise_worker.call import call_plainly
 from _lanewise_worker.deadline import DEADLINE
+from _lanewise_worker.probe import run_queue_s
 from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.pooled import PooledCalls
 from lanewise.lanes.resolve import plain_function
@@ -118,12 +119,15 @@ def _reported(
     report: CallReport, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Call a function and note its time. In the call's thread, before its future has a result."""
+    queue_s = run_queue_s() if report.queue else None
     started, cpu_s = time.perf_counter(), time.thread_time()
     try:
         return call_plainly(function, args, kwargs)
     finally:
         report.cpu_s = time.thread_time() - cpu_s
         report.run_s = time.perf_counter() - started
+        if queue_s is not None:
+            report.run_queue_s = run_queue_s() - queue_s
 
 
 def _context(terms: Terms) -> contextvars.Context:

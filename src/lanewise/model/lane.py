@@ -26,6 +26,7 @@ class CallReport:
 
     Attributes:
         watch: The lane is asked for what it could not tell without looking: the three last ones.
+        queue: It is asked for ``run_queue_s`` alone.
         run_s: Time in the function itself.
         cpu_s: Time on cores.
         near_s: Time that this side spent packing arguments and unpacking the result.
@@ -35,6 +36,7 @@ class CallReport:
     """
 
     watch: bool = False
+    queue: bool = False
     run_s: float | None = None
     cpu_s: float | None = None
     near_s: float | None = None

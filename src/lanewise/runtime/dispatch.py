@@ -161,6 +161,9 @@ class Dispatcher:
     @staticmethod
     async def _turn(lane: EventLoopLane, track: Track) -> None:
         track.waiting += 1
+        # In flight, or the loop's lane would look as if it had one caller however many wait for it, and
+        # keep calls that another lane could run side by side.
+        track.load.in_flight += 1
         try:
             await lane.turn()
         except asyncio.CancelledError:
@@ -168,6 +171,7 @@ class Dispatcher:
             raise
         finally:
             track.waiting -= 1
+            track.load.in_flight -= 1
 
     async def _watched(  # noqa: PLR0913 - because: one call and where it goes
         self,
@@ -368,10 +372,11 @@ class Dispatcher:
             self._switch_interval.enter()
         report = terms.report
         if decision.seen is not None and report is None:
-            report = CallReport()
+            report = CallReport(queue=decision.lane == "thread" and decision.seen.asks_for_the_queue)
             terms = replace(terms, report=report)
-        # Beside a call that is watched others wait for its worker, which says nothing of them.
-        at_once = 0 if decision.seen is not None and decision.seen.watching else track.running
+        at_once = track.running
+        if decision.seen is not None and not decision.seen.is_calm:
+            at_once = 0  # beside a call that is watched others wait for its worker: it says nothing
         started = time.perf_counter()
         outcome: Outcome = "failed"
         goes_on: GoesOn | None = None

@@ -141,7 +141,7 @@ class Router:
         self, task: Task[..., Any], known: LearnedTask, size: float, concurrency: int
     ) -> Decision:
         """The decision for that class of sizes and concurrency, made now if there is none."""
-        key = _fine_class(size), _level(known.planned, concurrency)
+        key = _fine_class(size), _level(concurrency)
         kept = known.kept.get(key)
         if kept is None:
             if len(known.kept) >= _MAX_KEPT:
@@ -458,8 +458,6 @@ def _fine_class(size: float) -> int:
     return -1_000_000 if size <= 0 else round(math.log2(size) * _CLASSES_PER_DOUBLING)
 
 
-def _level(planned: TaskPlan | None, concurrency: int) -> int:
-    """The concurrency that a decision is made for: a measured one, or a power of two."""
-    if planned is None or len(planned.concurrencies) == 1:
-        return min(1 << (concurrency - 1).bit_length(), _MAX_LEVEL)
-    return min(planned.concurrencies, key=lambda level: abs(math.log(level / concurrency)))
+def _level(concurrency: int) -> int:
+    """The concurrency that a decision is made for: a power of two."""
+    return min(1 << (concurrency - 1).bit_length(), _MAX_LEVEL)

@@ -48,7 +48,9 @@ _FIRST_AGE_CALLS = 512
 # Calls on the loop that took longer than the budget: one by this factor, or so many in a row.
 _FAR_BEYOND = 10.0
 _BREAKS_IN_A_ROW = 3
-# Calls in threads that take so much longer than alone wait for the lock.
+# One call in so many, less one, tells how long it waited for a core. A power of two.
+_ASK_FOR_THE_QUEUE = 15
+# Calls in threads that take so much longer than alone, on no core and waiting for none, wait for the lock.
 _CONTENDED = 1.25
 _MOST_AT_ONCE = 64
 
@@ -129,6 +131,16 @@ class Seen:
             self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
         )
         return enough or self._watched_s >= 20 * _WATCHED_S
+
+    @property
+    def asks_for_the_queue(self) -> bool:
+        """Whether the next call in a thread is to say how long it waited for a core; few are, for it costs."""
+        return not self.calls & _ASK_FOR_THE_QUEUE
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether how long calls stay on their lane says something: none is watched, nor soon will be."""
+        return not self.watching and self.is_settled
 
     @property
     def is_kept_off(self) -> bool:
@@ -238,7 +250,7 @@ class Seen:
         returns = self.calls == self.kept_off_until  # to the loop, if it is quick enough
         taken_s = report.run_s
         if lane == "thread":
-            changed = self._contention(taken_s, at_once)
+            changed = self._contention(report, at_once)
             if report.cpu_s is not None and self.cpu_s > 0.5 * self.wall_s:
                 # What it waited for the lock or for a core is not its own.
                 taken_s = self.wall_s * report.cpu_s / max(self.cpu_s, 1e-9)
@@ -321,18 +333,25 @@ class Seen:
         if self._samples >= _LOCK_SAMPLES:
             self.held_share = min(1.0, self._held_samples / self._samples)
 
-    def _contention(self, run_s: float, at_once: int) -> bool:
+    def _contention(self, report: CallReport, at_once: int) -> bool:
         """Calls in threads wait for each other: then they hold the lock longer than was sampled.
 
-        Holds that are much shorter than the samples' distance hide from them, and add up.
+        Holds that are much shorter than the samples' distance hide from them, and add up. Time on a core
+        or in the queue for one is none of this, nor what a call sleeps alone.
         """
-        if at_once < 2 or self.held_share is None or run_s < _CONTENDED * self.wall_s:  # noqa: PLR2004 - because: alone there is nothing to wait for
+        run_s, cpu_s, queue_s = report.run_s, report.cpu_s, report.run_queue_s
+        if at_once < 2 or self.held_share is None:  # noqa: PLR2004 - because: alone there is nothing to wait for
             return False
-        implied = min(1.0, run_s / at_once / self.wall_s)
+        if run_s is None or cpu_s is None or queue_s is None:
+            return False
+        waited_s = run_s - cpu_s - queue_s - max(0.0, self.wall_s - self.cpu_s)
+        if waited_s < (_CONTENDED - 1.0) * self.wall_s:
+            return False
+        implied = min(1.0, (self.wall_s + waited_s) / at_once / self.wall_s)
         if implied <= self.held_share + 0.1:
             return False
         before = self.held_share
-        self.held_share += 0.1 * (implied - self.held_share)
+        self.held_share += _NEWEST * (implied - self.held_share)
         return int(before * 10) != int(self.held_share * 10)
 
     def _drifts(self, taken_s: float) -> bool:
