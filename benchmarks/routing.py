@@ -4,7 +4,7 @@ A workload is a number of calls by some callers that each wait for their results
 contestant by turns, each time in a runtime of its own that is open already; what is compared is the
 time to finish. While it runs, a ticker on the same loop notes how late it is. A fixed lane that delays
 the loop by more than the budget (its 90th percentile beyond that of an idle loop) is unfit and marked
-with an asterisk. Regret is the routed time over that of the best fit lane.
+with an asterisk. Regret is the routed time over that of the best fit lane in the same round, in the median.
 
     python benchmarks/routing.py --plan /tmp/routing.toml            # measures the plan when it is missing
     python benchmarks/routing.py --plan /tmp/routing.toml --only "Python 2 ms" --rounds 5
@@ -128,7 +128,14 @@ def judged(chosen, contestants, times, harms, routes, arguments):
             min(fixed, key=lambda name: harm[name])
         ]
         best = min(fit, key=lambda name: finish[name])
-        regret = {name: finish[name] / finish[best] for name in contestants}
+        # Round by round, for machines are slow for minutes, and what ran next to each other can be compared.
+        of_best = times[workload.name][best]
+        regret = {
+            name: statistics.median(
+                one / other for one, other in zip(times[workload.name][name], of_best, strict=True)
+            )
+            for name in contestants
+        }
         for name in contestants:
             unfit = name in FIXED and name not in fit
             regrets[name].append(float("inf") if unfit else regret[name])
