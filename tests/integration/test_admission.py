@@ -10,7 +10,7 @@ from lanewise import LaneUnavailableError, OverloadedError, Runtime, TaskTimeout
 from lanewise.runtime.admission import Door
 from lanewise.runtime.ambient import request_deadline
 from lanewise.runtime.waiting_room import Ticket
-from lanewise.testing import Gate
+from lanewise.testing import FakeClock, Gate
 from lanewise.testing.calls import square, visit
 
 
@@ -179,3 +179,24 @@ async def test_a_refusal_that_comes_with_a_cancellation_is_missed_by_nobody(capl
     del waiting, second
     gc.collect()
     assert "never retrieved" not in caplog.text
+
+
+@pytest.mark.parametrize("jump_s", [-1e6, 1e6])
+async def test_a_clock_that_jumps_refuses_nobody_for_long(jump_s):
+    clock = FakeClock()
+    async with Gate() as gate, on_threads(threads=1, clock=clock, queue_timeout_s=30.0) as rt:
+        for _ in range(5):
+            clock.advance(0.001)
+            await rt.run(square, 2)
+        running = [asyncio.create_task(rt.run(visit, gate.address, str(n))) for n in range(3)]
+        await gate.visited("0")
+        await settled(lambda: rt.statistics().waiting == 2)
+        clock.advance(jump_s)
+        gate.open()
+        await asyncio.gather(*running)
+        assert await asyncio.gather(*(rt.run(square, n) for n in range(20))) == [
+            n * n for n in range(20)
+        ]
+        counts = rt.statistics().lanes["thread"]
+        assert (counts.done, counts.shed, counts.waiting) == (28, 0, 0)
+        assert counts.wait_s >= 0

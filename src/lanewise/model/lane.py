@@ -13,6 +13,9 @@ LANE_NAMES: tuple[LaneName, ...] = ("event_loop", "thread", "process", "interpre
 SIMPLEST_FIRST: tuple[LaneName, ...] = LANE_NAMES
 
 
+# Tells seconds, from wherever they are counted.
+Clock = Callable[[], float]
+
 OnCancel = Literal["stop", "kill", "abandon"]
 
 # Of those that wait for a lane the first class goes first; where room ends, the last goes home.

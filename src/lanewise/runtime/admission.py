@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from lanewise.errors import LaneUnavailableError, OverloadedError
-from lanewise.model.lane import LaneName
+from lanewise.model.lane import Clock, LaneName
 from lanewise.model.units import format_seconds
 from lanewise.runtime.statistics import ShedReason
 from lanewise.runtime.waiting_room import Instruction, Serve, Ticket, WaitingRoom
@@ -29,11 +29,19 @@ class Door:
         places: Calls that it runs at once.
         max_queue: Calls inside at once, running and waiting.
         timeout_s: How long a call may wait; None for as long as it takes.
+        clock: Tells seconds. One that jumps makes waits look longer or shorter and breaks nothing: the
+            loop's own clock ends what waits for too long.
     """
 
     def __init__(
-        self, lane: LaneName, places: int, max_queue: int, timeout_s: float | None
+        self,
+        lane: LaneName,
+        places: int,
+        max_queue: int,
+        timeout_s: float | None,
+        clock: Clock = time.monotonic,
     ) -> None:
+        self.now_s = clock
         self.room = WaitingRoom(places, max_queue, timeout_s)
         self._lane = lane
         self._max_queue = max_queue
@@ -49,7 +57,7 @@ class Door:
 
         Cancellation: the call is taken back.
         """
-        instructions = self.room.arrive(ticket, time.monotonic())
+        instructions = self.room.arrive(ticket, self.now_s())
         if ticket.is_served:
             return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -67,7 +75,7 @@ class Door:
             if ticket.is_served:
                 self.leave(ticket, counts=False)
             else:
-                self._do(self.room.cancel(ticket, time.monotonic()))
+                self._do(self.room.cancel(ticket, self.now_s()))
             raise
         finally:
             if timer is not None:
@@ -76,7 +84,7 @@ class Door:
 
     def leave(self, ticket: Ticket, *, counts: bool = True) -> None:
         """Give a place back; ``counts`` says whether the call ran as long as such calls do."""
-        instructions = self.room.leave(ticket, time.monotonic(), counts=counts)
+        instructions = self.room.leave(ticket, self.now_s(), counts=counts)
         if instructions:
             self._do(instructions)
             self._look()
@@ -84,7 +92,7 @@ class Door:
     def reroute(self, task: str) -> None:
         """Have calls of a task that wait and may move raise :class:`Rerouted` instead."""
         for ticket in self.room.movable(task):
-            self._do(self.room.cancel(ticket, time.monotonic()))
+            self._do(self.room.cancel(ticket, self.now_s()))
             if ticket.payload is not None and not ticket.payload.done():
                 ticket.payload.set_exception(Rerouted())
         self._look()
@@ -93,7 +101,7 @@ class Door:
         """Give back what :meth:`WaitingRoom.admit` gave, or a ticket stood for."""
         room = self.room
         if room.waiting:
-            self._do(room.vacate(parts, work_s, service_s, time.monotonic()))
+            self._do(room.vacate(parts, work_s, service_s, self.now_s()))
             self._look()
         else:
             room.vacate(parts, work_s, service_s, 0.0)  # the time is for those who wait
@@ -121,7 +129,7 @@ class Door:
             self._empty.set()
 
     def _expire(self, ticket: Ticket) -> None:
-        self._do(self.room.expire(ticket, time.monotonic()))
+        self._do(self.room.expire(ticket, self.now_s()))
 
     def _do(self, instructions: Iterable[Instruction]) -> None:
         for one in instructions:

@@ -354,13 +354,14 @@ class Dispatcher:
             parts = _parts(decision.lane, expected_s)
             admitted = door.room.admit(parts, expected_s)
             if admitted is None:
+                now_s = door.now_s()
                 ticket = Ticket(
                     task.name,
-                    time.monotonic(),
+                    now_s,
                     options.priority or task.priority,
                     parts,
                     expected_s,
-                    terms.deadline,
+                    _by_clock(terms.deadline, now_s),
                     may_move=may_move,
                 )
                 await self._wait(door, ticket, track)
@@ -420,7 +421,9 @@ class Dispatcher:
         if door is None:
             return None
         priority = options.priority or task.priority
-        ticket = Ticket(task.name, time.monotonic(), priority, deadline_s=terms.deadline)
+        now_s = door.now_s()
+        deadline_s = _by_clock(terms.deadline, now_s)
+        ticket = Ticket(task.name, now_s, priority, deadline_s=deadline_s)
         await self._wait(door, ticket, track, calls)
         return ticket
 
@@ -442,7 +445,7 @@ class Dispatcher:
             raise
         finally:
             track.waiting -= calls
-        track.wait_s += time.monotonic() - ticket.arrived_s
+        track.wait_s += max(0.0, door.now_s() - ticket.arrived_s)
 
     def _leave(self, decision: Decision, ticket: Ticket | None, *, counts: bool = True) -> None:
         if ticket is not None:
@@ -508,6 +511,11 @@ async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) 
         raise
     finally:
         track.end(outcome, time.perf_counter() - started, calls)
+
+
+def _by_clock(deadline: float | None, now_s: float) -> float | None:
+    """A moment of ``time.monotonic()`` as one of the clock that shows ``now_s``."""
+    return None if deadline is None else now_s + deadline - time.monotonic()
 
 
 def _parts(lane: LaneName, expected_s: float | None) -> int:

@@ -21,7 +21,7 @@ from lanewise.lanes.process import ProcessLane, Shared
 from lanewise.lanes.resolve import identity_of
 from lanewise.lanes.thread import ThreadLane
 from lanewise.model.facts import Calibration
-from lanewise.model.lane import PLAIN_TERMS, Lane, LaneName, OnCancel, Priority, Terms
+from lanewise.model.lane import Clock, PLAIN_TERMS, Lane, LaneName, OnCancel, Priority, Terms
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
 from lanewise.runtime.active import active, active_runtime, entered, left
@@ -99,6 +99,8 @@ class Runtime:
         initializer: Called with ``initargs`` in every worker process before its first call.
         initargs: See there.
         lanes: Restricts the lanes that are opened.
+        clock: Tells the seconds by which waiting for a lane is counted and predicted. Deadlines and
+            timeouts go by the system's monotonic clock, which workers share.
 
     Raises:
         PlanError: The plan cannot be read.
@@ -132,6 +134,7 @@ class Runtime:
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         lanes: Iterable[LaneName] | None = None,
+        clock: Clock = time.monotonic,
     ) -> None:
         if max_queue < 1:
             raise ValueError(f"max_queue={max_queue} must be at least 1")
@@ -145,6 +148,7 @@ class Runtime:
         self._on_cancel = on_cancel_named(on_cancel)
         self._grace_s = grace_s
         self._wanted = known_lanes(lanes)
+        self._clock = clock
         # Made now, so that what it cannot use is refused here and not when the runtime is entered.
         self._process_lane = ProcessLane(
             self._processes,
@@ -206,7 +210,9 @@ class Runtime:
             gil_enabled(),
         )
         doors: dict[LaneName, Door] = {
-            name: Door(name, self.parallelism(name), self._max_queue, self._queue_timeout_s)
+            name: Door(
+                name, self.parallelism(name), self._max_queue, self._queue_timeout_s, self._clock
+            )
             for name in opened
             if name != "event_loop"  # whose calls begin and end at once
         }

@@ -29,6 +29,8 @@ from lanewise.runtime.statistics import ShedReason
 WHOLE = 64
 # Weight of the newest service time in the mean: over a dozen calls the old ones fade.
 _NEWEST = 0.1
+# One that takes this many times the mean counts as no more.
+_FAR_OFF = 10.0
 # Told to who is refused before anything is known of service times.
 _FIRST_GUESS_S = 1.0
 # And never less than this: who comes back at once meets the same crowd.
@@ -186,6 +188,8 @@ class WaitingRoom:
             if mean_s is None:
                 self.mean_service_s = service_s
             else:
+                # A clock that jumped, or a machine that slept, would else have everybody refused for long.
+                service_s = min(service_s, _FAR_OFF * mean_s) if mean_s else service_s
                 self.mean_service_s = mean_s + _NEWEST * (service_s - mean_s)
         self.serving -= 1
         self._free += parts

@@ -4,9 +4,10 @@ Needs no test runner: :class:`LaneContract` is a class with ``test_`` methods an
 pytest collects it from a subclass, and so does any other runner.
 """
 
+from lanewise.testing.clock import FakeClock
 from lanewise.testing.gate import Gate
 from lanewise.testing.inline import InlineLane, RecordedCall
 from lanewise.testing.lane_contract import LaneContract
 from lanewise.testing.leftovers import Leftovers
 
-__all__ = ["Gate", "InlineLane", "LaneContract", "Leftovers", "RecordedCall"]
+__all__ = ["FakeClock", "Gate", "InlineLane", "LaneContract", "Leftovers", "RecordedCall"]
