@@ -31,7 +31,7 @@ from lanewise.runtime.calls import local_arguments, until
 from lanewise.runtime.lifetime import CallOptions, close_all
 from lanewise.runtime.lock_watch import LockWatch
 from lanewise.runtime.loop_watch import LoopWatch
-from lanewise.runtime.routing import FREE_OF_THE_LOCK, STOPPABLE, Decision, Router
+from lanewise.runtime.routing import STOPPABLE, Decision, Router
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
 from lanewise.runtime.switch_interval import SwitchInterval
 from lanewise.runtime.tally import Outcome, Tally, Track
@@ -75,7 +75,8 @@ class Dispatcher:
         self.tally = tally
         self.doors = doors
         self.watch: LoopWatch | None = None
-        # Short while threads run what may hold the lock, for which the loop would wait as long.
+        # Short while threads run: where they hold the lock, the loop would wait as long; where they do
+        # not, each of them would wait as long for a busy loop before it can go on.
         self._switch_interval = SwitchInterval(
             lambda put_back: asyncio.get_running_loop().call_later(_LINGER_S, put_back)
         )
@@ -188,7 +189,7 @@ class Dispatcher:
         assert decision.seen is not None
         decision.seen.watching += 1
         try:
-            terms = replace(terms, report=CallReport(watch=True))
+            terms = terms.reporting_to(CallReport(watch=True))
             return await self._admitted(
                 task, decision, args, kwargs, terms, options, may_move=may_move
             )
@@ -368,15 +369,15 @@ class Dispatcher:
                 admitted = ticket.work_s
             work_s = admitted
         track.begin()
-        contends = decision.lane == "thread" and _may_hold_the_lock(decision)
+        contends = decision.lane == "thread"
         if contends:
             self._switch_interval.enter()
-        report = terms.report
-        if decision.seen is not None and report is None:
-            report = CallReport(queue=decision.lane == "thread" and decision.seen.asks_for_the_queue)
-            terms = replace(terms, report=report)
+        seen, report = decision.seen, terms.report
+        if seen is not None and report is None and seen.wants_report(decision.lane):
+            report = CallReport(queue=decision.lane == "thread" and seen.asks_for_the_queue)
+            terms = terms.reporting_to(report)
         at_once = track.running
-        if decision.seen is not None and not decision.seen.is_calm:
+        if seen is not None and not seen.is_calm:
             at_once = 0  # beside a call that is watched others wait for its worker: it says nothing
         started = time.perf_counter()
         outcome: Outcome = "failed"
@@ -387,7 +388,7 @@ class Dispatcher:
                 task.reference, decision.variant, args, kwargs, terms
             )
             outcome = "done"
-            if report is not None:
+            if seen is not None:
                 latency_s = time.perf_counter() - started
                 if self.router.saw(decision, report, at_once, latency_s):
                     self._reroute(task.name)
@@ -534,13 +535,6 @@ def _vacate_when_over(door: Door, parts: int, work_s: float, running: GoesOn) ->
             loop.call_soon_threadsafe(door.vacate, parts, work_s, None)
 
     running.add_done_callback(over)
-
-
-def _may_hold_the_lock(decision: Decision) -> bool:
-    """Whether a call in a thread may keep the loop, and other threads, waiting for the lock."""
-    seen = decision.seen
-    share = None if seen is None else seen.lock_share
-    return share is None or share > FREE_OF_THE_LOCK
 
 
 def _how_cancelled(cancelled: BaseException) -> Outcome:

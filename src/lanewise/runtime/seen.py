@@ -43,11 +43,15 @@ _EXILE_CALLS = 16
 _LATENCY_DRIFT = math.log(1.15)
 # Calls on a lane from which on their mean says something: the first ones may find it cold.
 LATENCY_CALLS = 16
+_LATENCY_LOOKS = 256
 # Calls after which what is known of how other lanes did is looked at for its age, the first time.
 _FIRST_AGE_CALLS = 512
 # Calls on the loop that took longer than the budget: one by this factor, or so many in a row.
 _FAR_BEYOND = 10.0
 _BREAKS_IN_A_ROW = 3
+# One call in so many, less one, is read in threads once so many were. A power of two.
+_REPORT_OF = 3
+_REPORTS_AT_FIRST = 64
 # One call in so many, less one, tells how long it waited for a core. A power of two.
 _ASK_FOR_THE_QUEUE = 15
 # Calls in threads that take so much longer than alone, on no core and waiting for none, wait for the lock.
@@ -62,18 +66,25 @@ class Latency:
     Attributes:
         mean_s: A running mean; ``decided_s`` is what it was when it was last decided by.
         calls: How many went into it; ``calls_before`` of them when it was last asked for its age.
+        next_look: So many, before it is asked again whether it has changed.
     """
 
     mean_s: float = 0.0
     decided_s: float = 0.0
     calls: int = 0
     calls_before: int = 0
+    next_look: int = LATENCY_CALLS
 
     def add(self, latency_s: float) -> bool:
         """Add one; return whether decisions that rest on it are to be made anew."""
         self.calls += 1
-        self.mean_s += max(_NEWEST / 2, 1.0 / self.calls) * (latency_s - self.mean_s)
-        if self.calls < LATENCY_CALLS or not _differs(self.decided_s, self.mean_s, _LATENCY_DRIFT):
+        self.mean_s += max(_NEWEST / 4, 1.0 / self.calls) * (latency_s - self.mean_s)
+        if self.calls < self.next_look:
+            return False
+        # Ever less often: a decision takes as long as some calls do, and noise alone would have one made
+        # every dozen calls.
+        self.next_look = self.calls + min(self.calls, _LATENCY_LOOKS)
+        if not _differs(self.decided_s, self.mean_s, _LATENCY_DRIFT):
             return False
         self.decided_s = self.mean_s
         return True
@@ -131,6 +142,15 @@ class Seen:
             self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
         )
         return enough or self._watched_s >= 20 * _WATCHED_S
+
+    def wants_report(self, lane: LaneName) -> bool:
+        """Whether the next call there is to tell what it took.
+
+        In a thread that is read for it alone, and once it is known well one call in four will do.
+        """
+        return lane != "thread" or bool(
+            not self.calls & _REPORT_OF or self.calls < _REPORTS_AT_FIRST or not self.is_settled
+        )
 
     @property
     def asks_for_the_queue(self) -> bool:
@@ -238,24 +258,28 @@ class Seen:
         ``at_once`` is how many calls of the task were on that lane, this one included; 0 where that
         says nothing of how long it stayed.
         """
-        self.calls += 1
-        self._since_watched += 1
+        passed = self.passed()
         if lane == "process":
             self._crossed(report)
-        ages = self._ages()
         if report.run_s is None:
-            return ages
+            return passed
         if not self.is_known:
             return self._first(report)
-        returns = self.calls == self.kept_off_until  # to the loop, if it is quick enough
         taken_s = report.run_s
         if lane == "thread":
             changed = self._contention(report, at_once)
             if report.cpu_s is not None and self.cpu_s > 0.5 * self.wall_s:
                 # What it waited for the lock or for a core is not its own.
                 taken_s = self.wall_s * report.cpu_s / max(self.cpu_s, 1e-9)
-            return self._drifts(taken_s) or changed or returns or ages
-        return self._drifts(taken_s) or returns or ages
+            return self._drifts(taken_s) or changed or passed
+        return self._drifts(taken_s) or passed
+
+    def passed(self) -> bool:
+        """A call has ended that told nothing; return whether decisions are to be made anew."""
+        self.calls += 1
+        self._since_watched += 1
+        returns = self.calls == self.kept_off_until  # to the loop, if it is quick enough
+        return self._ages() or returns
 
     def stayed(self, lane: LaneName, at_once: int, latency_s: float) -> bool:
         """A call has left its lane; return whether decisions are to be made anew."""
