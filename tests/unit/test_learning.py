@@ -62,7 +62,9 @@ def test_what_a_lane_adds_to_short_calls_is_little_to_long_ones():
     for size, run_s in ((10.0, 0.0001), (10_000.0, 0.1)):
         seen = known.seen(size)
         for _ in range(2):
-            seen.watched_call(CallReport(watch=True, run_s=run_s, cpu_s=run_s, samples=100, held_share=1.0))
+            seen.watched_call(
+                CallReport(watch=True, run_s=run_s, cpu_s=run_s, samples=100, held_share=1.0)
+            )
     for _ in range(LATENCY_CALLS):
         known.seen(10.0).stayed("process", 1, 0.0011)  # a millisecond for nothing
     machine = Machine(make_calibration(), CORES, True)

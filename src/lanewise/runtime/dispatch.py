@@ -113,7 +113,9 @@ class Dispatcher:
         if decision.lane != "event_loop" or lane is None or lane.is_due:
             return None
         seen = decision.seen
-        return lane if seen is None or self.router.watched(decision) is None else None
+        if seen is None or (seen.is_settled and not seen.watching):
+            return lane
+        return lane if self.router.watched(decision) is None else None
 
     async def call(  # noqa: PLR0913 - because: one call and where it goes
         self,

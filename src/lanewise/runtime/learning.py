@@ -196,9 +196,7 @@ def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Ite
         )
 
 
-def _carried_over(
-    plan: TaskPlan, rows: list[Observation], machine: Machine
-) -> list[Observation]:
+def _carried_over(plan: TaskPlan, rows: list[Observation], machine: Machine) -> list[Observation]:
     """What lanes did with calls of one size, for the other sizes that are known.
 
     As so many seconds of a call beyond what the model says. Their ratio means nothing there: a wait for a
@@ -212,7 +210,7 @@ def _carried_over(
                 continue
             nearest = min(
                 (row for row in rows if (row.contender, row.concurrency) == (contender, level)),
-                key=lambda row: abs(size_class(row.size) - size_class(size)),  # noqa: B023 - because: used here and now
+                key=lambda row: abs(size_class(row.size) - size_class(size)),
             )
             there_s, here_s = (
                 level
@@ -223,7 +221,9 @@ def _carried_over(
             )
             beyond_s = there_s / nearest.efficiency - there_s
             efficiency = min(here_s / max(here_s + beyond_s, here_s / 1.5), 1.5)
-            carried.append(replace(nearest, size=size, efficiency=efficiency, spread=_CARRIED_SPREAD))
+            carried.append(
+                replace(nearest, size=size, efficiency=efficiency, spread=_CARRIED_SPREAD)
+            )
     return carried
 
 

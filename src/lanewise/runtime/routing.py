@@ -130,7 +130,10 @@ class Router:
                 kept = self._unknown(task, known, None)
                 known.kept[_NO_CHOICE] = kept
             return kept
-        size = self._size(task, args, kwargs)
+        try:  # as _size() does it, without one more call on the way of every call
+            size = task.size_of(args, kwargs)
+        except Exception as error:  # noqa: BLE001 - because: see there
+            size = self._size_without(task, error, args, kwargs)
         last = known.last
         if last is not None and last[0] == size and last[1] == concurrency:
             kept = last[2]
@@ -141,25 +144,28 @@ class Router:
         return kept
 
     def _size(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
-        """The size of a call; of a task whose own ``size`` fails, the bytes of its arguments.
-
-        A call with arguments that do not fit is left to the function itself, which says so better.
-        """
+        """The size of a call; of a task whose own ``size`` fails, the bytes of its arguments."""
         try:
             return task.size_of(args, kwargs)
         except Exception as error:  # noqa: BLE001 - because: it is the user's code, and only advice
-            if task.name not in self._sizeless:
-                if len(self._sizeless) >= _MAX_TASKS:
-                    self._sizeless.clear()
-                self._sizeless.add(task.name)
-                warnings.warn(
-                    f"size(...) of task {task.name} raised {type(error).__name__}: {error}. Its call "
-                    "is routed by the bytes of its arguments; let size take what the function takes "
-                    "and return a number",
-                    RuntimeWarning,
-                    stacklevel=2,
-                )
-            return float(arguments_bytes(args, kwargs))
+            return self._size_without(task, error, args, kwargs)
+
+    def _size_without(
+        self, task: Task[..., Any], error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> float:
+        """A call with arguments that do not fit is left to the function itself, which says so better."""
+        if task.name not in self._sizeless:
+            if len(self._sizeless) >= _MAX_TASKS:
+                self._sizeless.clear()
+            self._sizeless.add(task.name)
+            warnings.warn(
+                f"size(...) of task {task.name} raised {type(error).__name__}: {error}. Its call is "
+                "routed by the bytes of its arguments; let size take what the function takes and "
+                "return a number",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return float(arguments_bytes(args, kwargs))
 
     def _kept(
         self, task: Task[..., Any], known: LearnedTask, size: float, concurrency: int

@@ -17,6 +17,9 @@ from lanewise.plan.task_plan import CostPoint
 # since one long call is seen as well as several short ones.
 _WATCHED_CALLS = 4
 _WATCHED_S = 0.010
+# One alone will do if it took so many times that: even a cold one of that length belongs off the loop,
+# and each more that crosses for nothing but to be watched costs as much again.
+_LONG_CALLS = 2
 # Of calls as short as this the shortest that was watched counts: watching takes as long itself.
 _SHORT_S = 0.000_5
 # Less than a round trip to anything outside takes.
@@ -54,7 +57,7 @@ _REPORT_OF = 3
 _REPORTS_AT_FIRST = 64
 # One call in so many, less one, tells how long it waited for a core. A power of two.
 _ASK_FOR_THE_QUEUE = 15
-# Calls in threads that take so much longer than alone, on no core and waiting for none, wait for the lock.
+# Calls in threads that take so much longer than alone, and were not waiting for a core, wait for the lock.
 _CONTENDED = 1.25
 _MOST_AT_ONCE = 64
 
@@ -100,6 +103,7 @@ class Seen:
         cpu_s: Time on cores.
         held_share: Share of ``wall_s`` under the lock, None while unknown.
         near_s: What packing and unpacking costs on the loop's side; None until it crossed.
+        is_settled: Whether enough calls were watched.
         forgotten: How often the cost changed so much that it was learned anew.
         kept_off_until: Number of calls before which none runs on the loop.
         latencies: From a lane's begin to its end, by lane and how many were on it at once.
@@ -115,6 +119,7 @@ class Seen:
     calls: int = 0
     watched: int = 0
     watching: int = 0
+    is_settled: bool = False
     forgotten: int = 0
     kept_off_until: int = 0
     latencies: dict[tuple[LaneName, int], Latency] = field(default_factory=dict)
@@ -133,15 +138,14 @@ class Seen:
         """Whether there is a cost to decide by."""
         return self.wall_s > 0.0
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether enough calls were watched."""
+    def _enough(self) -> bool:
+        """Whether enough calls were watched; kept as ``is_settled``, for which every call asks."""
         if self.held_share is None and self.watched < _WATCHED_CALLS:
             return False
         enough = self.watched >= 2 and (  # noqa: PLR2004 - because: the first one may be cold
             self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
         )
-        return enough or self._watched_s >= 20 * _WATCHED_S
+        return enough or self._watched_s >= _LONG_CALLS * _WATCHED_S
 
     def wants_report(self, lane: LaneName) -> bool:
         """Whether the next call there is to tell what it took.
@@ -154,7 +158,7 @@ class Seen:
 
     @property
     def asks_for_the_queue(self) -> bool:
-        """Whether the next call in a thread is to say how long it waited for a core; few are, for it costs."""
+        """Whether the next call in a thread is to say how long it waited for a core. Few, for it costs."""
         return not self.calls & _ASK_FOR_THE_QUEUE
 
     @property
@@ -227,6 +231,7 @@ class Seen:
     def settle(self) -> None:
         """What is known comes from elsewhere and need not be watched."""
         self.watched, self._watched_s = _WATCHED_CALLS, _WATCHED_S
+        self.is_settled = True
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -243,6 +248,7 @@ class Seen:
         self._watched_s += wall_s
         self._crossed(report)
         self._lock(report, wall_s)
+        self.is_settled = self._enough()
         if self.watched == 1 or wall_s < (1.0 if wall_s < _SHORT_S else _COLD) * before:
             self.wall_s, self.cpu_s = wall_s, report.cpu_s  # the first, or the first warm one
         elif wall_s >= _SHORT_S:
@@ -293,7 +299,7 @@ class Seen:
     def ran_here(self, run_s: float, loop_budget_s: float) -> bool:
         """A call has ended on the loop; return whether decisions are to be made anew."""
         self.calls += 1
-        ages = self._ages()
+        ages = not self.calls & (self.calls - 1) and self._ages()
         if run_s <= loop_budget_s:
             # Where it is does not depend on how much shorter than the budget it is.
             self._breaks = 0
@@ -401,6 +407,7 @@ class Seen:
         self.cpu_s *= wall_s / self.wall_s if self.wall_s else 0.0
         self.wall_s = wall_s
         self.watched = 0
+        self.is_settled = False
         self._watched_s = 0.0
         self._samples, self._held_samples = 0.0, 0.0
         self.held_share = None
