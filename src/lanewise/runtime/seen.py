@@ -57,7 +57,7 @@ _REPORT_OF = 3
 _REPORTS_AT_FIRST = 64
 # One call in so many, less one, tells how long it waited for a core. A power of two.
 _ASK_FOR_THE_QUEUE = 15
-# Calls in threads that take so much longer than alone, and were not waiting for a core, wait for the lock.
+# Calls in threads that take so much longer than alone, and did not wait for a core, wait for the lock.
 _CONTENDED = 1.25
 _MOST_AT_ONCE = 64
 
@@ -158,7 +158,7 @@ class Seen:
 
     @property
     def asks_for_the_queue(self) -> bool:
-        """Whether the next call in a thread is to say how long it waited for a core. Few, for it costs."""
+        """Whether the next call in a thread tells how long it waited for a core. Few, for it costs."""
         return not self.calls & _ASK_FOR_THE_QUEUE
 
     @property

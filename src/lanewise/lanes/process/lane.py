@@ -401,24 +401,24 @@ class ProcessLane:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bytes | Encoded:
         try:
-            handles = [one for one in args if type(one) is Shared]
-            if handles:
-                return encode(self._without_handles(args, kwargs, handles))
+            if Shared in map(type, args):
+                return self._without_handles(args, kwargs)
             return encode_arguments(args, kwargs)
         except Exception as error:
             raise self._unportable(error, function, args, kwargs) from error
 
-    def _without_handles(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], handles: list[Shared[Any]]
-    ) -> tuple[Any, ...]:
+    def _without_handles(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | Encoded:
         """Send the numbers of handles beside the arguments: to pickle a handle as an object takes longer.
 
         Those that lie deeper in the arguments are pickled.
         """
-        for handle in handles:
-            self._handles.noted(handle)
-        places = tuple([(at, one.number) for at, one in enumerate(args) if type(one) is Shared])
-        return tuple([None if type(one) is Shared else one for one in args]), kwargs, places
+        rest, places = list(args), []
+        for at, one in enumerate(args):
+            if type(one) is Shared:
+                self._handles.noted(one)
+                places.append((at, one.number))
+                rest[at] = None
+        return encode_arguments(tuple(rest), kwargs, tuple(places))
 
     def _encoded(
         self,
