@@ -91,8 +91,9 @@ class Runtime:
             memory without what it shares with others (code, large arguments, ``share``).
         max_calls_per_worker: Calls after which a worker process is replaced.
         worker_nice: How much nicer worker processes are than this one (0 to 19, see ``nice(2)``): where
-            cores are short the event loop, for which everybody waits, goes first. 0 where other work on
-            the machine must not go before the workers'.
+            cores are short the event loop, for which everybody waits, goes first. None takes 5, and 10
+            with more than four of them for each core. 0 where other work on the machine must not go
+            before theirs.
         grace_s: Seconds that calls in flight may take to end when the runtime is left; then they are
             killed. None waits for as long as they take, 0 kills at once.
         propagate: Context variables whose values go with each call to wherever it runs, as
@@ -129,7 +130,7 @@ class Runtime:
         on_cancel: OnCancel = "stop",
         worker_memory_bytes: int | None = None,
         max_calls_per_worker: int | None = None,
-        worker_nice: int = 5,
+        worker_nice: int | None = None,
         grace_s: float | None = 10.0,
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         initializer: Callable[..., object] | None = None,
