@@ -1,12 +1,14 @@
 """Does a task mean the same on every lane?"""
 
+import asyncio
 import os
+import warnings
 from pathlib import Path
 
 import parity_jobs as jobs
 import pytest
 
-from lanewise import LanewiseError, NotPortableError, task
+from lanewise import LanewiseError, NotPortableError, Runtime, task
 from lanewise.testing import check_parity
 
 EVERYWHERE = ("event_loop", "thread", "process")
@@ -104,3 +106,37 @@ def test_the_callers_own_process_is_left_as_it_was(tmp_path):
     before = dict(os.environ), Path.cwd()
     check_parity(jobs.total, ([1], 1.0), lanes=EVERYWHERE)
     assert (dict(os.environ), Path.cwd()) == before
+
+
+@pytest.mark.parametrize("lane", ["event_loop", "thread"])
+async def test_in_debug_mode_a_task_that_changes_what_it_shares_is_told_of_once(lane):
+    changing, honest = task(jobs.sorts_its_argument), task(jobs.total)
+    async with Runtime(lanes=("event_loop", "thread"), debug=True) as rt:
+        view = rt.with_options(lane=lane)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for _ in range(3):
+                assert await view.run(changing, [3, 1, 2]) == 1
+            assert await view.run(honest, [1, 2], factor=2) == 6
+            await asyncio.sleep(0)
+        assert len(told) == 1
+        assert "argument 0 is changed" in str(told[0].message)
+        assert "isolation" in str(told[0].message)
+
+
+async def test_isolated_tasks_and_functions_that_promise_nothing_are_not_looked_at():
+    isolated = task(isolation="required")(jobs.sorts_its_argument)
+    async with Runtime(processes=1, debug=True) as rt:
+        assert await rt.run(isolated, [3, 1, 2]) == 1
+        assert await rt.with_options(lane="thread").run(jobs.sorts_its_argument, [3, 1, 2]) == 1
+
+
+async def test_debug_mode_is_the_loops_own(monkeypatch):
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "get_debug", lambda: True)
+    async with Runtime(lanes=("thread",)) as rt:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            await rt.run(task(jobs.sorts_its_argument), rows=[2, 1])
+            await asyncio.sleep(0)
+        assert "argument rows is changed" in str(told[0].message)

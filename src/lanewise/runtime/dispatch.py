@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import time
 import warnings
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from lanewise.model.lane import (
 from lanewise.model.task import Task
 from lanewise.runtime.admission import Door, Rerouted
 from lanewise.runtime.calls import local_arguments, until
+from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.lifetime import CallOptions, close_all
 from lanewise.runtime.lock_watch import LockWatch
 from lanewise.runtime.loop_watch import LoopWatch
@@ -61,6 +62,7 @@ class Dispatcher:
         router: Decides.
         tally: Counts.
         doors: Of every lane that has a bounded number of places.
+        effects: Looks at what calls change; None where that is not wanted.
     """
 
     def __init__(
@@ -69,11 +71,13 @@ class Dispatcher:
         router: Router,
         tally: Tally,
         doors: dict[LaneName, Door],
+        effects: EffectsWatch | None = None,
     ) -> None:
         self.lanes = lanes
         self.router = router
         self.tally = tally
         self.doors = doors
+        self._effects = effects
         self.watch: LoopWatch | None = None
         # Short while threads run: where they hold the lock, the loop would wait as long; where they do
         # not, each of them would wait as long for a busy loop before it can go on.
@@ -323,7 +327,7 @@ class Dispatcher:
         args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
         try:
-            function = task.implementation(decision.variant)
+            function = self._function(task, decision) or task.implementation(decision.variant)
             lane.last_s = 0.0
             result = lane.call_now(function, args, kwargs, terms)
         except BaseException:
@@ -387,7 +391,11 @@ class Dispatcher:
         try:
             # Not by way of _counted(), whose coroutine every call would pay for.
             result = await self.lanes[decision.lane].run(
-                task.reference, decision.variant, args, kwargs, terms
+                self._function(task, decision) or task.reference,
+                decision.variant,
+                args,
+                kwargs,
+                terms,
             )
             outcome = "done"
             if seen is not None:
@@ -409,6 +417,12 @@ class Dispatcher:
                 _vacate_when_over(door, parts, work_s, goes_on)
             else:
                 door.vacate(parts, work_s, busy_s if outcome in _RAN else None)
+
+    def _function(self, task: Task[..., Any], decision: Decision) -> Callable[..., Any] | None:
+        """What runs in the task's place, if anything does."""
+        if self._effects is None:
+            return None
+        return self._effects.watched(task, decision.variant, decision.lane)
 
     async def _enter(  # noqa: PLR0913 - because: some calls and who they belong to
         self,

@@ -30,6 +30,7 @@ from lanewise.runtime.ambient import request_deadline
 from lanewise.runtime.calibrate import calibrate
 from lanewise.runtime.calibration_store import keep_calibration, kept_calibration
 from lanewise.runtime.dispatch import Dispatcher
+from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.lifetime import (
     CallOptions,
     at_least_one,
@@ -104,6 +105,11 @@ class Runtime:
         clock: Tells the seconds by which waiting for a lane is counted and predicted. Deadlines and
             timeouts go by the system's monotonic clock, which workers share.
 
+        debug: Look, around every call of a declared task on the loop or in a thread, whether it changes
+            its arguments or state of its module, which its caller would not see if it ran in a process,
+            and warn once for each task that does. Costs a pickle of all of that, twice a call. None is as
+            the event loop's own debug mode.
+
     Raises:
         PlanError: The plan cannot be read.
         ValueError: An option has a value that it cannot have.
@@ -137,6 +143,7 @@ class Runtime:
         initargs: tuple[Any, ...] = (),
         lanes: Iterable[LaneName] | None = None,
         clock: Clock = time.monotonic,
+        debug: bool | None = None,
     ) -> None:
         if max_queue < 1:
             raise ValueError(f"max_queue={max_queue} must be at least 1")
@@ -151,6 +158,7 @@ class Runtime:
         self._grace_s = grace_s
         self._wanted = known_lanes(lanes)
         self._clock = clock
+        self._debug = debug
         # Made now, so that what it cannot use is refused here and not when the runtime is entered.
         self._process_lane = ProcessLane(
             self._processes,
@@ -218,7 +226,8 @@ class Runtime:
             for name in opened
             if name != "event_loop"  # whose calls begin and end at once
         }
-        state = Dispatcher(opened, router, Tally(), doors)
+        debug = asyncio.get_running_loop().get_debug() if self._debug is None else self._debug
+        state = Dispatcher(opened, router, Tally(), doors, EffectsWatch() if debug else None)
         stall_s = max(_STALL_S, _STALL_BUDGETS * self._loop_budget_s)
         state.start(stall_s if self._watches_loop else None)
         return state

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lanewise.errors import LaneUnavailableError, LanewiseError, NotPortableError
+from lanewise.lanes.resolve import plain_function
 from lanewise.model.lane import LaneName
 from lanewise.model.task import DEFAULT_VARIANT, Task, as_task
+from lanewise.runtime.effects import OF_MODULE, Effects
 from lanewise.runtime.runtime import Runtime
-from lanewise.testing.effects import OF_MODULE, Seen, observed
 
 Verdict = Literal["portable", "needs isolation", "depends on the lane", "not portable"]
 
@@ -25,6 +26,33 @@ _LANES: tuple[LaneName, ...] = ("event_loop", "thread", "process", "interpreter"
 _SHARING: tuple[LaneName, ...] = ("event_loop", "thread")
 # The first call fills caches and makes what is made once; the second shows what that changed.
 _TIMES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One call, as it was where it ran.
+
+    Attributes:
+        result: What it returned; None where it raised.
+        error: What it raised, in words, or None.
+        effects: What it changed beside that, in words: see :class:`lanewise.runtime.effects.Effects`.
+    """
+
+    result: Any
+    error: str | None
+    effects: tuple[str, ...]
+
+
+def observed(task: Callable[..., Any], variant: str, args: tuple[Any, ...]) -> Seen:
+    """Call a function and note what changed. On whatever lane; nothing else may run beside it there."""
+    function = plain_function(task, variant)
+    effects = Effects(function, args, {})
+    result, error = None, None
+    try:
+        result = function(*args)
+    except Exception as raised:  # noqa: BLE001 - because: that it raises is what is compared
+        error = f"{type(raised).__name__}: {raised}"
+    return Seen(result, error, tuple(effects.changes()))
 
 
 @dataclass(frozen=True, slots=True)

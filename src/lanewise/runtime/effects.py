@@ -9,10 +9,9 @@ import sys
 import types
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from lanewise.lanes.resolve import plain_function
+from lanewise.model.size import arguments_bytes
 
 # What of a module is no state: it belongs to the import system, or to the interpreter.
 _NO_STATE = frozenset(
@@ -29,48 +28,58 @@ _NO_STATE = frozenset(
 
 
 _ABSENT = object()
+_LARGEST_BYTES = 4_000_000
 # How changes of a module's own state are called. Those may be a cache that the first call fills.
 OF_MODULE = "of its module is changed"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One call, as it was where it ran.
+class Effects:
+    """What a call changes beside returning something: made before it, asked after it.
 
-    Attributes:
-        result: What it returned; None where it raised.
-        error: What it raised, in words, or None.
-        effects: What it changed beside that, in words: its arguments, its module's globals, the
-            environment, the working directory, the locale, the filters of warnings.
+    Args:
+        function: The plain function; its module's globals and class attributes are looked at.
+        args: Its arguments, ``kwargs`` too.
+
+    Threads: the one that calls. What others change in the meantime cannot be told apart.
     """
 
-    result: Any
-    error: str | None
-    effects: tuple[str, ...]
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._function = function
+        self._given = {**{f"{at}": one for at, one in enumerate(args)}, **kwargs}
+        self._images = {name: _image(one) for name, one in self._given.items()}
+        self._before = _state(function)
+
+    def changes(self) -> list[str]:
+        """Say in words what is not as it was."""
+        found = [
+            f"argument {name} is changed"
+            for name, one in self._given.items()
+            if _image(one) != self._images[name]
+        ]
+        before, after = self._before, _state(self._function)
+        return found + [
+            what
+            for what in sorted({*before, *after})
+            if before.get(what, _ABSENT) != after.get(what, _ABSENT)
+        ]
 
 
-def observed(task: Callable[..., Any], variant: str, args: tuple[Any, ...]) -> Seen:
-    """Call a function and note what changed. On whatever lane; nothing else may run beside it there."""
-    function = plain_function(task, variant)
-    before, given = _state(function), [_image(one) for one in args]
-    error = None
-    result = None
+def call_telling(
+    tell: Callable[[list[str]], object],
+    function: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """Call a function; ``tell`` what it changed, if anything."""
+    effects = Effects(function, args, kwargs)
     try:
-        result = function(*args)
-    except Exception as raised:  # noqa: BLE001 - because: that it raises is what is compared
-        error = f"{type(raised).__name__}: {raised}"
-    changed = [
-        f"argument {at} is changed"
-        for at, (one, image) in enumerate(zip(args, given, strict=True))
-        if _image(one) != image
-    ]
-    after = _state(function)
-    changed += [
-        what
-        for what in sorted({*before, *after})
-        if before.get(what, _ABSENT) != after.get(what, _ABSENT)
-    ]
-    return Seen(result, error, tuple(changed))
+        return function(*args, **kwargs)
+    finally:
+        changes = effects.changes()
+        if changes:
+            tell(changes)
 
 
 def _state(function: Callable[..., Any]) -> dict[str, Any]:
@@ -101,11 +110,16 @@ def _working_directory() -> str:
 
 
 def _image(value: Any) -> Any:
-    """Something that differs when the value does: its pickle, or which object it is where it has none."""
+    """Something that differs when the value does: its pickle, or which object it is where it has none.
+
+    Nor is anything large pickled: an index of a gigabyte would be, twice a call.
+    """
     try:
-        return pickle.dumps(value, 5)
-    except Exception:  # noqa: BLE001 - because: pickling runs whatever code an object brings
-        return type(value), id(value), _length(value)
+        if arguments_bytes((value,), {}) <= _LARGEST_BYTES:
+            return pickle.dumps(value, 5)
+    except Exception:  # noqa: BLE001, S110 - because: both run whatever code an object brings
+        pass
+    return type(value), id(value), _length(value)
 
 
 def _length(value: Any) -> int | None:
