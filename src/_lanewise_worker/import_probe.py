@@ -31,7 +31,7 @@ def main() -> None:
     interpreter.exec(_PROGRAM)
     interpreter.close()  # an extension may be wrong about its end, too
     os.close(writing)
-    with open(reading, encoding="utf-8") as file:
+    with open(reading, encoding="utf-8") as file:  # noqa: PTH123 - because: a descriptor has no path
         answer = file.read()
     sys.stdout.flush()
     os.write(1, b"\n" + answer.encode())

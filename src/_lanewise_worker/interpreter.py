@@ -1,8 +1,8 @@
 """The main loop of an interpreter with its own lock: the worker's loop, beside its parent in one process.
 
 Frames come and go over a socket, whose wake-up needs nobody's lock but this interpreter's own. Large
-values do not travel: they are handed over through two queues of the standard library, which are only ever
-asked for what is known to be there. (To wait for something in such a queue means to look again and again.)
+values do not travel: they are handed over through two queues of the standard library, which are only
+ever asked for what is known to be there. (To wait in such a queue means to look again and again.)
 """
 
 from __future__ import annotations

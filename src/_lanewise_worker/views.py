@@ -108,7 +108,7 @@ class Pieces:
 
 def put(put_nowait: Callable[[Any], None], encoded: Encoded) -> None:
     """Hand a value's memory to the other side, which takes it with :func:`take`."""
-    put_nowait((tuple(map(memoryview, encoded.stream)), tuple(encoded.buffers)))
+    put_nowait((tuple([memoryview(piece) for piece in encoded.stream]), tuple(encoded.buffers)))
 
 
 def take(

@@ -24,8 +24,10 @@ from lanewise.model.lane import Failed
 
 _log = logging.getLogger("lanewise")
 
-# A result from here on is copied by a thread, which lets the loop go on: the loop's budget is a millisecond.
+# A result from here on is copied by a thread, which lets the loop go on.
 _LARGE_BYTES = 1_000_000
+# What an interpreter that runs nothing may take to end.
+_END_S = 5.0
 
 
 class Crew:
@@ -80,39 +82,46 @@ class Crew:
         Returns:
             How many calls go on, for they cannot be stopped. Their interpreters end with them.
         """
-        deadline = None if grace_s is None else self.loop.time() + grace_s
         try:
-            await self._settled(deadline)
+            await self._settled(None if grace_s is None else self.loop.time() + grace_s)
         finally:
             self._closing = True
-            ended = [link.home.ended for link in self.links]
             while self._waiting:
                 self._waiting.popleft().future.cancel()
-            for link in self.links:
-                if link.call is None and not link.loading:
-                    link.end()
-            if ended:
-                await self._within(ended, deadline)
-        return sum(link.call is not None for link in self.links)
+            left = await self._ended()
+        return left
 
     async def _settled(self, deadline: float | None) -> None:
         """Wait until every call has ended, abandoned ones too, or the time is over."""
         while True:
             busy: list[asyncio.Future[Any]] = [call.future for call in self._waiting]
-            for link in self.links:
-                if link.call is not None:
-                    busy.append(self.going_on(link.call))
-                busy += link.loading
+            busy += [self.going_on(link.call) for link in self.links if link.call is not None]
             busy = [one for one in busy if not one.done()]
-            if not busy or (deadline is not None and self.loop.time() >= deadline):
+            left_s = None if deadline is None else deadline - self.loop.time()
+            if not busy or (left_s is not None and left_s <= 0):
                 return
-            await self._within(busy, deadline)
+            await asyncio.wait(busy, timeout=left_s)
 
-    async def _within(self, futures: list[Any], deadline: float | None) -> None:
-        left_s = None if deadline is None else max(0.0, deadline - self.loop.time())
-        # To end takes a moment even where no time is given to those that run.
-        busy = any(link.call is not None for link in self.links)
-        await asyncio.wait(futures, timeout=left_s if busy else None)
+    async def _ended(self) -> int:
+        """End every interpreter; return how many calls keep theirs."""
+        # What is being copied out of an interpreter ends first, for that memory goes with it.
+        loading = [one for link in self.links for one in link.loading]
+        if loading:
+            await asyncio.wait(loading)
+        left = [link for link in self.links if link.call is not None]
+        for link in left:
+            assert link.call is not None
+            # Nobody takes its result any more: it could lie in memory that has gone before it is looked at.
+            link.leave()
+            _fail(link.call, _closed_on(link.call))
+        ending = [link for link in self.links if link.call is None]
+        for link in ending:
+            link.end()
+        if (
+            ending
+        ):  # what users' modules registered for an interpreter's end takes its time, but not all
+            await asyncio.wait([link.home.ended for link in ending], timeout=_END_S)
+        return len(left)
 
     def _over(self, link: Link) -> None:
         """An interpreter is gone: as it was told to, or because it could not be kept."""
@@ -121,20 +130,14 @@ class Crew:
             self._idle.remove(link)
         call, link.call = link.call, None
         if call is not None:
-            _fail(call, self._lost(link))
+            _fail(call, _lost(link))
             if call.goes_on is not None and not call.goes_on.done():
                 call.goes_on.set_result(None)
         if not self._closing:
             _log.error("an interpreter of the interpreter lane has ended: %s", link.home.trouble)
             if not self.links:
                 while self._waiting:
-                    _fail(self._waiting.popleft(), self._lost(link))
-
-    @staticmethod
-    def _lost(link: Link) -> LaneUnavailableError:
-        return LaneUnavailableError(
-            f"the interpreter has ended that was to run the call: {link.home.trouble}"
-        )
+                    _fail(self._waiting.popleft(), _lost(link))
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -198,7 +201,9 @@ class Crew:
 
     # --- what interpreters say ------------------------------------------------------------------
 
-    def _frame(self, link: Link, kind: int, flags: int, number: int, seq: int, body: Any) -> None:
+    def _frame(  # noqa: PLR0913 - because: the parts of a frame
+        self, link: Link, kind: int, flags: int, number: int, seq: int, body: Any
+    ) -> None:
         del seq  # one call at a time: it is that one
         self._handlers[kind](link, flags, number, body)
 
@@ -249,7 +254,6 @@ class Crew:
         link.loading.discard(running)
         _conclude(call, running.result)
         link.let_go()
-        self._ends_if_due(link)
 
     def _error(self, link: Link, _flags: int, ticks: int, body: Any) -> None:
         call = link.call
@@ -312,13 +316,8 @@ class Crew:
             call.goes_on.set_result(None)
         if self._waiting:
             self._start(link, self._waiting.popleft())
-            return
-        self._idle.append(link)
-        self._ends_if_due(link)
-
-    def _ends_if_due(self, link: Link) -> None:
-        if self._closing and link.call is None and not link.loading:
-            link.end()
+        elif not self._closing:
+            self._idle.append(link)
 
 
 def _conclude(call: Call, make: Callable[[], Any]) -> None:
@@ -337,3 +336,16 @@ def _conclude(call: Call, make: Callable[[], Any]) -> None:
 def _fail(call: Call, error: BaseException) -> None:
     if not call.future.done():
         call.future.set_exception(error)
+
+
+def _lost(link: Link) -> LaneUnavailableError:
+    return LaneUnavailableError(
+        f"the interpreter has ended that was to run the call: {link.home.trouble}"
+    )
+
+
+def _closed_on(call: Call) -> LaneUnavailableError:
+    return LaneUnavailableError(
+        f"the interpreter lane was closed while {call.name} ran, which cannot be stopped and goes on; its "
+        "result is lost. Give the runtime a longer grace_s, or the process lane such calls"
+    )

@@ -21,13 +21,18 @@ from lanewise.lanes.process.memory import home_of_far_side
 
 # Imports take long where there are many; nothing takes this long.
 _PATIENCE_S = 120.0
-_BOOTSTRAP = "import sys; sys.path.insert(0, sys.argv[1]); from _lanewise_worker.import_probe import main; main()"
-# What CPython says, and what extensions say for themselves.
-_REFUSED = re.compile(r"(?:module (\S+) )?[^\n]*subinterpreter", re.IGNORECASE)
+_BOOTSTRAP = (
+    "import sys; sys.path.insert(0, sys.argv[1]); "
+    "from _lanewise_worker.import_probe import main; main()"
+)
+# What CPython says, and any line in which extensions say it for themselves.
+_NAMED = re.compile(r"module (\S+) [^\n]*subinterpreters?", re.IGNORECASE)
+_REFUSED = re.compile(r"[^\n]*subinterpreter[^\n]*", re.IGNORECASE)
 _MAX_LETTERS = 400
 
-# What became of each module, for the process's life: None where it may be imported. Any thread may write,
-# and two that try the same module write the same; an item of a dict is set in one operation on all builds.
+# What became of each module, for the process's life: None where it may be imported. Any thread may
+# write, and two that try the same module write the same; to set an item of a dict is one operation on
+# all builds.
 _verdicts: dict[str, str | None] = dict.fromkeys(("", "builtins", *sys.builtin_module_names))
 
 
@@ -98,11 +103,10 @@ def _read(module: str, done: subprocess.CompletedProcess[bytes]) -> str | None:
 
 def refused(words: str) -> str:
     """Say which extension an error is about, in a line."""
-    found = _REFUSED.search(words)
+    named = _NAMED.search(words)
+    found = named or _REFUSED.search(words)
     line = (found.group(0) if found else words)[:_MAX_LETTERS].strip()
-    what = (
-        f"{found.group(1)}, an extension that" if found and found.group(1) else "an extension that"
-    )
+    what = f"{named.group(1)}, an extension that" if named else "an extension that"
     return f"loads {what} does not support interpreters with their own lock ({line})"
 
 

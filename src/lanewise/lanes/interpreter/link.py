@@ -182,6 +182,12 @@ class Link:
         """Have it end when it has nothing to run any more."""
         self.send(wire.frame(wire.EXIT))
 
+    def leave(self) -> None:
+        """Leave it to the call that it runs: it ends when that does, and nothing more is heard of it."""
+        self._unwatch()
+        self.home.hang_up()
+        self._channel.close()
+
     def _over(self) -> None:
         self._unwatch()
         if not self.ready.done():

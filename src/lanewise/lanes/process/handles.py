@@ -86,7 +86,7 @@ class HandleBook:
     """The handles of the lanes of one runtime.
 
     Attributes:
-        on_gone: What is called, in some thread, with the number of a handle of which no reference is left.
+        on_gone: What is called, in some thread, with the number of a handle whose last reference went.
             Each lane that gives objects to workers adds itself while it is made.
 
     Threads: ``share`` and ``gone`` may be called from any; ``_changing`` guards the table. ``noted``
