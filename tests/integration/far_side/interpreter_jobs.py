@@ -83,8 +83,8 @@ def request():
     return REQUEST.get()
 
 
-def imports_late(fails=True):
-    if fails:
+def imports_late(how="badly"):
+    if how == "badly":
         import faulthandler
 
         faulthandler.is_enabled()

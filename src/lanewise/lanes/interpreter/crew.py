@@ -111,7 +111,7 @@ class Crew:
         left = [link for link in self.links if link.call is not None]
         for link in left:
             assert link.call is not None
-            # Nobody takes its result any more: it could lie in memory that has gone before it is looked at.
+            # Nobody takes its result any more, which could lie in memory that has gone by then.
             link.leave()
             _fail(link.call, _closed_on(link.call))
         ending = [link for link in self.links if link.call is None]
@@ -346,6 +346,6 @@ def _lost(link: Link) -> LaneUnavailableError:
 
 def _closed_on(call: Call) -> LaneUnavailableError:
     return LaneUnavailableError(
-        f"the interpreter lane was closed while {call.name} ran, which cannot be stopped and goes on; its "
-        "result is lost. Give the runtime a longer grace_s, or the process lane such calls"
+        f"the interpreter lane was closed while {call.name} ran, which cannot be stopped and goes on; "
+        "its result is lost. Give the runtime a longer grace_s, or such calls to the process lane"
     )
