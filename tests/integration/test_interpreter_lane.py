@@ -20,6 +20,7 @@ import imports_refused
 import interpreter_jobs as jobs
 import pytest
 
+from lanewise import Executor, Runtime
 from lanewise.errors import LaneUnavailableError, NotPortableError
 from lanewise.host.interpreters import standard_interpreters, why_no_interpreters
 from lanewise.lanes.interpreter import InterpreterLane
@@ -541,3 +542,61 @@ async def test_a_deadline_reaches_the_call_and_is_not_enforced_by_the_lane():
     async with opened(1) as lane:
         terms = Terms(deadline=time.monotonic() - 1)
         assert await lane.run(calls.remaining_s, "default", (), {}, terms) < 0
+
+
+# --- in a runtime -----------------------------------------------------------------------------------
+
+
+def lanes_of(rt, name):
+    return {lane for task, lane, _ in rt.statistics().routes if task.endswith(name)}
+
+
+async def test_a_runtime_opens_it_where_it_is_asked_for():
+    async with Runtime(lanes=("event_loop", "thread", "interpreter"), processes=2) as rt:
+        assert rt.parallelism("interpreter") == 2
+        pinned = rt.with_options(lane="interpreter")
+        assert await pinned.run(calls.square, 4) == 16
+        assert [item async for item in pinned.stream(calls.count_up, 30)] == list(range(30))
+        squares = [one async for one in pinned.map(calls.square, range(100))]
+        assert squares == [n * n for n in range(100)]
+        # What nobody knows goes where it cannot keep the loop.
+        assert await rt.run(jobs.burns, 10) == 285
+        assert lanes_of(rt, "burns") == {"interpreter"}
+        handle = rt.share(b"z" * 500_000)
+        assert await pinned.run(jobs.length, handle) == 500_000
+        del handle
+        gc.collect()
+    async with Runtime() as rt:
+        with pytest.raises(LaneUnavailableError):
+            await rt.with_options(lane="interpreter").run(calls.square, 4)
+
+
+async def test_what_asks_for_isolation_may_run_there():
+    async with Runtime(lanes=("thread", "interpreter"), processes=1) as rt:
+        assert await rt.run(jobs.isolated, 3) == 9
+        assert lanes_of(rt, "isolated") == {"interpreter"}
+
+
+async def test_what_cannot_come_runs_elsewhere_and_is_told_once():
+    async with Runtime(lanes=("thread", "interpreter"), processes=1) as rt:
+        with pytest.warns(UserWarning, match="runs on the thread lane instead"):
+            await rt.run(imports_refused.answer)
+        for _ in range(4):  # a second warning would be an error
+            await rt.run(imports_refused.answer)
+        lanes = rt.statistics().lanes
+        assert lanes["thread"].done == 5
+        assert 1 <= lanes["interpreter"].failed <= 3  # then it is not tried any more
+
+
+async def test_its_cost_is_calibrated():
+    async with Runtime(lanes=("thread", "interpreter"), processes=1) as rt:
+        state = rt._entered()
+        cost = state.router._calibration.lanes["interpreter"]
+        assert cost.dispatch_s > 0
+        assert cost.transfer_bytes_per_s > 0
+
+
+def test_an_executor_may_name_it():
+    with Executor(2, lane="interpreter") as pool:
+        assert list(pool.map(calls.square, range(20))) == [n * n for n in range(20)]
+        assert isinstance(pool.submit(jobs.raise_pair).exception(), jobs.PairError)

@@ -16,6 +16,7 @@ from lanewise.host.facts import gil_enabled
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane, WorkerStatistics
 from lanewise.model.lane import (
+    SHARING_MEMORY,
     CallReport,
     GoesOn,
     Lane,
@@ -150,13 +151,32 @@ class Dispatcher:
                 )
             except NotPortableError as error:
                 decision = watched or decision
-                if decision.lane != "process":
-                    raise  # the function's own: it has run
-                fallback = self._fallback(task, decision, options, error)
-                return await self._admitted(task, fallback, args, kwargs, terms, options)
+                return await self._elsewhere(task, decision, args, kwargs, terms, options, error)
             except Rerouted:  # while it waited something was learned that may have it go elsewhere
                 moves -= 1
                 decision = None
+
+    async def _elsewhere(  # noqa: PLR0913 - because: one call and where it goes
+        self,
+        task: Task[..., Any],
+        decision: Decision,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+        error: NotPortableError,
+    ) -> Any:
+        """Run a call that could not get where it was to go: from an interpreter it may take two steps."""
+        if decision.lane in SHARING_MEMORY:
+            raise error  # the function's own: it has run
+        fallback = self._fallback(task, decision, options, error)
+        try:
+            return await self._admitted(task, fallback, args, kwargs, terms, options)
+        except NotPortableError as again:
+            if fallback.lane in SHARING_MEMORY:
+                raise
+            fallback = self._fallback(task, fallback, options, again)
+        return await self._admitted(task, fallback, args, kwargs, terms, options)
 
     @staticmethod
     async def _turn(lane: EventLoopLane, track: Track) -> None:
@@ -229,7 +249,7 @@ class Dispatcher:
     ) -> AsyncGenerator[Any, None]:
         """Run a generator function and yield its items."""
         decision = self.decide(task, args, kwargs, terms, options)
-        if decision.lane != "process":
+        if decision.lane in SHARING_MEMORY:
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
         ticket = await self._enter(track, task, decision, terms, options)
@@ -345,7 +365,7 @@ class Dispatcher:
         *,
         may_move: bool = False,
     ) -> Any:
-        if decision.lane != "process":
+        if decision.lane in SHARING_MEMORY:
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
         door, parts, work_s = self.doors.get(decision.lane), 0, 0.0
@@ -373,7 +393,9 @@ class Dispatcher:
             self._switch_interval.enter()
         report = terms.report
         if decision.seen is not None and report is None:
-            report = CallReport(queue=decision.lane == "thread" and decision.seen.asks_for_the_queue)
+            report = CallReport(
+                queue=decision.lane == "thread" and decision.seen.asks_for_the_queue
+            )
             terms = replace(terms, report=report)
         at_once = track.running
         if decision.seen is not None and not decision.seen.is_calm:
@@ -479,23 +501,36 @@ class Dispatcher:
         options: CallOptions,
         error: NotPortableError,
     ) -> Decision:
-        """What cannot cross runs on a thread, which is told once.
+        """What cannot cross runs on a thread, or in a process if not in an interpreter; it is told once.
 
-        Not when the caller insisted on processes, and never when the call has run already.
+        Not when the caller insisted on that lane, and never when the call has run already.
         """
+        isolated = task.isolation == "required"
+        from_interpreter = decision.lane == "interpreter"
+        if from_interpreter and "process" in self.lanes:
+            other: LaneName = "process"
+        else:
+            other = "thread"
         insisted = (
             error.started
-            or task.isolation == "required"
-            or "process" in (options.lane, task.lane)
+            or (isolated and other == "thread")
+            or decision.lane in (options.lane, task.lane)
             or options.on_cancel == "kill"
         )
-        if insisted or "thread" not in self.lanes:
+        if insisted or other not in self.lanes:
             raise error
         if decision.known is not None:
-            decision.known.could_not_cross(str(error))
+            if from_interpreter:
+                decision.known.could_not_enter(decision.variant)
+            else:
+                decision.known.could_not_cross(str(error))
         if self.tally.fell_back(task.name, str(error)):
-            warnings.warn(f"{task.name} runs on the thread lane instead: {error}", stacklevel=2)
-        return replace(decision, lane="thread", reason="it cannot cross to a process")
+            warnings.warn(f"{task.name} runs on the {other} lane instead: {error}", stacklevel=2)
+        return replace(decision, lane=other, reason=f"it cannot cross to {_a(decision.lane)}")
+
+
+def _a(lane: LaneName) -> str:
+    return "an interpreter" if lane == "interpreter" else f"a {lane}"
 
 
 async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) -> Any:

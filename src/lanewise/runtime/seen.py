@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from lanewise.model.lane import CallReport, LaneName
+from lanewise.model.lane import SHARING_MEMORY, CallReport, LaneName
 from lanewise.plan.task_plan import CostPoint
 
 # Watched calls until a cost counts as known: by their number, or by the time that they took together,
@@ -240,7 +240,7 @@ class Seen:
         """
         self.calls += 1
         self._since_watched += 1
-        if lane == "process":
+        if lane not in SHARING_MEMORY:
             self._crossed(report)
         ages = self._ages()
         if report.run_s is None:

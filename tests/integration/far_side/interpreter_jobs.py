@@ -5,6 +5,7 @@ import logging
 import sys
 import warnings
 
+from lanewise import task
 from lanewise.testing import calls
 
 REQUEST = contextvars.ContextVar("request", default="none")
@@ -109,3 +110,8 @@ def fails_at(number):
 
 def views_of(number):
     return memoryview(bytes([number]) * 10)
+
+
+@task(isolation="required")
+def isolated(number):
+    return number * number

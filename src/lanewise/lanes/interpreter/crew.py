@@ -19,7 +19,13 @@ from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.interpreter import imports
 from lanewise.lanes.interpreter.link import Link
 from lanewise.lanes.interpreter.packing import Call
-from lanewise.lanes.process.results import load_chunk, not_loaded, not_portable, note_run
+from lanewise.lanes.process.results import (
+    load_chunk,
+    load_noted,
+    not_loaded,
+    not_portable,
+    note_run,
+)
 from lanewise.model.lane import Failed
 
 _log = logging.getLogger("lanewise")
@@ -234,8 +240,10 @@ class Crew:
             call.future.set_result(self._looked_at(call, [*parts, *results]))
         elif flags & wire.SEGMENT:
             self._large(link, call)
+        elif call.report is not None:
+            _conclude(call, partial(load_noted, link, call.report, flags, ticks, body))
         else:
-            _conclude(call, lambda: link.load(flags, body))
+            _conclude(call, partial(link.load, flags, body))
         self._free(link, call)
 
     def _large(self, link: Link, call: Call) -> None:
