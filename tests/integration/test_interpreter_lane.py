@@ -314,12 +314,8 @@ async def test_a_chunk_tells_what_each_item_gave():
         assert many == [b"x" * 1_000] * 500
         views, _ = await lane.run_chunk(jobs.views_of, "default", range(3))
         assert [bytes(one) for one in views] == [bytes([n]) * 10 for n in range(3)]
-        locks, _ = await lane.run_chunk(_lock_of, "default", [1, 2])
+        locks, _ = await lane.run_chunk(jobs.make_lock, "default", [1, 2])
         assert [type(one.error) for one in locks] == [NotPortableError, NotPortableError]
-
-
-def _lock_of(_item):
-    return threading.Lock()
 
 
 # --- many at once, and cancelled --------------------------------------------------------------------
@@ -448,6 +444,14 @@ async def test_a_stream_that_waits_for_its_consumer_does_not_keep_the_lane_open(
 async def _rest_of(items):
     async for _ in items:
         pass
+
+
+async def test_an_interpreter_that_is_lost_costs_its_call_and_is_replaced(caplog):
+    async with opened(1) as lane:
+        error = await raised(run(lane, jobs.cut_the_line))
+        assert isinstance(error, LaneUnavailableError)
+        assert await run(lane, calls.square, 3) == 9
+    assert "its line was cut" in caplog.text
 
 
 async def test_a_lane_that_is_opened_and_closed_often_keeps_no_descriptor():

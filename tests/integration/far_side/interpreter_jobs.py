@@ -1,8 +1,11 @@
 """What the tests of the interpreter lane run there."""
 
 import contextvars
+import gc
 import logging
+import socket
 import sys
+import threading
 import warnings
 
 from lanewise import task
@@ -74,9 +77,7 @@ def text(count):
     return {"text": "é" * count, "data": [b"x" * count, bytearray(b"y" * count)]}
 
 
-def make_lock():
-    import threading
-
+def make_lock(_item=None):
     return threading.Lock()
 
 
@@ -110,6 +111,13 @@ def fails_at(number):
 
 def views_of(number):
     return memoryview(bytes([number]) * 10)
+
+
+def cut_the_line():
+    """What a defect of ours would look like: this interpreter hangs up in the middle of a call."""
+    for one in gc.get_objects():
+        if type(one).__name__ == "Line":
+            one._channel.shutdown(socket.SHUT_RDWR)
 
 
 @task(isolation="required")

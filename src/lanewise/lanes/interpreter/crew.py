@@ -80,7 +80,7 @@ class Crew:
         for link in list(self.links):
             await asyncio.wait([link.ready])
             if link.ready.cancelled():
-                raise LaneUnavailableError(f"an interpreter did not start: {link.home.trouble}")
+                raise LaneUnavailableError(f"an interpreter did not start: {_trouble(link)}")
 
     async def close(self, grace_s: float | None) -> int:
         """Let what runs and what waits end, within the time; then end every interpreter that can.
@@ -130,8 +130,24 @@ class Crew:
         return len(left)
 
     def _over(self, link: Link) -> None:
-        """An interpreter is gone: as it was told to, or because it could not be kept."""
-        self.links.remove(link)
+        """An interpreter is gone: as it was told to, or because it could not go on."""
+        self._lose(link)
+        if self._closing:
+            return
+        _log.error("an interpreter of the interpreter lane has ended: %s", _trouble(link))
+        if link.ready.cancelled():
+            return  # it never came to life, and others would not either
+        try:
+            self.links.append(Link(self.loop, self._frame, self._over))
+        except (OSError, RuntimeError) as error:
+            _log.error("and no other could be started: %s", error)
+            while self._waiting and not self.links:
+                _fail(self._waiting.popleft(), _lost(link))
+
+    def _lose(self, link: Link) -> None:
+        """Count no longer on an interpreter; what it runs has failed. Idempotent."""
+        if link in self.links:
+            self.links.remove(link)
         if link in self._idle:
             self._idle.remove(link)
         call, link.call = link.call, None
@@ -139,11 +155,6 @@ class Crew:
             _fail(call, _lost(link))
             if call.goes_on is not None and not call.goes_on.done():
                 call.goes_on.set_result(None)
-        if not self._closing:
-            _log.error("an interpreter of the interpreter lane has ended: %s", link.home.trouble)
-            if not self.links:
-                while self._waiting:
-                    _fail(self._waiting.popleft(), _lost(link))
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -161,13 +172,19 @@ class Crew:
             raise LaneUnavailableError("the interpreter lane has no interpreter any more")
 
     def _start(self, link: Link, call: Call) -> None:
-        call.began = True
-        try:
-            link.start(call)
-        except Exception as error:  # noqa: BLE001 - because: memory or descriptors may be short
-            link.call = None
-            self._idle.append(link)
-            _fail(call, error)
+        while True:
+            call.began = True
+            try:
+                link.start(call)
+            except Exception as error:  # noqa: BLE001 - because: memory or descriptors may be short
+                link.call = None
+                _fail(call, error)
+            else:
+                return
+            if not self._waiting:
+                self._idle.append(link)
+                return
+            call = self._waiting.popleft()
 
     def withdraw(self, call: Call) -> bool:
         """Take back a call that has not begun; False where it has."""
@@ -211,12 +228,18 @@ class Crew:
         self, link: Link, kind: int, flags: int, number: int, seq: int, body: Any
     ) -> None:
         del seq  # one call at a time: it is that one
-        self._handlers[kind](link, flags, number, body)
+        try:
+            self._handlers[kind](link, flags, number, body)
+        except Exception:  # noqa: BLE001 - because: the lane must outlive whatever one interpreter says
+            # What it says makes no sense, so nothing that it says can be relied upon.
+            _log.exception("an interpreter broke the protocol, which is a defect of lanewise")
+            link.leave()
+            self._lose(link)
 
     def _ready(self, link: Link, _flags: int, _number: int, _body: Any) -> None:
         if not link.ready.done():
             link.ready.set_result(None)
-        self._idle.append(link)
+        self._next(link)
 
     def _facts(self, link: Link, _flags: int, _number: int, body: Any) -> None:
         report = None if link.call is None else link.call.report
@@ -322,6 +345,9 @@ class Crew:
         link.call = None
         if call.goes_on is not None and not call.goes_on.done():
             call.goes_on.set_result(None)
+        self._next(link)
+
+    def _next(self, link: Link) -> None:
         if self._waiting:
             self._start(link, self._waiting.popleft())
         elif not self._closing:
@@ -348,8 +374,13 @@ def _fail(call: Call, error: BaseException) -> None:
 
 def _lost(link: Link) -> LaneUnavailableError:
     return LaneUnavailableError(
-        f"the interpreter has ended that was to run the call: {link.home.trouble}"
+        f"the interpreter has ended that was to run the call, which may or may not have run: "
+        f"{_trouble(link)}"
     )
+
+
+def _trouble(link: Link) -> str:
+    return link.home.trouble or "its line was cut"
 
 
 def _closed_on(call: Call) -> LaneUnavailableError:

@@ -116,13 +116,14 @@ class Link:
         )
 
     def _share(self, handle: Shared[Any]) -> None:
-        self.shares.add(handle.number)
         content = handle.content
         if content.fd is None:
+            self.shares.add(handle.number)
             self.send(wire.frame(wire.SHARE, content.inline, number=handle.number))
             return
         # Its own descriptor: the handle may go, and close this one, before the frame is read.
         self.home.inbox.put_nowait(os.dup(content.fd))
+        self.shares.add(handle.number)
         self.send(wire.frame(wire.SHARE, content.sizes, flags=wire.SEGMENT, number=handle.number))
 
     def drop_share(self, number: int) -> None:
