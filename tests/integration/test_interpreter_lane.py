@@ -432,6 +432,23 @@ async def test_closing_leaves_a_call_to_itself_whose_time_is_over(caplog):
     assert "2 call(s) in interpreters did not end" in caplog.text
 
 
+async def test_a_call_that_outlives_its_lane_does_not_disturb_the_next_lane():
+    """Descriptors are used again: what ends late must not take the next one's for its own."""
+    first = InterpreterLane(1)
+    await first.open()
+    async with Gate() as gate:
+        running = asyncio.ensure_future(run(first, calls.visit, gate.address, "running"))
+        await gate.visited("running")
+        (thread,) = [one for one in threading.enumerate() if "lanewise-interp" in one.name]
+        await first.close(0)
+        await raised(running)
+        async with opened(2) as second:
+            gate.open()
+            await asyncio.to_thread(thread.join)
+            got = await asyncio.gather(*(run(second, calls.square, n) for n in range(20)))
+    assert got == [n * n for n in range(20)]
+
+
 async def test_a_stream_that_waits_for_its_consumer_does_not_keep_the_lane_open():
     lane = InterpreterLane(1)
     await lane.open()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections import deque
 from collections.abc import Callable
@@ -63,6 +62,8 @@ class Link:
 
     def send(self, data: bytes) -> None:
         """Send, now as far as the socket takes it, the rest when it has room again."""
+        if self._fd < 0:
+            return  # it has ended
         if self._backlog:
             self._backlog.append(memoryview(data))
             return
@@ -87,7 +88,7 @@ class Link:
         except BlockingIOError:
             return
         except OSError:
-            self._backlog.clear()
+            self._backlog.clear()  # it has ended, which its thread tells
         self._loop.remove_writer(self._fd)
 
     def start(self, call: Call) -> None:
@@ -198,6 +199,9 @@ class Link:
         self._on_end(self)
 
     def _unwatch(self) -> None:
-        with contextlib.suppress(ValueError, OSError):
-            self._loop.remove_reader(self._fd)
-            self._loop.remove_writer(self._fd)
+        # Once: when the channel is closed its number may become that of another link's.
+        fd, self._fd = self._fd, -1
+        self._backlog.clear()
+        if fd >= 0:
+            self._loop.remove_reader(fd)
+            self._loop.remove_writer(fd)
