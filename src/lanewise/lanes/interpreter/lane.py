@@ -30,8 +30,8 @@ class InterpreterLane:
     """Isolated interpreters, each with its own lock, in threads of this process.
 
     For pure Python and those extensions that support it: see ``imports.py``. Compared with the process
-    lane it hands read-only buffers over without copying them, and takes less memory; it cannot stop a
-    call, and what crashes takes the whole process with it.
+    lane it hands read-only buffers over without copying them, and a call alone costs a little less; it
+    cannot stop a call, and what crashes takes the whole process with it.
 
     Cancellation: a queued call is removed; a running one goes on to its end and its result is dropped,
     since nothing can stop an interpreter from outside.
