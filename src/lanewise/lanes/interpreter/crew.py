@@ -59,9 +59,8 @@ class Crew:
             wire.LOG: lambda _link, _flags, _number, body: replay_log(bytes(body)),
             wire.WARNING: lambda _link, _flags, _number, body: replay_warning(bytes(body)),
             wire.READY: self._ready,
-            wire.IMPORTED: lambda *_: (
-                None
-            ),  # nobody starts interpreters from what others have imported
+            # No interpreter begins with what others have imported.
+            wire.IMPORTED: lambda *_: None,
         }
 
     # --- lifetime -------------------------------------------------------------------------------
@@ -123,10 +122,13 @@ class Crew:
         ending = [link for link in self.links if link.call is None]
         for link in ending:
             link.end()
-        if (
-            ending
-        ):  # what users' modules registered for an interpreter's end takes its time, but not all
-            await asyncio.wait([link.home.ended for link in ending], timeout=_END_S)
+        if not ending:
+            return len(left)
+        # What users' modules registered for an interpreter's end may take its time, but not for ever.
+        await asyncio.wait([link.home.ended for link in ending], timeout=_END_S)
+        for link in ending:
+            if not link.home.ended.done():
+                link.leave()
         return len(left)
 
     def _over(self, link: Link) -> None:
@@ -135,14 +137,14 @@ class Crew:
         if self._closing:
             return
         _log.error("an interpreter of the interpreter lane has ended: %s", _trouble(link))
-        if link.ready.cancelled():
-            return  # it never came to life, and others would not either
-        try:
-            self.links.append(Link(self.loop, self._frame, self._over))
-        except (OSError, RuntimeError) as error:
-            _log.error("and no other could be started: %s", error)
-            while self._waiting and not self.links:
-                _fail(self._waiting.popleft(), _lost(link))
+        # One that never came to life is not replaced: the next one would not either.
+        if not link.ready.cancelled():
+            try:
+                self.links.append(Link(self.loop, self._frame, self._over))
+            except (OSError, RuntimeError) as error:
+                _log.error("and no other could be started: %s", error)
+        while self._waiting and not self.links:
+            _fail(self._waiting.popleft(), _lost(link))
 
     def _lose(self, link: Link) -> None:
         """Count no longer on an interpreter; what it runs has failed. Idempotent."""
@@ -277,7 +279,12 @@ class Crew:
             _conclude(call, make)
             link.let_go()
             return
-        running = self.loop.run_in_executor(None, make)
+        try:
+            running = self.loop.run_in_executor(None, make)
+        except RuntimeError:  # the loop's own threads have been ended already
+            _conclude(call, make)
+            link.let_go()
+            return
         link.loading.add(running)
         running.add_done_callback(partial(self._copied, link, call))
 

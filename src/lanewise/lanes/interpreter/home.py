@@ -78,8 +78,8 @@ class Home:
             args=(interpreters, *program),
             name=f"lanewise-interpreter-{next(_numbers)}",
         )
-        hazards.lives(self)
         try:
+            hazards.lives(self)
             self._thread.start()
         except BaseException:
             hazards.has_ended(self)

@@ -146,6 +146,8 @@ class Link:
             self._unwatch()
             return
         for kind, flags, number, seq, body in self._frames.feed(data):
+            if self._fd < 0:
+                return  # it was left for what it said
             self._on_frame(self, kind, flags, number, seq, body)
 
     def taken(self) -> Any:
