@@ -24,8 +24,33 @@ class Sends(Protocol):
         """Send frames."""
 
 
+class Crosses(Protocol):
+    """How values leave and enter a worker, whatever kind of worker it is."""
+
+    def load(self, flags: int, body: Any) -> Any:
+        """Make the value of a frame again."""
+
+    def dump(self, value: Any) -> tuple[int, bytes]:
+        """Turn a value into flags and a frame's body."""
+
+    def settle(self) -> None:
+        """A call is over: let go of what belongs to the other side."""
+
+    def freed(self, _flags: int, number: int, _seq: int, _body: Any) -> None:
+        """The parent has taken something."""
+
+    def forget(self, _flags: int, number: int, _seq: int, _body: Any) -> None:
+        """The parent dropped something."""
+
+    def trim(self, _flags: int, _number: int, _seq: int, _body: Any) -> None:
+        """Give back what is only kept."""
+
+    def take_fd(self) -> int:
+        """Return the descriptor that the parent passed."""
+
+
 class Crossing:
-    """Owner: the worker's main thread.
+    """Values of a worker process. Owner: its main thread.
 
     Segments are made when the first large value comes; most workers never see one.
     """

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextvars
 import pickle
-import socket
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from _lanewise_worker import wire
 from _lanewise_worker.call import FarSideError
-from _lanewise_worker.crossing import COUNT, Crossing
+from _lanewise_worker.codec import encode
+from _lanewise_worker.crossing import COUNT, Crosses
 from _lanewise_worker.deadline import DEADLINE
 from _lanewise_worker.forked import Forked
 from _lanewise_worker.journal import Journal
 from _lanewise_worker.shares import SharedObjects
-
-if TYPE_CHECKING:
-    from _lanewise_worker.reporting import Output
 
 
 class Listens(Protocol):
@@ -27,6 +24,13 @@ class Listens(Protocol):
 
     def send(self, data: bytes) -> None:
         """Send frames."""
+
+
+class Prints(Protocol):
+    """What calls print to."""
+
+    def settle(self) -> bool:
+        """Write out what was printed; return whether the parent is to read it first."""
 
 
 class Taker(Protocol):
@@ -42,17 +46,17 @@ class Runner:
     def __init__(  # noqa: PLR0913 - because: the worker's parts, each made once
         self,
         line: Listens,
-        side: socket.socket,
+        crossing: Crosses,
         words: memoryview,
         page: memoryview,
-        output: Output,
+        output: Prints,
         take: Taker,
     ) -> None:
         self._line = line
         self._output = output
         self._take = take
-        self.crossing = Crossing(line, side)
-        self.shares = SharedObjects(self.crossing)
+        self.crossing = crossing
+        self.shares = SharedObjects(crossing)
         self._forked = Forked()
         self._journal = Journal(words, page, self._forked, _packed)
         self._functions: dict[int, bytes | Callable[..., Any]] = {}
@@ -264,7 +268,7 @@ class Runner:
         except BaseException:  # noqa: BLE001 - because: __reduce__ may raise anything; it is looked for below
             for place, result in enumerate(results):
                 try:
-                    self.crossing.dump(result)
+                    encode(result)
                 except BaseException as error:  # noqa: BLE001 - because: as above
                     told = FarSideError("result", explain(error, result, "result"))
                     failed[place] = _packed(told)

@@ -11,7 +11,7 @@ from _lanewise_worker.codec import decode
 from _lanewise_worker.shared_memory import aligned
 
 if TYPE_CHECKING:
-    from _lanewise_worker.crossing import Crossing
+    from _lanewise_worker.crossing import Crosses
 
 # owner: the worker's main thread, written once when the worker starts.
 _here: list[SharedObjects] = []
@@ -20,7 +20,7 @@ _here: list[SharedObjects] = []
 class SharedObjects:
     """What this worker was given to share. Owner: its main thread."""
 
-    def __init__(self, crossing: Crossing) -> None:
+    def __init__(self, crossing: Crosses) -> None:
         self._crossing = crossing
         self._packed: dict[int, tuple[bool, Any]] = {}
         self._made: dict[int, Any] = {}

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from _lanewise_worker import wire
-from _lanewise_worker.running import Runner
+from _lanewise_worker.crossing import Crossing
+from _lanewise_worker.running import Runner, Taker
 
 if TYPE_CHECKING:
     from _lanewise_worker.reporting import Output
@@ -107,15 +108,21 @@ class Line:
 
 
 class Worker:
-    """One worker process. Owner of everything in it: the main thread."""
+    """One worker. Owner of everything in it: its main thread, or an interpreter's only one.
+
+    Args:
+        line: On which frames are spoken.
+        words: The words that are shared with the parent.
+        make_runner: Given how to take the frames that come while a call runs, makes what runs calls.
+    """
 
     def __init__(
-        self, line: Line, side: socket.socket, words: memoryview, page: memoryview, output: Output
+        self, line: Line, words: memoryview, make_runner: Callable[[Taker], Runner]
     ) -> None:
         self._line = line
         self._words = words
         self._inbox: deque[tuple[int, int, int, int, Any]] = deque()
-        self._runner = Runner(line, side, words, page, output, self._take)
+        self._runner = make_runner(self._take)
         self._handlers: dict[int, Callable[[int, int, int, Any], None]] = {
             wire.CALL: self._runner.call,
             wire.DEFINE: self._runner.define,
@@ -205,7 +212,9 @@ def main(channel_fd: int, side_fd: int, page_fd: int, options: dict[str, Any]) -
         os.close(page_fd)
     line = Line(channel, options.get("awake_s", 0.0))
     output = _reporting(line, options)
-    worker = Worker(line, side, page[: wire.JOURNAL_AT].cast("Q"), page, output)
+    words = page[: wire.JOURNAL_AT].cast("Q")
+    crossing = Crossing(line, side)
+    worker = Worker(line, words, lambda take: Runner(line, crossing, words, page, output, take))
     authkey = options.get("authkey")
     if authkey is not None:
         import multiprocessing  # noqa: PLC0415 - because: rare

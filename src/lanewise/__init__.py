@@ -7,7 +7,7 @@ How the library is laid out, from what everything rests on upwards (imports go t
     host/          facts about interpreter and machine; where the lock word is
     plan/          costs + host facts -> routes; pure decisions, and the plan file
     measuring/     a bench process, a sampler, statistics, break-even search, the report page
-    lanes/         event_loop, thread, process: one file a place to run
+    lanes/         event_loop, thread, process, interpreter: one file or folder a place to run
     runtime/       Runtime, routing, admission, statistics: the only owner of state
     web/           middleware, lifespans, metrics and a live page for web services
     cli/           one file a verb

@@ -5,7 +5,9 @@ import asyncio
 import pytest
 
 from lanewise.errors import LaneUnavailableError
+from lanewise.host.interpreters import why_no_interpreters
 from lanewise.lanes.event_loop import EventLoopLane
+from lanewise.lanes.interpreter import InterpreterLane
 from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.thread import ThreadLane
 from lanewise.testing import InlineLane, LaneContract, calls
@@ -48,6 +50,31 @@ class SpawnedProcessLane(TestProcessLane):
 )
 def test_workers_that_are_spawned_keep_the_promise(promise):
     getattr(SpawnedProcessLane(), promise)()
+
+
+@pytest.mark.skipif(why_no_interpreters() is not None, reason=why_no_interpreters() or "")
+class TestInterpreterLane(LaneContract):
+    shares_memory = False
+    shares_process = True
+
+    def make_lane(self, workers):
+        return InterpreterLane(workers)
+
+
+def test_where_there_are_no_interpreters_the_lane_says_why():
+    if why_no_interpreters() is None:
+        pytest.skip("there are some")
+
+    async def scenario():
+        lane = InterpreterLane(1)
+        with pytest.raises(LaneUnavailableError) as caught:
+            await lane.open()
+        await lane.close()
+        return caught.value
+
+    error = asyncio.run(scenario())
+    assert error.reasons == {"interpreter": why_no_interpreters()}
+    assert "Use the" in str(error)
 
 
 class TestInlineLane(LaneContract):

@@ -156,3 +156,21 @@ def test_a_lane_that_was_not_calibrated_is_not_guessed(lane: str) -> None:
     host = Machine(make_calibration(lanes={}), 4, True)
     with pytest.raises(KeyError, match=lane):
         modelled(lane, make_cost(), 1, host)
+
+
+def test_interpreters_compute_side_by_side_and_have_a_speed_of_their_own_for_bytes() -> None:
+    own = LaneCost(0.0, 1e-9, transfer_bytes_per_s=1e10)
+    host = machine(process=FREE, interpreter=own)
+    cost = make_cost(1.0, 0.01, gil_held_share=1.0, **NOTHING_TO_SEND)
+    assert modelled("interpreter", cost, 8, host).throughput_per_s == pytest.approx(400, rel=1e-3)
+    large = make_cost(1.0, 0.01, args_bytes=100_000_000, result_bytes=0, pickle_s=0.0)
+    apart = {lane: modelled(lane, large, 1, host) for lane in ("process", "interpreter")}
+    assert apart["process"].throughput_per_s == pytest.approx(1 / 0.11)
+    assert apart["interpreter"].throughput_per_s == pytest.approx(1 / 0.02)
+    assert apart["interpreter"].loop_lag_s == 0.0
+
+
+def test_what_limits_interpreters_is_said() -> None:
+    host = machine(interpreter=FREE)
+    cost = make_cost(1.0, 0.01, cpu_s=0.001, gil_held_share=1.0, **NOTHING_TO_SEND)
+    assert modelled("interpreter", cost, 8, host).bottleneck == "interpreters"

@@ -57,6 +57,20 @@ def test_what_cannot_cross_three_times_is_not_tried_again():
     assert plan_of(known).unportable == "a lock"
 
 
+def test_what_an_interpreter_refuses_three_times_is_refused_there_alone():
+    known = planned_task()
+    for _ in range(2):
+        known.could_not_enter("default")
+    known.crossed("interpreter")
+    for _ in range(2):
+        known.could_not_enter("default")
+    assert known.failing == frozenset()
+    known.could_not_enter("default")
+    assert known.failing == {"interpreter/default"}
+    assert known.unportable is None
+    assert plan_of(known).failing == ("interpreter/default",)
+
+
 def test_what_a_lane_adds_to_short_calls_is_little_to_long_ones():
     known = LearnedTask("t", None, isolated=False, size_unit="declared")
     for size, run_s in ((10.0, 0.0001), (10_000.0, 0.1)):

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from lanewise.lanes.event_loop import EventLoopLane
+from lanewise.lanes.interpreter import InterpreterLane
 from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.thread import ThreadLane
 from lanewise.measuring.bench_server import BenchServer
@@ -34,6 +35,7 @@ def main() -> None:
             "event_loop": lambda _workers: EventLoopLane(),
             "thread": ThreadLane,
             "process": ProcessLane,
+            "interpreter": InterpreterLane,
         },
     ).serve()
 

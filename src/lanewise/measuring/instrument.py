@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 from lanewise.measuring.bench_client import Bench
@@ -22,6 +23,8 @@ _ONE_THREAD = 1.3
 # Below this much CPU time in a round the grain of the clocks decides, not the threads.
 _CLOCK_GRAIN_S = 0.01
 _ECHO_BYTES = 4_000_000
+# Where no process lane was opened, by which it is measured.
+_UNKNOWN_BYTES_PER_S = 5e8
 _CALIBRATION_WINDOW_S = 0.06
 
 
@@ -193,11 +196,19 @@ class Instrument:
     def calibrate(self, unavailable: dict[LaneName, str]) -> Calibration:
         """Measure what the opened lanes add to a call that does nothing: under a second."""
         lanes = {lane: self._lane_cost(lane) for lane in self.workers}
+        if "interpreter" in lanes:
+            own = lanes["interpreter"]
+            rate = self._transfer_bytes_per_s("interpreter", own)
+            lanes["interpreter"] = replace(own, transfer_bytes_per_s=rate)
         return Calibration(
             fingerprint=self.fingerprint,
             lanes=lanes,
             unavailable=unavailable,
-            transfer_bytes_per_s=self._transfer_bytes_per_s(lanes),
+            transfer_bytes_per_s=(
+                self._transfer_bytes_per_s("process", lanes["process"])
+                if "process" in lanes
+                else _UNKNOWN_BYTES_PER_S
+            ),
         )
 
     def _lane_cost(self, lane: LaneName) -> LaneCost:
@@ -212,17 +223,15 @@ class Instrument:
         per_call_s = min(1 / nothing(8).throughput_per_s for _ in range(2))
         return LaneCost(dispatch_s=dispatch_s, per_call_s=min(per_call_s, dispatch_s))
 
-    def _transfer_bytes_per_s(self, lanes: dict[LaneName, LaneCost]) -> float:
+    def _transfer_bytes_per_s(self, lane: LaneName, cost: LaneCost) -> float:
         """How fast bytes cross, beyond what pickling them costs, which is measured per task."""
-        if "process" not in lanes:
-            return 5e8
         pickle_s: float = self.prepare("lanewise:echo", "default", _ECHO_BYTES)["pickle_s"]
         there_and_back = min(
             self.load_round(
-                "lanewise:echo", "default", _ECHO_BYTES, "process", 1, _CALIBRATION_WINDOW_S
+                "lanewise:echo", "default", _ECHO_BYTES, lane, 1, _CALIBRATION_WINDOW_S
             ).latencies_s
         )
-        rest_s = there_and_back - lanes["process"].dispatch_s - 2 * pickle_s
+        rest_s = there_and_back - cost.dispatch_s - 2 * pickle_s
         return 2 * _ECHO_BYTES / max(rest_s, 1e-6)
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from lanewise.errors import MeasureError
 from lanewise.model.lane import LaneName
 
+# Those that a runtime opens unless it is told otherwise, and those that can be asked for.
 MEASURED_LANES: tuple[LaneName, ...] = ("event_loop", "thread", "process")
+_MEASURABLE: tuple[LaneName, ...] = (*MEASURED_LANES, "interpreter")
 DEFAULT_BUDGET_S = 60.0
 DEFAULT_LOOP_BUDGET_S = 0.001
 _LEAST_BUDGET_S = 2.0
@@ -36,11 +38,11 @@ class MeasureOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        unknown = [lane for lane in self.lanes if lane not in MEASURED_LANES]
+        unknown = [lane for lane in self.lanes if lane not in _MEASURABLE]
         if unknown or not self.lanes:
             raise MeasureError(
                 f"cannot measure lane {', '.join(unknown) or '(none)'}: "
-                f"choose among {', '.join(MEASURED_LANES)}"
+                f"choose among {', '.join(_MEASURABLE)}"
             )
         if self.budget_s < _LEAST_BUDGET_S:
             raise MeasureError(

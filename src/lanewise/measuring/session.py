@@ -146,7 +146,12 @@ def _wanted_workers(
     instrument: Instrument, lanes: Sequence[LaneName], threads: int
 ) -> dict[LaneName, int]:
     cores = instrument.host["usable_cores"]
-    workers: dict[LaneName, int] = {"event_loop": 1, "thread": threads, "process": cores}
+    workers: dict[LaneName, int] = {
+        "event_loop": 1,
+        "thread": threads,
+        "process": cores,
+        "interpreter": cores,
+    }
     return {lane: workers[lane] for lane in lanes}
 
 

@@ -21,7 +21,7 @@ from lanewise.measuring.options import MeasureOptions
 from lanewise.measuring.progress import Progress
 from lanewise.measuring.samples import BUSY_SHARE, Samples
 from lanewise.model.facts import Calibration
-from lanewise.model.lane import LaneName
+from lanewise.model.lane import SHARING_MEMORY, LaneName
 from lanewise.model.measurement import Contender, VariantStatus
 
 # Shares of the budget: up to here costs, up to here the rounds of all lanes; the rest refines.
@@ -164,9 +164,9 @@ class TaskSession:
             lane
             for lane in self.options.lanes
             if lane in self.instrument.workers
-            and (lane != "process" or self.unportable is None)
+            and (lane in SHARING_MEMORY or self.unportable is None)
             and (pinned is None or lane == pinned)
-            and (self.described["isolation"] != "required" or lane == "process")
+            and (self.described["isolation"] != "required" or lane not in SHARING_MEMORY)
         ]
 
     def cells(self) -> list[Cell]:

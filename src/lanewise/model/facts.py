@@ -50,10 +50,31 @@ class LaneCost:
         dispatch_s: Time from submission to result with nothing else in flight.
         per_call_s: Time per call with many in flight: what the event loop's side must spend, so
             its inverse is the most calls per second that the lane can carry.
+        transfer_bytes_per_s: How fast bytes cross there and come back, where that is another speed than
+            to processes; else None.
     """
 
     dispatch_s: float
     per_call_s: float
+    transfer_bytes_per_s: float | None = None
+
+    def as_dict(self) -> dict[str, float]:
+        """Return what is known as plain values."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> LaneCost:
+        """Read what :meth:`as_dict` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: ``data`` is not of that form.
+        """
+        own = data.get("transfer_bytes_per_s")
+        return cls(
+            float(data["dispatch_s"]),
+            float(data["per_call_s"]),
+            None if own is None else float(own),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +97,7 @@ class Calibration:
         """Return plain values for JSON and TOML."""
         return {
             "fingerprint": self.fingerprint,
-            "lanes": {name: asdict(cost) for name, cost in self.lanes.items()},
+            "lanes": {name: cost.as_dict() for name, cost in self.lanes.items()},
             "unavailable": dict(self.unavailable),
             "transfer_bytes_per_s": self.transfer_bytes_per_s,
         }
@@ -90,10 +111,7 @@ class Calibration:
         """
         return cls(
             fingerprint=str(data["fingerprint"]),
-            lanes={
-                name: LaneCost(float(cost["dispatch_s"]), float(cost["per_call_s"]))
-                for name, cost in data["lanes"].items()
-            },
+            lanes={name: LaneCost.from_dict(cost) for name, cost in data["lanes"].items()},
             unavailable=dict(data.get("unavailable", {})),
             transfer_bytes_per_s=float(data["transfer_bytes_per_s"]),
         )

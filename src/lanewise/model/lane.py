@@ -13,6 +13,9 @@ LANE_NAMES: tuple[LaneName, ...] = ("event_loop", "thread", "process", "interpre
 SIMPLEST_FIRST: tuple[LaneName, ...] = LANE_NAMES
 
 
+# Where a call sees its caller's own objects; to every other lane they must be sent.
+SHARING_MEMORY: frozenset[LaneName] = frozenset(("event_loop", "thread"))
+
 # Tells seconds, from wherever they are counted.
 Clock = Callable[[], float]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from lanewise.errors import LaneUnavailableError
-from lanewise.model.lane import LANE_NAMES, SIMPLEST_FIRST, LaneName
+from lanewise.model.lane import LANE_NAMES, SHARING_MEMORY, SIMPLEST_FIRST, LaneName
 from lanewise.model.measurement import Contender
 from lanewise.model.units import format_count, format_seconds
 from lanewise.plan.lane_model import Machine, model_lane
@@ -16,12 +16,10 @@ from lanewise.plan.task_plan import CostPoint, TaskPlan
 # Below this advantage two contenders count as equal and the simpler one is kept: a lane change is
 # not worth having for less, and it keeps routes from flapping between two measurements.
 WORTHWHILE_GAIN = 0.07
-# Lanes in which a call sees its caller's own objects; to every other one they must be sent.
-_SHARING_MEMORY: tuple[LaneName, ...] = ("event_loop", "thread")
 # The spread that is assumed for a contender which was modelled and never measured.
 _UNMEASURED_SPREAD = 0.25
-# A call on the process lane that takes twice as long as elsewhere spends more on crossing than its
-# own work is worth: then it is not recommended, whatever it would do for the loop.
+# A call in another process or interpreter that takes twice as long as elsewhere spends more on crossing
+# than its own work is worth: then it is not recommended, whatever it would do for the loop.
 _CROSSING_LOSS = 0.5
 # Lanes that break the budget count as equally harmful when their lags differ by less than this.
 _SIMILAR_HARM = 1.5
@@ -86,9 +84,9 @@ def _why_not(plan: TaskPlan, lane: LaneName, machine: Machine) -> str | None:
         return f"the task is pinned to {plan.pinned}"
     if lane not in machine.calibration.lanes:
         return machine.calibration.unavailable.get(lane, "not available on this host")
-    if lane not in _SHARING_MEMORY and plan.unportable is not None:
+    if lane not in SHARING_MEMORY and plan.unportable is not None:
         return plan.unportable
-    if plan.isolated and lane in _SHARING_MEMORY:
+    if plan.isolated and lane in SHARING_MEMORY:
         return 'the task declares isolation="required"'
     return None
 
@@ -167,11 +165,13 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
 
 
 def _worth_crossing(estimates: list[Estimate]) -> list[Estimate]:
-    """Drop process contenders that carry less than half of what the best other lane carries."""
-    elsewhere = [one.throughput_per_s for one in estimates if one.contender.lane != "process"]
-    least = _CROSSING_LOSS * max(elsewhere, default=0.0)
+    """Drop those to which calls must be sent and that carry less than half of the best other one."""
+    here = [one.throughput_per_s for one in estimates if one.contender.lane in SHARING_MEMORY]
+    least = _CROSSING_LOSS * max(here, default=0.0)
     return [
-        one for one in estimates if one.contender.lane != "process" or one.throughput_per_s >= least
+        one
+        for one in estimates
+        if one.contender.lane in SHARING_MEMORY or one.throughput_per_s >= least
     ]
 
 
@@ -229,6 +229,8 @@ def _reason(
     lanes = sorted({(one.contender.lane, one.loop_lag_s) for one in faster_but_harmful})
     for lane, lag_s in dict(lanes).items():
         text += f"; {lane} would delay the loop by {format_seconds(lag_s)}"
-    if len(_worth_crossing(estimates)) < len(estimates) and winner.contender.lane == "thread":
-        text += "; process would spend more on crossing than it saves"
+    worthwhile = _worth_crossing(estimates)
+    dropped = {one.contender.lane for one in estimates if one not in worthwhile}
+    if dropped and winner.contender.lane == "thread":
+        text += f"; {' and '.join(sorted(dropped))} would spend more on crossing than it saves"
     return text

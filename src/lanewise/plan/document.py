@@ -181,6 +181,8 @@ def _calibration(fingerprint: str, table: dict[str, Any]) -> Calibration:
         _known_lane(lane)
         for key in ("dispatch_s", "per_call_s"):
             _number(cost, key, above=0)
+        if "transfer_bytes_per_s" in cost:
+            _number(cost, "transfer_bytes_per_s", above=0)
     return Calibration.from_dict({"fingerprint": fingerprint, **table})
 
 

@@ -3,7 +3,7 @@
 The bounds are those of operational analysis (Denning & Buzen 1978): throughput is the least of what
 the callers ask for (concurrency over unloaded response time) and of what each shared resource can
 serve (one over the time that a call keeps it busy). The resources are the cores, the lock and, for
-other processes, the side of the event loop that pickles and dispatches.
+other processes and interpreters, the side of the event loop that pickles and dispatches.
 
 A model this plain is wrong by some ten percent wherever caches, memory bandwidth or hand-overs
 matter; ``TaskPlan.observations`` correct it where the contender was measured.
@@ -54,7 +54,7 @@ def model_lane(lane: LaneName, cost: CostPoint, concurrency: int, machine: Machi
         return _event_loop(cost, concurrency, own)
     if lane == "thread":
         return _thread(cost, concurrency, own, machine)
-    return _process(cost, concurrency, own, machine)
+    return _apart(lane, cost, concurrency, own, machine)
 
 
 def _event_loop(cost: CostPoint, concurrency: int, own: LaneCost) -> Modelled:
@@ -90,16 +90,21 @@ def _thread_lag_s(cost: CostPoint, concurrency: int, machine: Machine) -> float:
     return min(wait_s, SWITCH_INTERVAL_S) * holders
 
 
-def _process(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine) -> Modelled:
+def _apart(
+    lane: LaneName, cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine
+) -> Modelled:
+    """Processes and interpreters: what arguments and results cost to get there, but no lock in common."""
     pickle_s = cost.pickle_s or 0.0
     crossing_bytes = (cost.args_bytes or 0) + (cost.result_bytes or 0)
-    transfer_s = crossing_bytes / machine.calibration.transfer_bytes_per_s
+    bytes_per_s = own.transfer_bytes_per_s or machine.calibration.transfer_bytes_per_s
+    transfer_s = crossing_bytes / bytes_per_s
     # What the far side unpickles and pickles again costs about what this side does.
     far_s = cost.wall_s + pickle_s
     near_s = own.per_call_s + pickle_s + transfer_s
+    workers = "interpreters" if lane == "interpreter" else "worker processes"
     limits = {
         "callers": concurrency / (far_s + own.dispatch_s + pickle_s + transfer_s),
-        "worker processes": machine.cores / far_s,
+        workers: machine.cores / far_s,
         "pickling and dispatch on the loop's side": 1 / near_s,
         "cores": machine.cores
         / max(cost.cpu_s + 2 * pickle_s + transfer_s + own.per_call_s, 1e-12),

@@ -27,7 +27,9 @@ def _calibration(calibration: Calibration) -> Calibration:
     return replace(
         calibration,
         lanes={
-            lane: LaneCost(round_significant(cost.dispatch_s), round_significant(cost.per_call_s))
+            lane: LaneCost.from_dict(
+                {name: round_significant(value) for name, value in cost.as_dict().items()}
+            )
             for lane, cost in calibration.lanes.items()
         },
         transfer_bytes_per_s=round_significant(calibration.transfer_bytes_per_s),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from _lanewise_worker.call import echo, nothing
 from lanewise.model.facts import Calibration, LaneCost
@@ -29,6 +30,10 @@ async def calibrate(
     rate = 5e8
     if "process" in lanes:
         rate = await _transfer_bytes_per_s(lanes["process"], costs["process"])
+    if "interpreter" in lanes:
+        own = costs["interpreter"]
+        own_rate = await _transfer_bytes_per_s(lanes["interpreter"], own)
+        costs["interpreter"] = replace(own, transfer_bytes_per_s=own_rate)
     return Calibration(fingerprint, costs, dict(unavailable), rate)
 
 

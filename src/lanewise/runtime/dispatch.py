@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import time
 import warnings
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +15,13 @@ from lanewise.host.facts import gil_enabled
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane, WorkerStatistics
 from lanewise.model.lane import (
+    SHARING_MEMORY,
     CallReport,
     GoesOn,
     Lane,
     LaneName,
     Terms,
     abandoned_call,
-    was_abandoned,
-    was_killed,
 )
 from lanewise.model.task import Task
 from lanewise.runtime.admission import Door, Rerouted
@@ -32,16 +30,13 @@ from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.lifetime import CallOptions, close_all
 from lanewise.runtime.lock_watch import LockWatch
 from lanewise.runtime.loop_watch import LoopWatch
+from lanewise.runtime.passage import by_clock, counted, how_cancelled, parts_of, vacate_when_over
 from lanewise.runtime.routing import STOPPABLE, Decision, Router
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
 from lanewise.runtime.switch_interval import SwitchInterval
 from lanewise.runtime.tally import Outcome, Tally, Track
-from lanewise.runtime.waiting_room import WHOLE, Ticket
+from lanewise.runtime.waiting_room import Ticket
 
-# Calls in a process that take less than this are sent several at once, and so share a place: many of
-# the first kind, two of the second, which hides the way there and back.
-_SHORT_S = 0.000_2
-_MIDDLING_S = 0.020
 # Calls after which it is looked up again how long they take, less one; a power of two.
 _ASK_AGAIN = 15
 # How calls end that say how long such calls take.
@@ -157,13 +152,32 @@ class Dispatcher:
                 )
             except NotPortableError as error:
                 decision = watched or decision
-                if decision.lane != "process":
-                    raise  # the function's own: it has run
-                fallback = self._fallback(task, decision, options, error)
-                return await self._admitted(task, fallback, args, kwargs, terms, options)
+                return await self._elsewhere(task, decision, args, kwargs, terms, options, error)
             except Rerouted:  # while it waited something was learned that may have it go elsewhere
                 moves -= 1
                 decision = None
+
+    async def _elsewhere(  # noqa: PLR0913 - because: one call and where it goes
+        self,
+        task: Task[..., Any],
+        decision: Decision,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        terms: Terms,
+        options: CallOptions,
+        error: NotPortableError,
+    ) -> Any:
+        """Run a call that could not get where it was to go: from an interpreter it may take two steps."""
+        if decision.lane in SHARING_MEMORY:
+            raise error  # the function's own: it has run
+        fallback = self._fallback(task, decision, options, error)
+        try:
+            return await self._admitted(task, fallback, args, kwargs, terms, options)
+        except NotPortableError as again:
+            if fallback.lane in SHARING_MEMORY:
+                raise
+            fallback = self._fallback(task, fallback, options, again)
+        return await self._admitted(task, fallback, args, kwargs, terms, options)
 
     @staticmethod
     async def _turn(lane: EventLoopLane, track: Track) -> None:
@@ -220,7 +234,7 @@ class Dispatcher:
         ticket = await self._enter(track, task, decision, terms, options, len(items))
         try:
             running = lane.run_chunk(task.reference, decision.variant, items, terms)
-            ran: tuple[list[Any], float | None] = await _counted(track, running, len(items))
+            ran: tuple[list[Any], float | None] = await counted(track, running, len(items))
             return ran
         finally:
             self._leave(decision, ticket)
@@ -236,7 +250,7 @@ class Dispatcher:
     ) -> AsyncGenerator[Any, None]:
         """Run a generator function and yield its items."""
         decision = self.decide(task, args, kwargs, terms, options)
-        if decision.lane != "process":
+        if decision.lane in SHARING_MEMORY:
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
         ticket = await self._enter(track, task, decision, terms, options)
@@ -352,13 +366,13 @@ class Dispatcher:
         *,
         may_move: bool = False,
     ) -> Any:
-        if decision.lane != "process":
+        if decision.lane in SHARING_MEMORY:
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
         door, parts, work_s = self.doors.get(decision.lane), 0, 0.0
         if door is not None:
             expected_s = self._expected_s(track, task, decision)
-            parts = _parts(decision.lane, expected_s)
+            parts = parts_of(decision.lane, expected_s)
             admitted = door.room.admit(parts, expected_s)
             if admitted is None:
                 now_s = door.now_s()
@@ -368,7 +382,7 @@ class Dispatcher:
                     options.priority or task.priority,
                     parts,
                     expected_s,
-                    _by_clock(terms.deadline, now_s),
+                    by_clock(terms.deadline, now_s),
                     may_move=may_move,
                 )
                 await self._wait(door, ticket, track)
@@ -389,7 +403,7 @@ class Dispatcher:
         outcome: Outcome = "failed"
         goes_on: GoesOn | None = None
         try:
-            # Not by way of _counted(), whose coroutine every call would pay for.
+            # Not by way of counted(), whose coroutine every call would pay for.
             result = await self.lanes[decision.lane].run(
                 self._function(task, decision) or task.reference,
                 decision.variant,
@@ -404,7 +418,7 @@ class Dispatcher:
                     self._reroute(task.name)
             return result
         except asyncio.CancelledError as cancelled:
-            outcome, goes_on = _how_cancelled(cancelled), abandoned_call(cancelled)
+            outcome, goes_on = how_cancelled(cancelled), abandoned_call(cancelled)
             raise
         finally:
             busy_s = time.perf_counter() - started
@@ -414,7 +428,7 @@ class Dispatcher:
             if door is None:
                 pass
             elif goes_on is not None:
-                _vacate_when_over(door, parts, work_s, goes_on)
+                vacate_when_over(door, parts, work_s, goes_on)
             else:
                 door.vacate(parts, work_s, busy_s if outcome in _RAN else None)
 
@@ -439,7 +453,7 @@ class Dispatcher:
             return None
         priority = options.priority or task.priority
         now_s = door.now_s()
-        deadline_s = _by_clock(terms.deadline, now_s)
+        deadline_s = by_clock(terms.deadline, now_s)
         ticket = Ticket(task.name, now_s, priority, deadline_s=deadline_s)
         await self._wait(door, ticket, track, calls)
         return ticket
@@ -496,64 +510,33 @@ class Dispatcher:
         options: CallOptions,
         error: NotPortableError,
     ) -> Decision:
-        """What cannot cross runs on a thread, which is told once.
+        """What cannot cross runs on a thread, or in a process if not in an interpreter; it is told once.
 
-        Not when the caller insisted on processes, and never when the call has run already.
+        Not when the caller insisted on that lane, and never when the call has run already.
         """
+        isolated = task.isolation == "required"
+        from_interpreter = decision.lane == "interpreter"
+        if from_interpreter and "process" in self.lanes:
+            other: LaneName = "process"
+        else:
+            other = "thread"
         insisted = (
             error.started
-            or task.isolation == "required"
-            or "process" in (options.lane, task.lane)
+            or (isolated and other == "thread")
+            or decision.lane in (options.lane, task.lane)
             or options.on_cancel == "kill"
         )
-        if insisted or "thread" not in self.lanes:
+        if insisted or other not in self.lanes:
             raise error
         if decision.known is not None:
-            decision.known.could_not_cross(str(error))
+            if from_interpreter:
+                decision.known.could_not_enter(decision.variant)
+            else:
+                decision.known.could_not_cross(str(error))
         if self.tally.fell_back(task.name, str(error)):
-            warnings.warn(f"{task.name} runs on the thread lane instead: {error}", stacklevel=2)
-        return replace(decision, lane="thread", reason="it cannot cross to a process")
+            warnings.warn(f"{task.name} runs on the {other} lane instead: {error}", stacklevel=2)
+        return replace(decision, lane=other, reason=f"it cannot cross to {_a(decision.lane)}")
 
 
-async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) -> Any:
-    track.begin(calls)
-    started = time.perf_counter()
-    outcome: Outcome = "failed"
-    try:
-        result = await running
-        outcome = "done"
-        return result
-    except asyncio.CancelledError as cancelled:
-        outcome = _how_cancelled(cancelled)
-        raise
-    finally:
-        track.end(outcome, time.perf_counter() - started, calls)
-
-
-def _by_clock(deadline: float | None, now_s: float) -> float | None:
-    """A moment of ``time.monotonic()`` as one of the clock that shows ``now_s``."""
-    return None if deadline is None else now_s + deadline - time.monotonic()
-
-
-def _parts(lane: LaneName, expected_s: float | None) -> int:
-    """How much of a place a call takes."""
-    if lane != "process" or expected_s is None or expected_s >= _MIDDLING_S:
-        return WHOLE
-    return 1 if expected_s < _SHORT_S else WHOLE // 2
-
-
-def _vacate_when_over(door: Door, parts: int, work_s: float, running: GoesOn) -> None:
-    """An abandoned call keeps its place: what runs there still does."""
-    loop = asyncio.get_running_loop()
-
-    def over(_: object) -> None:  # in whatever thread ran it
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
-            loop.call_soon_threadsafe(door.vacate, parts, work_s, None)
-
-    running.add_done_callback(over)
-
-
-def _how_cancelled(cancelled: BaseException) -> Outcome:
-    if was_abandoned(cancelled):
-        return "abandoned"
-    return "killed" if was_killed(cancelled) else "cancelled"
+def _a(lane: LaneName) -> str:
+    return "an interpreter" if lane == "interpreter" else f"a {lane}"

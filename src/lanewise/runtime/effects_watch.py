@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from lanewise.model.lane import LaneName
+from lanewise.model.lane import SHARING_MEMORY, LaneName
 from lanewise.model.task import Task
 from lanewise.runtime.effects import call_telling
 
@@ -28,7 +28,7 @@ class EffectsWatch:
         self, task: Task[..., Any], variant: str, lane: LaneName
     ) -> Callable[..., Any] | None:
         """Return what to call in place of the task's function; None where nothing is looked at."""
-        if not task.declared or task.isolation != "any" or lane not in ("event_loop", "thread"):
+        if not task.declared or task.isolation != "any" or lane not in SHARING_MEMORY:
             return None
         loop = asyncio.get_running_loop()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from lanewise.model.lane import LaneName
 from lanewise.model.measurement import Contender
 from lanewise.model.task import DEFAULT_VARIANT
 from lanewise.plan.lane_model import Machine, model_lane
@@ -43,6 +44,7 @@ class LearnedTask:
         routes: The lane and variant that calls of a class of sizes took last.
         steady: Classes whose route was found when enough was known. Others are left for any better one.
         unportable: Why its calls do not cross to processes, or None.
+        failing: Lanes with a variant, as ``lane/variant``, that did not take its calls.
     """
 
     name: str
@@ -54,8 +56,10 @@ class LearnedTask:
     routes: dict[int, Contender] = field(default_factory=dict)
     steady: set[int] = field(default_factory=set)
     unportable: str | None = None
+    failing: frozenset[str] = frozenset()
     _seen: dict[tuple[int, str], Seen] = field(default_factory=dict)
     _refusals: int = 0
+    _interpreter_refusals: int = 0
 
     def seen(self, size: float, variant: str = DEFAULT_VARIANT) -> Seen:
         """Return what was seen of calls of that size; made of what stands near where there is nothing."""
@@ -106,6 +110,7 @@ class LearnedTask:
             costs=tuple(_distinct(costs)),
             unportable=self.unportable,
             isolated=self.isolated,
+            failing=tuple(sorted(self.failing)),
         )
         return self._with_observations(plan, machine)
 
@@ -129,6 +134,8 @@ class LearnedTask:
         return replace(plan, observations=(*old, *rows))
 
     def _corrected(self, planned: TaskPlan) -> TaskPlan:
+        if not self.failing <= {*planned.failing}:
+            planned = replace(planned, failing=tuple(sorted({*planned.failing, *self.failing})))
         costs = [*planned.costs]
         for (_, variant), seen in self._seen.items():
             if seen.forgotten and seen.is_known and variant in planned.variants:
@@ -167,9 +174,19 @@ class LearnedTask:
             self.unportable = why
             self.forget_decisions()
 
-    def crossed(self) -> None:
+    def could_not_enter(self, variant: str) -> None:
+        """A call did not get to an interpreter, which says nothing of processes."""
+        self._interpreter_refusals += 1
+        if self._interpreter_refusals >= _MAX_REFUSALS:
+            self.failing |= {f"interpreter/{variant}"}
+            self.forget_decisions()
+
+    def crossed(self, lane: LaneName = "process") -> None:
         """A call got there."""
-        self._refusals = 0
+        if lane == "process":
+            self._refusals = 0
+        else:
+            self._interpreter_refusals = 0
 
 
 def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Iterator[Observation]:

@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from lanewise.model.lane import PRIORITIES, Lane, LaneName, OnCancel, Priority
 from lanewise.runtime.admission import Door
 
+# Opened where nothing else is said.
 LANES: tuple[LaneName, ...] = ("event_loop", "thread", "process")
+# What can be opened. Interpreters only where they are asked for: they cannot be stopped, and what crashes
+# in one takes the service with it.
+_OPENABLE: tuple[LaneName, ...] = (*LANES, "interpreter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,16 @@ async def _close_lanes(lanes: Mapping[LaneName, Lane], grace_s: float | None) ->
 
 
 def known_lanes(lanes: Iterable[LaneName] | None) -> tuple[LaneName, ...]:
-    """Return the lanes to open, all of them for None.
+    """Return the lanes to open, those that are opened without being asked for with None.
 
     Raises:
         ValueError: One of them is unknown, or there is none.
     """
     wanted = LANES if lanes is None else tuple(lanes)
-    unknown = [lane for lane in wanted if lane not in LANES]
+    unknown = [lane for lane in wanted if lane not in _OPENABLE]
     if unknown or not wanted:
         raise ValueError(
-            f"lanes={wanted!r}: choose among {', '.join(LANES)}"
+            f"lanes={wanted!r}: choose among {', '.join(_OPENABLE)}"
             + (f"; there is no {unknown[0]!r} here" if unknown else "")
         )
     return wanted

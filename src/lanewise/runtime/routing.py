@@ -11,7 +11,7 @@ from typing import Any
 from lanewise.errors import LaneUnavailableError
 from lanewise.host.modules import module_present
 from lanewise.model.facts import Calibration
-from lanewise.model.lane import CallReport, LaneName
+from lanewise.model.lane import SHARING_MEMORY, CallReport, LaneName
 from lanewise.model.measurement import Contender
 from lanewise.model.size import arguments_bytes
 from lanewise.model.task import DEFAULT_VARIANT, Task
@@ -263,7 +263,9 @@ class Router:
     def _machine(self, plan: TaskPlan) -> Machine:
         """This host; its own calibration goes before that of another one on which the plan was made."""
         own = self._calibration
-        if own is None or own.fingerprint == plan.calibration.fingerprint:
+        same = own is not None and own.fingerprint == plan.calibration.fingerprint
+        # A lane that the plan was made without is known from this runtime's own calibration alone.
+        if own is None or (same and own.lanes.keys() <= plan.calibration.lanes.keys()):
             own = plan.calibration
         return Machine(own, self._cores, self._gil_enabled)
 
@@ -337,13 +339,13 @@ class Router:
 
     def _unknown(self, task: Task[..., Any], known: LearnedTask, seen: Seen | None) -> Decision:
         """Nothing is known: where a call harms nobody else, at the price of its dispatch."""
-        order: tuple[LaneName, ...] = ("process", "thread", "event_loop")
+        order: tuple[LaneName, ...] = ("process", "interpreter", "thread", "event_loop")
         if task.isolation == "required":
-            order = ("process",)
+            order = ("process", "interpreter")
         elif known.unportable is not None:
             order = ("thread", "event_loop", "process")
         for lane in order:
-            if lane in self._lanes:
+            if lane in self._lanes and f"{lane}/{DEFAULT_VARIANT}" not in known.failing:
                 reason = f"no plan knows it yet; {lane} protects the loop whatever it does"
                 return Decision(lane, DEFAULT_VARIANT, reason, None, seen, known)
         raise LaneUnavailableError(
@@ -373,8 +375,8 @@ class Router:
         seen, known = decision.seen, decision.known
         if seen is None or known is None:
             return False
-        if decision.lane == "process":
-            known.crossed()
+        if decision.lane not in SHARING_MEMORY:
+            known.crossed(decision.lane)
         if report is not None and report.watch:
             changed = seen.watched_call(report)
         else:

@@ -17,6 +17,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from lanewise.errors import LaneUnavailableError, LanewiseError, TaskTimeoutError
 from lanewise.host.facts import gil_enabled, host_facts, usable_cores
 from lanewise.lanes.event_loop import EventLoopLane
+from lanewise.lanes.interpreter import InterpreterLane
 from lanewise.lanes.process import ProcessLane, Shared
 from lanewise.lanes.resolve import identity_of
 from lanewise.lanes.thread import ThreadLane
@@ -101,7 +102,9 @@ class Runtime:
             ``"module:variable"`` (threads and the event loop see all of them anyway).
         initializer: Called with ``initargs`` in every worker process before its first call.
         initargs: See there.
-        lanes: Restricts the lanes that are opened.
+        lanes: The lanes that are opened; None opens ``"event_loop"``, ``"thread"`` and ``"process"``.
+            ``"interpreter"`` (Python 3.14 and later) runs calls in as many isolated interpreters of this
+            process as there would be worker processes.
         clock: Tells the seconds by which waiting for a lane is counted and predicted. Deadlines and
             timeouts go by the system's monotonic clock, which workers share.
 
@@ -157,6 +160,7 @@ class Runtime:
         self._on_cancel = on_cancel_named(on_cancel)
         self._grace_s = grace_s
         self._wanted = known_lanes(lanes)
+        propagate = tuple(propagate)
         self._clock = clock
         self._debug = debug
         # Made now, so that what it cannot use is refused here and not when the runtime is entered.
@@ -170,6 +174,10 @@ class Runtime:
             propagate=propagate,
             initializer=initializer,
             initargs=initargs,
+        )
+        # Not opened unless it is wanted. What was shared with processes is known there as well.
+        self._interpreter_lane = InterpreterLane(
+            self._processes, propagate=propagate, handles=self._process_lane.handles
         )
         self._options = CallOptions()
         # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
@@ -197,6 +205,7 @@ class Runtime:
             "event_loop": EventLoopLane,
             "thread": lambda: ThreadLane(self._threads),
             "process": lambda: self._process_lane,
+            "interpreter": lambda: self._interpreter_lane,
         }
         unavailable: dict[LaneName, str] = {}
         for name in self._wanted:
@@ -240,7 +249,9 @@ class Runtime:
             return None
         here = host_facts().fingerprint
         planned = [task.calibration for task in self._plan.tasks.values()]
-        if planned and all(one.fingerprint == here for one in planned):
+        if planned and all(
+            one.fingerprint == here and opened.keys() <= one.lanes.keys() for one in planned
+        ):
             return planned[0]
         names = tuple(opened)
         kept = kept_calibration(here, names)
@@ -508,7 +519,13 @@ class Runtime:
 
     def parallelism(self, lane: LaneName | None = None) -> int:
         """How many calls can run at once, on one lane or on all."""
-        of_lane = {"process": self._processes, "thread": self._threads, "event_loop": 1}
+        of_lane: dict[str, int] = {
+            "process": self._processes,
+            "thread": self._threads,
+            "event_loop": 1,
+        }
+        if "interpreter" in self._wanted:
+            of_lane["interpreter"] = self._processes
         return sum(of_lane.values()) if lane is None else of_lane.get(lane, 1)
 
     def expected_s(self, fn: Callable[..., Any], /) -> float | None:

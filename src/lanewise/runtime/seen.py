@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from lanewise.model.lane import CallReport, LaneName
+from lanewise.model.lane import SHARING_MEMORY, CallReport, LaneName
 from lanewise.plan.task_plan import CostPoint
 
 # Watched calls until a cost counts as known: by their number, or by the time that they took together,
@@ -265,7 +265,7 @@ class Seen:
         says nothing of how long it stayed.
         """
         passed = self.passed()
-        if lane == "process":
+        if lane not in SHARING_MEMORY:
             self._crossed(report)
         if report.run_s is None:
             return passed

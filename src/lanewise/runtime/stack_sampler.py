@@ -12,7 +12,6 @@ at most.
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import mmap
 import os
 import re
@@ -76,7 +75,7 @@ class StackSampler:
         self.prepare()
         if self._scratch is None:
             return {}
-        faulthandler.dump_traceback(self._scratch.descriptor, all_threads=True)
+        self._scratch.dump_all()
         self._took(began_s)
         return parse_dump(self._scratch.take())
 
@@ -95,6 +94,11 @@ class _Scratch:
     """A file for faulthandler to write to, which is read as memory: that needs no system call."""
 
     def __init__(self) -> None:
+        # Not with this module, which users' modules bring along to interpreters with their own lock: this
+        # extension may not be loaded there.
+        import faulthandler  # noqa: PLC0415 - because: see above
+
+        self._dump = faulthandler.dump_traceback
         self._file = _scratch_file()
         self.descriptor = self._file.fileno()
         try:
@@ -103,6 +107,10 @@ class _Scratch:
         except OSError:
             self._file.close()
             raise
+
+    def dump_all(self) -> None:
+        """Write the stacks of all threads."""
+        self._dump(self.descriptor, all_threads=True)
 
     def take(self) -> str:
         """Return what was written, and make room for the next."""

@@ -39,8 +39,8 @@ class LaneContract:
     needed and what a lane leaves behind can be seen when its loop is gone.
 
     Attributes:
-        shares_memory: The lane runs calls in this process: arguments and results are the very
-            objects, and context variables are seen.
+        shares_memory: Arguments and results are the very objects, and context variables are seen.
+        shares_process: The lane runs calls in this process; None where it does as it shares memory.
         blocks_the_loop: A call runs to its end before ``run`` gives the loop back, so that there is
             no queue and nothing to cancel.
         stops_calls: A running call whose caller is cancelled is stopped.
@@ -48,6 +48,7 @@ class LaneContract:
     """
 
     shares_memory: ClassVar[bool] = True
+    shares_process: ClassVar[bool | None] = None
     blocks_the_loop: ClassVar[bool] = False
     stops_calls: ClassVar[bool] = False
     survives_crashes: ClassVar[bool] = False
@@ -180,7 +181,8 @@ class LaneContract:
             assert await _run(lane, calls.append_item, items, "second") == len(["first", "second"])
             assert (items == ["first", "second"]) is self.shares_memory, items
             pid, _ = await _run(lane, calls.where)
-            assert (pid == os.getpid()) is self.shares_memory
+            here = self.shares_memory if self.shares_process is None else self.shares_process
+            assert (pid == os.getpid()) is here
 
         self._with_lane(scenario)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from lanewise.errors import LaneUnavailableError, LanewiseError, NotPortableError
 from lanewise.lanes.resolve import plain_function
-from lanewise.model.lane import LaneName
+from lanewise.model.lane import SHARING_MEMORY, LaneName
 from lanewise.model.task import DEFAULT_VARIANT, Task, as_task
 from lanewise.runtime.effects import OF_MODULE, Effects
 from lanewise.runtime.runtime import Runtime
@@ -23,7 +23,6 @@ Verdict = Literal["portable", "needs isolation", "depends on the lane", "not por
 
 # Those on which a call works with its caller's own objects come first: what it does to them shows there.
 _LANES: tuple[LaneName, ...] = ("event_loop", "thread", "process", "interpreter")
-_SHARING: tuple[LaneName, ...] = ("event_loop", "thread")
 # The first call fills caches and makes what is made once; the second shows what that changed.
 _TIMES = 2
 
@@ -83,7 +82,7 @@ class ParityReport:
             return "depends on the lane"
         if self.effects:
             return "needs isolation"
-        return "not portable" if not {*self.lanes} - {*_SHARING} else "portable"
+        return "not portable" if not {*self.lanes} - {*SHARING_MEMORY} else "portable"
 
     @property
     def ok(self) -> bool:
@@ -246,7 +245,9 @@ def _effects(seen: dict[tuple[str, LaneName], list[Seen]], *, at_first: bool) ->
         for effect in dict.fromkeys(effect for call in calls for effect in call.effects):
             if at_first != (effect.endswith(OF_MODULE) and effect not in again):
                 continue
-            text = f"{effect}, on {lane}" + ("" if lane in _SHARING else ", where nobody sees it")
+            text = f"{effect}, on {lane}" + (
+                "" if lane in SHARING_MEMORY else ", where nobody sees it"
+            )
             yield text + (", by the first call alone" if at_first else "")
 
 

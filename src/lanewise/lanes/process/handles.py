@@ -83,14 +83,18 @@ class Shared(Generic[T]):
 
 
 class HandleBook:
-    """The handles of one lane.
+    """The handles of the lanes of one runtime.
+
+    Attributes:
+        on_gone: What is called, in some thread, with the number of a handle whose last reference went.
+            Each lane that gives objects to workers adds itself while it is made.
 
     Threads: ``share`` and ``gone`` may be called from any; ``_changing`` guards the table. ``noted``
     and ``take_noted`` belong to the lane's loop, on which all arguments are pickled.
     """
 
-    def __init__(self, on_gone: Callable[[int], None]) -> None:
-        self._on_gone = on_gone
+    def __init__(self) -> None:
+        self.on_gone: list[Callable[[int], None]] = []
         self._changing = threading.Lock()
         self._by_content: dict[tuple[Any, ...], weakref.ref[Shared[Any]]] = {}
         self._noted: list[Shared[Any]] = []
@@ -128,7 +132,8 @@ class HandleBook:
         """The last reference to a handle went, in some thread."""
         if fd is not None:
             os.close(fd)
-        self._on_gone(number)
+        for tell in self.on_gone:
+            tell(number)
 
     def _content(self, parts: list[memoryview]) -> Content:
         sizes = [len(part) for part in parts]

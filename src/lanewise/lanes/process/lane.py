@@ -130,7 +130,8 @@ class ProcessLane:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Lock = asyncio.Lock()
         self._functions: dict[Any, tuple[int, bytes, str]] = {}
-        self._handles = HandleBook(self._handle_gone)
+        self._handles = HandleBook()
+        self._handles.on_gone.append(self._handle_gone)
 
     # --- lifetime -------------------------------------------------------------------------------
 
@@ -329,6 +330,11 @@ class ProcessLane:
     def statistics(self) -> WorkerStatistics | None:
         """Return a snapshot of the workers, None while the lane is closed."""
         return None if self._crew is None else self._crew.statistics()
+
+    @property
+    def handles(self) -> HandleBook:
+        """The shared objects, for other lanes of the same runtime to know them too."""
+        return self._handles
 
     def share(self, value: T) -> Shared[T]:
         """Return a handle that stands for a value in calls; see :meth:`lanewise.Runtime.share`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from _lanewise_worker import wire
 from _lanewise_worker.call import FarSideError
@@ -12,11 +12,15 @@ from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import NotPortableError
 from lanewise.model.lane import CallReport, Failed
 
-if TYPE_CHECKING:
-    from lanewise.lanes.process.link import Link
+
+class Loads(Protocol):
+    """One worker, or interpreter, as the loop sees it."""
+
+    def load(self, flags: int, body: Any, report: CallReport | None = None) -> Any:
+        """Make a value again that it sent."""
 
 
-def load_chunk(link: Link, name: str, flags: int, body: Any, count: int) -> list[Any]:
+def load_chunk(link: Loads, name: str, flags: int, body: Any, count: int) -> list[Any]:
     """Make the results of some items again; what an item raised is a :class:`Failed`.
 
     They come in one pickle, so where one cannot be made again all of them have failed.
@@ -39,7 +43,7 @@ def note_run(report: CallReport, ticks: int) -> None:
         report.run_s = ticks / wire.TICKS_PER_S
 
 
-def load_noted(link: Link, report: CallReport, flags: int, ticks: int, body: Any) -> Any:
+def load_noted(link: Loads, report: CallReport, flags: int, ticks: int, body: Any) -> Any:
     """Make a result again, and note what that took and how long the call ran."""
     note_run(report, ticks)
     began = time.perf_counter()
