@@ -17,6 +17,7 @@ How the library is laid out, from what everything rests on upwards (imports go t
 
 from _lanewise_worker.deadline import deadline
 from lanewise.errors import (
+    AuditError,
     LaneUnavailableError,
     LanewiseError,
     MeasureError,
@@ -32,6 +33,7 @@ from lanewise.runtime.executor import Executor
 from lanewise.runtime.runtime import Runtime, run
 
 __all__ = [
+    "AuditError",
     "Executor",
     "LaneUnavailableError",
     "LanewiseError",
