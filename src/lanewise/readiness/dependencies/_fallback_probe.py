@@ -16,7 +16,18 @@ import re
 SUFFIXES = (".py", ".so", ".pyd")
 # Parts of names that libraries give their native modules. A missing module of another name may as
 # well be generated code, such as _version.
-NATIVE_WORDS = ("speedup", "accel", "native", "cython", "rust", "cext", "_ext", "cimpl", "upb", "_cy")
+NATIVE_WORDS = (
+    "speedup",
+    "accel",
+    "native",
+    "cython",
+    "rust",
+    "cext",
+    "_ext",
+    "cimpl",
+    "upb",
+    "_cy",
+)
 NATIVE_ENDINGS = ("_c", "_lib", "_cpp", "_fast")
 SOURCES = (".pyx", ".c", ".cpp", ".rs", ".pxd", ".pyi")
 FORGIVEN = {"ImportError", "ModuleNotFoundError", "Exception"}
@@ -79,7 +90,11 @@ def scan_file(package, path, roots):
     except OSError:
         return []
     found = []
-    if b"cython.compiled" in text and IMPORTS_CYTHON.search(text) and package.split(".")[0] in roots:
+    if (
+        b"cython.compiled" in text
+        and IMPORTS_CYTHON.search(text)
+        and package.split(".")[0] in roots
+    ):
         own = [*package.split(".")[1:], os.path.basename(path)[: -len(".py")]]
         if not has_binary(own, roots[package.split(".")[0]]):
             name = ".".join([package, own[-1]])
