@@ -3,6 +3,8 @@
 Runs in a child process (``_probe_child.py``). Only metadata is read: nothing is imported.
 """
 
+from __future__ import annotations
+
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -12,6 +14,12 @@ import platform
 import re
 import sys
 import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+# A file's place below the folder of modules, and its path on disk.
+Listed = tuple[tuple[str, ...], str]
 
 # What import systems of any build load, so that files of another interpreter are seen too.
 NATIVE_SUFFIXES = (".so", ".pyd")
@@ -19,12 +27,12 @@ NOT_PACKAGES = re.compile(r"\.(dist-info|egg-info|data|libs)$|^__pycache__$|^\.\
 MODULE_PART = re.compile(r"^\w+$")
 
 
-def prepare(options):
+def prepare(_options: dict[str, Any]) -> dict[str, Any]:
     """Nothing to prepare."""
     return {}
 
 
-def answer(question):
+def answer(_question: dict[str, Any]) -> dict[str, Any]:
     """The interpreter's facts and every installed distribution; the first one of a name counts."""
     found = {}
     for distribution in importlib.metadata.distributions():
@@ -37,12 +45,12 @@ def answer(question):
     return {"interpreter": interpreter(), "distributions": found}
 
 
-def canonical(name):
+def canonical(name: str) -> str:
     """The name as the packaging specifications compare it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def interpreter():
+def interpreter() -> dict[str, Any]:
     """Facts of this interpreter, and the environment that markers are evaluated in."""
     ask = getattr(sys, "_is_gil_enabled", None)
     return {
@@ -58,7 +66,7 @@ def interpreter():
     }
 
 
-def markers():
+def markers() -> dict[str, str]:
     """The values of environment markers (PyPA specification "Dependency specifiers")."""
     version = sys.implementation.version
     release = ".".join(map(str, version[:3]))
@@ -79,14 +87,14 @@ def markers():
     }
 
 
-def describe(distribution):
+def describe(distribution: importlib.metadata.Distribution) -> dict[str, Any]:
     """What the metadata and the list of files say about one distribution."""
-    files = listed(distribution)
-    known = files is not None
-    names = top_level(distribution, files or [])
-    if not names_of_code(files or []):
+    told = listed(distribution)
+    files = told or []
+    names = top_level(distribution, files)
+    if not names_of_code(files):
         # Editable, or installed by a system's package manager: look where its modules are.
-        files = [*(files or []), *walked(names)]
+        files = [*files, *walked(names)]
     wheel = distribution.read_text("WHEEL") or ""
     return {
         "name": distribution.metadata["Name"],
@@ -94,7 +102,7 @@ def describe(distribution):
         "requires": list(distribution.requires or []),
         "extras": distribution.metadata.get_all("Provides-Extra") or [],
         "tags": field(wheel, "Tag"),
-        "files_known": known,
+        "files_known": told is not None,
         "editable": editable(distribution),
         "location": str(distribution.locate_file("")),
         "modules": names,
@@ -103,20 +111,20 @@ def describe(distribution):
     }
 
 
-def field(text, key):
+def field(text: str, key: str) -> list[str]:
     """The values of a field of a WHEEL file."""
     found = re.findall(rf"^{key}:[ \t]*(.*)$", text, re.MULTILINE)
     return [value.strip() for value in found]
 
 
-def listed(distribution):
+def listed(distribution: importlib.metadata.Distribution) -> list[Listed] | None:
     """``(path relative to the modules' root, path on disk)`` of each installed file, or None."""
     if distribution.files is None:
         return None
     return [(tuple(file.parts), str(file.locate())) for file in distribution.files]
 
 
-def names_of_code(files):
+def names_of_code(files: Iterable[Listed]) -> set[str]:
     """The top-level modules and packages among the files."""
     found = set()
     for parts, path in files:
@@ -129,7 +137,7 @@ def names_of_code(files):
     return found
 
 
-def top_level(distribution, files):
+def top_level(distribution: importlib.metadata.Distribution, files: Iterable[Listed]) -> list[str]:
     """What the distribution can be imported as."""
     found = names_of_code(files)
     if not found:
@@ -140,7 +148,7 @@ def top_level(distribution, files):
     return sorted(found)
 
 
-def place(name):
+def place(name: str) -> importlib.machinery.ModuleSpec | None:
     """The spec of a top-level module; nothing is imported to find it."""
     try:
         return importlib.util.find_spec(name)
@@ -148,22 +156,21 @@ def place(name):
         return None
 
 
-def walked(names):
+def walked(names: Iterable[str]) -> list[Listed]:
     """The files below the packages of these names, as ``listed`` gives them."""
     found = []
     for name in names:
         spec = place(name)
         for root in (spec and spec.submodule_search_locations) or []:
-            above = os.path.dirname(root)
+            above = Path(root).parent
             for folder, folders, files in os.walk(root):
                 folders[:] = [one for one in folders if one != "__pycache__"]
-                for file in files:
-                    path = os.path.join(folder, file)
-                    found.append((tuple(os.path.relpath(path, above).split(os.sep)), path))
+                paths = [Path(folder, file) for file in files]
+                found += [(path.relative_to(above).parts, str(path)) for path in paths]
     return found
 
 
-def natives(files):
+def natives(files: Iterable[Listed]) -> list[dict[str, Any]]:
     """Files that an import system might load as extension modules."""
     found = []
     for parts, path in files:
@@ -174,7 +181,7 @@ def natives(files):
         if not all(map(MODULE_PART.match, names)):
             continue
         try:
-            size_bytes = os.path.getsize(path)
+            size_bytes = Path(path).stat().st_size
         except OSError:
             continue  # listed, but removed since
         found.append(
@@ -188,13 +195,13 @@ def natives(files):
     return found
 
 
-def sources(files):
+def sources(files: Iterable[Listed]) -> list[str]:
     """Sources of extension modules that lie among the installed files."""
     suffixes = (".pyx", ".c", ".cpp", ".rs")
-    return ["/".join(parts) for parts, path in files or [] if path.endswith(suffixes)]
+    return ["/".join(parts) for parts, path in files if path.endswith(suffixes)]
 
 
-def editable(distribution):
+def editable(distribution: importlib.metadata.Distribution) -> bool:
     """Whether it was installed as a link to its sources (PEP 610)."""
     try:
         origin = json.loads(distribution.read_text("direct_url.json") or "{}")

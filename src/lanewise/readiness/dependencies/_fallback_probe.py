@@ -6,12 +6,19 @@ Where the module is missing the library works, only slower, and nothing says so.
 with Cython whose ``.py`` also runs as it stands; these ask ``cython.compiled``.
 """
 
+from __future__ import annotations
+
 import ast
 import functools
 import importlib.metadata
 import importlib.util
-import os
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+# The folders of each top-level package.
+Roots = dict[str, list[str]]
 
 SUFFIXES = (".py", ".so", ".pyd")
 # Parts of names that libraries give their native modules. A missing module of another name may as
@@ -37,12 +44,12 @@ IMPORTS_CYTHON = re.compile(rb"^\s*(import|from) cython\b", re.MULTILINE)
 MOST_BYTES = 2_000_000
 
 
-def prepare(options):
+def prepare(_options: dict[str, Any]) -> dict[str, Any]:
     """Nothing to prepare."""
     return {}
 
 
-def answer(question):
+def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Scan one distribution: ``{"name": "aiohttp", "modules": ["aiohttp"]}``."""
     roots = {name: locations(name) for name in question["modules"]}
     found = []
@@ -51,7 +58,7 @@ def answer(question):
     return {"missing": found}
 
 
-def locations(name):
+def locations(name: str) -> list[str]:
     """The folders of a top-level package; none for a module."""
     try:
         spec = importlib.util.find_spec(name)
@@ -60,44 +67,34 @@ def locations(name):
     return list((spec and spec.submodule_search_locations) or [])
 
 
-def python_files(name, roots):
+def python_files(name: str, roots: Roots) -> Iterator[tuple[str, str]]:
     """``(package, path)`` of the distribution's Python files: as listed, else below its packages."""
     listed = importlib.metadata.distribution(name).files or []
-    files = [(list(file.parts), str(file.locate())) for file in listed if file.suffix == ".py"]
+    files = [(file.parts, str(file.locate())) for file in listed if file.suffix == ".py"]
     if not files:
         for top, folders in roots.items():
             for root in folders:
-                for folder, _, names in os.walk(root):
-                    parts = [top, *os.path.relpath(folder, root).split(os.sep)]
-                    parts = [part for part in parts if part != "."]
-                    files += [
-                        ([*parts, one], os.path.join(folder, one))
-                        for one in names
-                        if one.endswith(".py")
-                    ]
+                found = Path(root).rglob("*.py")
+                files += [((top, *one.relative_to(root).parts), str(one)) for one in found]
     for parts, path in files:
         if not any(part in NOT_SHIPPED_CODE for part in parts):
             yield ".".join(parts[:-1]), path
 
 
-def scan_file(package, path, roots):
+def scan_file(package: str, path: str, roots: Roots) -> list[dict[str, Any]]:
     """The native modules that a file tries for, or should itself be, and that are missing."""
     try:
-        if os.path.getsize(path) > MOST_BYTES:
+        if Path(path).stat().st_size > MOST_BYTES:
             return []
-        with open(path, "rb") as file:
-            text = file.read()
+        text = Path(path).read_bytes()
     except OSError:
         return []
     found = []
-    if (
-        b"cython.compiled" in text
-        and IMPORTS_CYTHON.search(text)
-        and package.split(".")[0] in roots
-    ):
-        own = [*package.split(".")[1:], os.path.basename(path)[: -len(".py")]]
-        if not has_binary(own, roots[package.split(".")[0]]):
-            name = ".".join([package, own[-1]])
+    top, *below = package.split(".")
+    if b"cython.compiled" in text and IMPORTS_CYTHON.search(text) and top in roots:
+        own = [*below, Path(path).stem]
+        if not has_binary(own, roots[top]):
+            name = ".".join([top, *own])
             found.append({"module": name, "path": path, "line": 1, "why": "compiled"})
     # Parsing is what takes long, and few files have such an import.
     if b"ImportError" in text or b"ModuleNotFoundError" in text:
@@ -105,7 +102,7 @@ def scan_file(package, path, roots):
     return found
 
 
-def parse(text):
+def parse(text: bytes) -> ast.Module:
     """The tree, empty for what this interpreter cannot read."""
     try:
         return ast.parse(text)
@@ -113,7 +110,7 @@ def parse(text):
         return ast.Module([], [])
 
 
-def scan_tree(package, path, tree, roots):
+def scan_tree(package: str, path: str, tree: ast.Module, roots: Roots) -> list[dict[str, Any]]:
     """The imports that a ``try`` forgives."""
     found = []
     for node in ast.walk(tree):
@@ -128,7 +125,7 @@ def scan_tree(package, path, tree, roots):
     return found
 
 
-def forgives(handler):
+def forgives(handler: ast.ExceptHandler) -> bool:
     """Whether a handler catches a missing module, and does not raise in its turn."""
     kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
     names = {getattr(kind, "id", getattr(kind, "attr", "")) for kind in kinds if kind}
@@ -136,7 +133,7 @@ def forgives(handler):
     return catches and not any(isinstance(one, ast.Raise) for one in handler.body)
 
 
-def imports(body, package):
+def imports(body: list[ast.stmt], package: str) -> Iterator[tuple[str, int]]:
     """Absolute names that statements may import as modules, with their lines."""
     for statement in body:
         if isinstance(statement, ast.Import):
@@ -144,11 +141,12 @@ def imports(body, package):
                 yield alias.name, statement.lineno
         elif isinstance(statement, ast.ImportFrom):
             base = absolute(statement, package)
-            for alias in statement.names if base else ():
-                yield (base if alias.name == "*" else f"{base}.{alias.name}"), statement.lineno
+            if base is not None:
+                for alias in statement.names:
+                    yield (base if alias.name == "*" else f"{base}.{alias.name}"), statement.lineno
 
 
-def absolute(statement, package):
+def absolute(statement: ast.ImportFrom, package: str) -> str | None:
     """What ``from ..x`` means inside a package; None outside of one."""
     if not statement.level:
         return statement.module
@@ -159,7 +157,7 @@ def absolute(statement, package):
     return ".".join([*kept, *([statement.module] if statement.module else [])])
 
 
-def missing_native(relative, roots):
+def missing_native(relative: Sequence[str], roots: Sequence[str]) -> Sequence[str] | None:
     """The part of a name below its package that stands for a native module and is not there.
 
     ``b.c`` may be the module ``b.c`` or a name inside the module ``b``: the first part that is not
@@ -177,42 +175,43 @@ def missing_native(relative, roots):
     return None
 
 
-def exists(parts, roots, suffixes=SUFFIXES):
+def exists(
+    parts: Sequence[str], roots: Iterable[str], suffixes: tuple[str, ...] = SUFFIXES
+) -> bool:
     """Whether a module or a binary of that name is there."""
     for root in roots:
-        names = listing(os.path.join(root, *parts[:-1]))
+        names = listing(Path(root, *parts[:-1]))
         if any(one.startswith(parts[-1] + ".") and one.endswith(suffixes) for one in names):
             return True
     return False
 
 
-def has_binary(parts, roots):
+def has_binary(parts: Sequence[str], roots: Iterable[str]) -> bool:
     """Whether a binary of that name is there."""
     return exists(parts, roots, SUFFIXES[1:])
 
 
-@functools.lru_cache(maxsize=None)
-def listing(folder):
+@functools.cache
+def listing(folder: Path) -> tuple[str, ...]:
     """The names in a folder."""
     try:
-        return tuple(os.listdir(folder))
+        return tuple(one.name for one in folder.iterdir())
     except OSError:
         return ()
 
 
-def is_package(parts, roots):
+def is_package(parts: Sequence[str], roots: Iterable[str]) -> bool:
     """Whether a folder of that name is there."""
-    return any(os.path.isdir(os.path.join(root, *parts)) for root in roots)
+    return any(Path(root, *parts).is_dir() for root in roots)
 
 
-@functools.lru_cache(maxsize=None)
-def bound_names(package, roots):
+@functools.cache
+def bound_names(package: tuple[str, ...], roots: tuple[str, ...]) -> frozenset[str]:
     """The names that a package's ``__init__`` binds otherwise than by importing its own modules."""
-    found = set()
+    found: set[str] = set()
     for root in roots:
         try:
-            with open(os.path.join(root, *package, "__init__.py"), "rb") as file:
-                tree = parse(file.read())
+            tree = parse(Path(root, *package, "__init__.py").read_bytes())
         except OSError:
             continue
         for node in ast.walk(tree):
@@ -222,13 +221,13 @@ def bound_names(package, roots):
                 found.add(node.id)
             elif isinstance(node, ast.ImportFrom) and (node.module or not node.level):
                 found |= {alias.asname or alias.name for alias in node.names}
-    return found
+    return frozenset(found)
 
 
-def looks_native(parts, roots):
+def looks_native(parts: Sequence[str], roots: Iterable[str]) -> bool:
     """By its name, or by a source or stub of an extension module that lies in its place."""
     for root in roots:
-        if any(os.path.exists(os.path.join(root, *parts) + suffix) for suffix in SOURCES):
+        if any(Path(root, *parts[:-1], parts[-1] + suffix).exists() for suffix in SOURCES):
             return True
     last = parts[-1].lower()
     return last.endswith(NATIVE_ENDINGS) or any(word in last for word in NATIVE_WORDS)

@@ -10,6 +10,8 @@ That line is written through ``sys.stderr``. A wrapper around ``ExtensionFileLoa
 puts another one there meanwhile, so it also knows from where the module was being imported.
 """
 
+from __future__ import annotations
+
 import importlib
 import importlib.machinery
 import io
@@ -17,14 +19,18 @@ import os
 import re
 import sys
 import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
 REQUIRES = re.compile(r"^# loading module '(.+)', which requires the GIL$", re.MULTILINE)
 MACHINERY = ("importlib._bootstrap", "importlib._bootstrap_external", "importlib", "lanewise_probe")
 
-offenders = []
+offenders: list[dict[str, Any]] = []
 
 
-def prepare(options):
+def prepare(_options: dict[str, Any]) -> dict[str, Any]:
     """Put the wrappers in place."""
     if getattr(sys, "_is_gil_enabled", lambda: True)():
         return {"error": "its lock is on from the start (an ordinary build, PYTHON_GIL or -X gil)"}
@@ -38,30 +44,32 @@ def prepare(options):
     for name in ("create_module", "exec_module"):
         setattr(loader, name, watched(getattr(loader, name)))
     # What -v prints otherwise is of no use; crashes are told by faulthandler on descriptor 2.
-    sys.stderr = open(os.devnull, "w")
+    sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115 - because: it is to stay
     return {}
 
 
-def watched(original):
+def watched(original: Callable[..., Any]) -> Callable[..., Any]:
     """The loader's method, noting what it prints."""
 
-    def method(self, of):
+    def method(self: importlib.machinery.ExtensionFileLoader, of: Any) -> Any:
         ours, theirs = io.StringIO(), sys.stderr
         sys.stderr = ours
         try:
             return original(self, of)
         finally:
             sys.stderr = theirs
-            for name in REQUIRES.findall(ours.getvalue()):
-                offenders.append({"module": name, "path": self.path, "chain": chain()})
+            names = REQUIRES.findall(ours.getvalue())
+            offenders.extend(
+                {"module": name, "path": self.path, "chain": chain()} for name in names
+            )
 
     return method
 
 
-def chain():
+def chain() -> list[dict[str, Any]]:
     """The import statements that are being executed, the outermost first."""
     found = []
-    frame = sys._getframe(2)
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - because: the documented way to callers
     while frame is not None:
         name = frame.f_globals.get("__name__", "?")
         if name not in MACHINERY and not frame.f_code.co_filename.startswith("<frozen"):
@@ -71,12 +79,12 @@ def chain():
     return [one for one in reversed(found) if one["module"] != "__main__"]
 
 
-def answer(question):
+def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Import one module: ``{"module": "a.b"}``."""
     del offenders[:]
     error = None
     try:
         importlib.import_module(question["module"])
-    except BaseException as raised:  # a module may raise anything, SystemExit included
+    except BaseException as raised:  # noqa: BLE001 - because: a module may raise SystemExit
         error = f"{type(raised).__name__}: {raised}"
     return {"offenders": list(offenders), "import_error": error}

@@ -6,11 +6,15 @@ then one question a line, all JSON. On what was stdout: one line of JSON for eac
 the probe's ``prepare`` returned.
 """
 
+from __future__ import annotations
+
 import faulthandler
 import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 
 def main() -> None:
@@ -23,10 +27,10 @@ def main() -> None:
     faulthandler.enable(file=2)
     setup = json.loads(questions.readline())
     sys.path.extend(entry for entry in setup["search_path"] if entry not in sys.path)
-    namespace = {"__name__": "lanewise_probe"}
+    namespace: dict[str, Any] = {"__name__": "lanewise_probe"}
     exec(compile(setup["source"], setup["name"], "exec"), namespace)  # noqa: S102 - because: our own file, as text
 
-    def tell(function, question) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 - because: both are of the probe
+    def tell(function: Callable[[Any], dict[str, Any]], question: Any) -> None:
         try:
             answer = function(question)
         except BaseException as error:  # noqa: BLE001 - because: SystemExit of a module costs that question alone

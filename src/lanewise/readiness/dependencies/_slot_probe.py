@@ -16,13 +16,16 @@ None of these layouts is promised by the C API, so each run proves them first on
 library whose declarations are known, and answers nothing if one of those reads differently.
 """
 
+from __future__ import annotations
+
 import ctypes
 import importlib.machinery
 import importlib.util
-import os
 import sys
 import sysconfig
 import types
+from collections.abc import Callable, Iterator
+from typing import Any
 
 # Slot ids. Include/moduleobject.h up to 3.14; 3.15 gives them new numbers in
 # Include/slots_generated.h and goes on accepting the old ones.
@@ -55,7 +58,11 @@ NOT_SUPPORTED = ("_curses_panel",)
 UNDECLARED = ("xxlimited_35",)
 SINGLE_PHASE = ("readline", "_testsinglephase", "_tkinter")
 
-calibration_failure = "the reader has not been calibrated"
+# How many of those a reader must have read before it is believed.
+ENOUGH_KNOWN = 2
+
+# What stands in the way of answering; the one thing that calibration changes.
+refusal: dict[str, str | None] = {"reason": "the reader has not been calibrated"}
 
 
 class ModuleSlot(ctypes.Structure):
@@ -91,10 +98,10 @@ class ModuleDefinition(ctypes.Structure):
     )
 
 
-def prepare(options):
+def prepare(_options: dict[str, Any]) -> dict[str, Any]:
     """Read modules whose declarations are known. Without enough that agree, ``answer`` refuses."""
-    global calibration_failure
     checked, wrong = 0, []
+    refusal["reason"] = None
     for names, expected in _known():
         for name in names:
             path = _shared_object(name)
@@ -103,25 +110,25 @@ def prepare(options):
             found = _read(name, path)
             seen = tuple(found.get(key) for key in ("multi_phase", "interpreters", "gil"))
             checked += 1
-            if any(want is not None and want != got for want, got in zip(expected, seen)):
+            if any(
+                want is not None and want != got for want, got in zip(expected, seen, strict=True)
+            ):
                 wrong.append(f"{name} reads as {seen} instead of {expected}")
     if wrong:
-        calibration_failure = "known modules read wrongly: " + "; ".join(wrong)
-    elif checked < 2:
-        calibration_failure = "this interpreter has too few shared modules whose slots are known"
-    else:
-        calibration_failure = None
-    return {"checked": checked, "calibration_failure": calibration_failure}
+        refusal["reason"] = "known modules read wrongly: " + "; ".join(wrong)
+    elif checked < ENOUGH_KNOWN:
+        refusal["reason"] = "this interpreter has too few shared modules whose slots are known"
+    return {"checked": checked, "calibration_failure": refusal["reason"]}
 
 
-def answer(question):
+def answer(question: dict[str, Any]) -> dict[str, Any]:
     """Read one module: ``{"module": "a.b", "path": "/.../b.so"}``."""
-    if calibration_failure is not None:
-        return {"error": f"not read: {calibration_failure}"}
+    if refusal["reason"] is not None:
+        return {"error": f"not read: {refusal['reason']}"}
     return _read(question["module"], question["path"])
 
 
-def _known():
+def _known() -> tuple[tuple[tuple[str, ...], tuple[bool | str | None, ...]], ...]:
     own = "own_gil" if HAS_INTERPRETERS_SLOT else "unknown"
     refused = "not_supported" if HAS_INTERPRETERS_SLOT else "unknown"
     silent = "undeclared" if HAS_INTERPRETERS_SLOT else "unknown"
@@ -138,7 +145,7 @@ def _known():
     )
 
 
-def _shared_object(name):
+def _shared_object(name: str) -> str | None:
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
@@ -148,19 +155,21 @@ def _shared_object(name):
     return spec.origin
 
 
-def _read(name, path):
+def _read(name: str, path: str) -> dict[str, Any]:
     if not path.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)):
         return {"error": "built for another interpreter: this one does not load files of that name"}
-    last = name.rpartition(".")[2]
     try:
         library = ctypes.PyDLL(path)
     except OSError as error:
         return {"error": f"cannot be loaded: {error}"}
+    return _read_library(library, name.rpartition(".")[2])
+
+
+def _read_library(library: ctypes.PyDLL, last: str) -> dict[str, Any]:
     if sys.version_info >= (3, 15):
         export = _entry(library, "PyModExport", last)
         if export is not None:
-            table = export()
-            return _multi_phase(list(_unified(table)), "PyModExport")
+            return _multi_phase(list(_unified(export())), "PyModExport")
     init = _entry(library, "PyInit", last)
     if init is None:
         return {
@@ -169,7 +178,7 @@ def _read(name, path):
         }
     try:
         returned = init()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - because: whatever it is, it is the answer
         return {"error": f"PyInit raised {type(error).__name__}: {error}"}
     if not returned:
         return {"error": "PyInit returned nothing and raised nothing"}
@@ -179,42 +188,44 @@ def _read(name, path):
     return _single_phase(returned)
 
 
-def _entry(library, prefix, last):
+def _entry(library: ctypes.PyDLL, prefix: str, last: str) -> Callable[[], int | None] | None:
     """The function that the import system would call (Python/importdl.c: get_encoded_name)."""
     if last.isascii():
         symbol = f"{prefix}_{last}"
     else:
         symbol = f"{prefix}U_" + last.encode("punycode").decode().replace("-", "_")
     try:
-        function = getattr(library, symbol)
+        function: Callable[[], int | None] = getattr(library, symbol)
     except AttributeError:
         return None
     # The address alone: a definition may be no complete object yet, and is not ours to count.
-    function.restype = ctypes.c_void_p
+    function.restype = ctypes.c_void_p  # type: ignore[attr-defined]
     return function
 
 
-def _plain(address, depth=0):
+def _plain(address: int | None, depth: int = 0) -> Iterator[tuple[int, int]]:
     for at in _entries(address, ModuleSlot, depth):
         yield from _nested(at.id, at.value or 0, depth)
 
 
-def _unified(address, depth=0):
+def _unified(address: int | None, depth: int = 0) -> Iterator[tuple[int, int]]:
     for at in _entries(address, UnifiedSlot, depth):
         yield from _nested(at.id, at.value, depth)
 
 
-def _entries(address, structure, depth):
+def _entries(address: int | None, structure: type[Any], depth: int) -> Iterator[Any]:
     if depth >= MAX_NESTING:
         raise ValueError("slot tables are nested deeper than CPython allows")
-    for number in range(MAX_ENTRIES if address else 0):
+    if not address:
+        return
+    for number in range(MAX_ENTRIES):
         at = structure.from_address(address + number * ctypes.sizeof(structure))
         if at.id == 0:
             return
         yield at
 
 
-def _nested(slot, value, depth):
+def _nested(slot: int, value: int, depth: int) -> Iterator[tuple[int, int]]:
     if sys.version_info >= (3, 15) and slot == UNIFIED_SUBSLOTS_ID:
         yield from _unified(value, depth + 1)
     elif sys.version_info >= (3, 15) and slot == MODULE_SUBSLOTS_ID:
@@ -223,7 +234,7 @@ def _nested(slot, value, depth):
         yield slot, value
 
 
-def _multi_phase(slots, entry):
+def _multi_phase(slots: list[tuple[int, int]], entry: str) -> dict[str, Any]:
     interpreters = _declared(slots, MULTIPLE_INTERPRETERS_IDS, INTERPRETERS)
     gil = _declared(slots, GIL_IDS, GIL)
     return {
@@ -234,14 +245,14 @@ def _multi_phase(slots, entry):
     }
 
 
-def _declared(slots, ids, meanings):
+def _declared(slots: list[tuple[int, int]], ids: tuple[int, int], meanings: dict[int, str]) -> str:
     # CPython before 3.15 rejects the new ids (Objects/moduleobject.c: unknown slot ID).
     accepted = ids if sys.version_info >= (3, 15) else ids[:1]
     values = [value for slot, value in slots if slot in accepted]
     return meanings.get(values[-1], "unknown") if values else "undeclared"
 
 
-def _single_phase(module):
+def _single_phase(module: int) -> dict[str, Any]:
     gil = "unknown"
     if FREE_THREADED and HAS_GIL_SLOT:
         place = _gil_byte()
@@ -254,7 +265,7 @@ def _single_phase(module):
     return {"multi_phase": False, "interpreters": interpreters, "gil": gil, "entry": "PyInit"}
 
 
-def _gil_byte():
+def _gil_byte() -> tuple[int, int, int] | None:
     """Where a module object keeps what PyUnstable_Module_SetGIL was told, found by telling it.
 
     ``(offset, value for used, value for not used)``, or None where no single byte follows. The
@@ -272,7 +283,7 @@ def _gil_byte():
         seen.append(ctypes.string_at(id(module), types.ModuleType.__basicsize__))
     places = [
         at
-        for at, (used, free, again, last) in enumerate(zip(*seen))
+        for at, (used, free, again, last) in enumerate(zip(*seen, strict=True))
         if used == again and free == last and used != free
     ]
     if len(places) != 1:
@@ -280,11 +291,11 @@ def _gil_byte():
     return places[0], seen[0][places[0]], seen[1][places[0]]
 
 
-def _type_of(address):
+def _type_of(address: int) -> int | None:
     # Include/object.h: ob_type is the last member of PyObject, on both kinds of build.
     at = address + object.__basicsize__ - ctypes.sizeof(ctypes.c_void_p)
     return ctypes.c_void_p.from_address(at).value
 
 
-def _address(symbol):
+def _address(symbol: str) -> int:
     return ctypes.addressof(ctypes.c_char.in_dll(ctypes.pythonapi, symbol))

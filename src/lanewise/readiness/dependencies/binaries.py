@@ -132,6 +132,20 @@ def facades(closure: Closure) -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+def absent_parts(closure: Closure) -> Mapping[str, tuple[str, ...]]:
+    """Like ``facades``, but of distributions that are required and not installed."""
+    found: dict[str, tuple[str, ...]] = {}
+    for unmet in closure.unmet:
+        member = closure.members.get(unmet.required_by)
+        if unmet.installed is not None or member is None or is_binary(member.distribution):
+            continue
+        other = re.split(r"[^\w.-]", unmet.requirement, maxsplit=1)[0].lower()
+        other = re.sub(r"[-_.]+", "-", other)
+        if _related(unmet.required_by, other) or _pins(member.distribution, other):
+            found[unmet.required_by] = (*found.get(unmet.required_by, ()), other)
+    return found
+
+
 def _related(name: str, other: str) -> bool:
     return other.startswith(f"{name}-") or name.startswith(f"{other}-")
 

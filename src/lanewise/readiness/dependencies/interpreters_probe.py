@@ -21,6 +21,13 @@ _TIMEOUT_S = 60.0
 # Python/import.c: _PyImport_CheckSubinterpIncompatibleExtensionAllowed.
 _REFUSED = "does not support loading in subinterpreters"
 
+_SAYS = {
+    "shared_gil": "declares that it needs the main interpreter's lock",
+    "not_supported": "does not support other interpreters than the main one",
+    "undeclared": "declares nothing about interpreters",
+    "unknown": "could not be read",
+}
+
 _known: dict[tuple[str, tuple[str, ...], str], OwnGilSupport] = {}
 
 
@@ -132,5 +139,5 @@ def _from_slots(name: str, slots: tuple[ModuleSlots, ...], why: str) -> OwnGilSu
         reason += "; all its binaries declare support"
         return OwnGilSupport(name, allowed=None, source="declared", reason=reason)
     first = refusing[0]
-    reason = f"{first.module} declares {first.interpreters.replace('_', ' ')}; {reason}"
+    reason = f"{first.module} {_SAYS[first.interpreters]}; {reason}"
     return OwnGilSupport(name, allowed=False, source="declared", reason=reason)

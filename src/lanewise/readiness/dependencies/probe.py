@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from lanewise.errors import AuditError
 
@@ -129,7 +129,7 @@ class ProbeChild:
         self._process.wait()
         self._stderr.close()
 
-    def __enter__(self) -> ProbeChild:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -10,6 +10,7 @@ from typing import Any
 from lanewise.errors import AuditError
 from lanewise.readiness.dependencies.binaries import (
     ExtensionFile,
+    absent_parts,
     extension_files,
     facades,
     is_binary,
@@ -30,7 +31,7 @@ from lanewise.readiness.dependencies.gil_probe import GilProbeResult, probe_gil
 from lanewise.readiness.dependencies.index import find_free_threaded_wheel, target_version
 from lanewise.readiness.dependencies.interpreters_probe import OwnGilSupport, own_gil_support
 from lanewise.readiness.dependencies.slots import Calibration, ModuleSlots, calibrate, read_slots
-from lanewise.readiness.dependencies.verdicts import Evidence, Judgement, Verdict, judge
+from lanewise.readiness.dependencies.verdicts import Evidence, Judgement, Verdict, for_tests, judge
 from lanewise.readiness.dependencies.wheel_tags import free_threaded_support, parse_tags
 
 # The versions whose free-threaded builds people deploy; the audited one is added.
@@ -267,10 +268,11 @@ def _evidence(  # noqa: PLR0913 - because: what each probe found
     *,
     ask_index: bool,
 ) -> dict[str, Evidence]:
-    fronts = facades(closure)
+    fronts, absent = facades(closure), absent_parts(closure)
     slow = slow_paths(environment, tuple(closure.members))
     requirers = {} if gil is None else {one.module: one for one in gil.requirers}
     failed = set() if gil is None else {one.module for one in gil.failed}
+    failed = {one for one in failed if not for_tests(one)}
     found = {}
     for name, member in closure.members.items():
         own = [one.module for one in extensions[name]]
@@ -284,6 +286,7 @@ def _evidence(  # noqa: PLR0913 - because: what each probe found
             imported=gil is not None and gil.ran and not failed & {*distribution.modules, *own},
             slow_paths=slow.get(name, ()),
             behind=fronts.get(name, ()),
+            absent=absent.get(name, ()),
             wheel=find_free_threaded_wheel(distribution, environment.interpreter)
             if worth_asking
             else None,

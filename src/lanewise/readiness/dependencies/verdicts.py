@@ -23,6 +23,7 @@ Verdict = Literal[
     "unknown",
 ]
 
+_MOST_REASONS = 4
 # Parts of names of modules that a package's own tests import, and nobody else does.
 _TEST_PARTS = {"test", "tests", "testing", "_tests"}
 
@@ -39,6 +40,7 @@ class Evidence:
         imported: Whether its modules were imported on a free-threaded interpreter, all without error.
         slow_paths: Signs of native code that is not there.
         behind: The binary distributions that it is a front of.
+        absent: Distributions that it is a front of, by their names, and that are not installed.
         wheel: What the index has; None where it was not asked.
     """
 
@@ -49,6 +51,7 @@ class Evidence:
     imported: bool = False
     slow_paths: tuple[SlowPath, ...] = ()
     behind: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
     wheel: FreeThreadedWheel | None = None
 
 
@@ -78,12 +81,12 @@ def judge(evidence: Evidence, interpreter: Interpreter) -> Judgement:
 
 
 def _brings_lock_back(evidence: Evidence) -> Judgement | None:
-    seen = [one for one in evidence.requirers if not _for_tests(one.module)]
+    seen = [one for one in evidence.requirers if not for_tests(one.module)]
     names = {one.module for one in seen}
     declared = [
         one.module
         for one in evidence.slots
-        if one.brings_lock_back and one.module not in names and not _for_tests(one.module)
+        if one.brings_lock_back and one.module not in names and not for_tests(one.module)
     ]
     if not seen and not declared:
         return None
@@ -146,6 +149,14 @@ def _without_binaries(evidence: Evidence) -> Judgement | None:
             "it works in pure Python, slower. Measure whether that matters; else take a version with "
             "a wheel for this interpreter, or have it built from source with a compiler at hand",
         )
+    if evidence.absent:
+        names = list(evidence.absent)
+        return Judgement(
+            "unknown",
+            (f"pure Python in front of {several(names)}, which {_are(names)} not installed here",),
+            "that is where its binaries would be; an installer that left them out may have found no "
+            "wheel for this interpreter",
+        )
     if evidence.behind:
         return Judgement(
             "facade",
@@ -162,7 +173,7 @@ def _without_binaries(evidence: Evidence) -> Judgement | None:
 
 
 def _with_binaries(evidence: Evidence, interpreter: Interpreter) -> Judgement:
-    modules = [one for one in evidence.slots if one.extension_module and not _for_tests(one.module)]
+    modules = [one for one in evidence.slots if one.extension_module and not for_tests(one.module)]
     open_ones = [one for one in modules if one.brings_lock_back is not False]
     foreign = [one.module for one in evidence.extensions if not one.loadable]
     if foreign and len(foreign) == len(evidence.extensions):
@@ -180,10 +191,13 @@ def _with_binaries(evidence: Evidence, interpreter: Interpreter) -> Judgement:
         if not interpreter.free_threaded
         else "import its modules on this interpreter and look at sys._is_gil_enabled()"
     )
-    reasons = tuple(f"{one.module}: {one.reason}" for one in open_ones[:3])
-    if len(open_ones) > len(reasons):
-        reasons += (f"and {len(open_ones) - len(reasons)} more such modules",)
-    return Judgement("unknown", reasons, advice)
+    by_reason: dict[str, list[str]] = {}
+    for one in open_ones:
+        by_reason.setdefault(one.reason, []).append(one.module)
+    reasons = [f"{several(names, 3)}: {reason}" for reason, names in by_reason.items()]
+    if len(reasons) > _MOST_REASONS:
+        reasons[_MOST_REASONS:] = [f"and {len(reasons) - _MOST_REASONS} more such reasons"]
+    return Judgement("unknown", tuple(reasons), advice)
 
 
 def _declared(evidence: Evidence, interpreter: Interpreter, count: int) -> Judgement:
@@ -201,7 +215,8 @@ def _declared(evidence: Evidence, interpreter: Interpreter, count: int) -> Judge
     return Judgement("ready", tuple(reasons), advice)
 
 
-def _for_tests(module: str) -> bool:
+def for_tests(module: str) -> bool:
+    """Whether a module's name says that a package's own tests import it, and nobody else."""
     parts = module.split(".")
     return bool(_TEST_PARTS & set(parts)) or parts[-1].startswith(("_test", "test_"))
 
