@@ -25,6 +25,7 @@ import sys
 import sysconfig
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 # Slot ids. Include/moduleobject.h up to 3.14; 3.15 gives them new numbers in
@@ -156,7 +157,9 @@ def _shared_object(name: str) -> str | None:
 
 
 def _read(name: str, path: str) -> dict[str, Any]:
-    if not path.endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES)):
+    # The whole rest of the file's name counts: ".so" alone ends all of them.
+    suffix = "".join(Path(path).name.partition(".")[1:])
+    if suffix not in importlib.machinery.EXTENSION_SUFFIXES:
         return {"error": "built for another interpreter: this one does not load files of that name"}
     try:
         library = ctypes.PyDLL(path)
