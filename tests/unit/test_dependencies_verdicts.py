@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from lanewise.readiness.dependencies.binaries import ExtensionFile, SlowPath
 from lanewise.readiness.dependencies.environment import Distribution, Interpreter, NativeFile
 from lanewise.readiness.dependencies.gil_probe import ImportSite, LockRequirer
-from lanewise.readiness.dependencies.index import FreeThreadedWheel, _chosen
+from lanewise.readiness.dependencies.index import FreeThreadedWheel
 from lanewise.readiness.dependencies.slots import ModuleSlots
 from lanewise.readiness.dependencies.verdicts import Evidence, Judgement, judge
 
@@ -138,25 +137,3 @@ def test_files_for_another_interpreter_are_no_answer() -> None:
 def test_an_index_that_could_not_be_asked_decides_nothing() -> None:
     failed = FreeThreadedWheel("cp314t", None, None, "pip cannot be asked")
     assert verdict(evidence(slots("not_used"), wheel=failed)).verdict == "ready"
-
-
-@pytest.mark.parametrize(
-    "file", ["pack-1.0-cp314-cp314t-manylinux_2_28_x86_64.whl", "pack-1.0-py3-none-any.whl"]
-)
-def test_a_wheel_counts_when_the_interpreter_loads_it(file: str) -> None:
-    assert _chosen(pip_report(file), (3, 14)) == (file, None)
-
-
-@pytest.mark.parametrize("tags", ["cp315-abi3t", "cp39-abi3"])
-def test_a_wheel_that_pip_offers_in_vain_does_not_count(tags: str) -> None:
-    """Some versions of pip take abi3 wheels for interpreters that do not load them."""
-    file = f"pack-1.0-{tags}-manylinux_2_28_x86_64.whl"
-    assert _chosen(pip_report(file), (3, 14)) == (None, None)
-
-
-def pip_report(file: str) -> str:
-    return json.dumps({"install": [{"download_info": {"url": f"file:///index/{file}"}}]})
-
-
-def test_a_report_that_cannot_be_read_is_a_failure() -> None:
-    assert _chosen("{}", (3, 14))[1] is not None

@@ -53,13 +53,15 @@ class SlowPath:
     Attributes:
         kind: ``import``: it tries to import a native module of its own that is missing; ``compiled``:
             a module that is meant to be compiled is not; ``sources``: it ships sources of extension
-            modules, and nothing that was built of them.
-        module: The module that is missing or not compiled; for ``sources``, a source file.
-        path: The file that shows it.
+            modules, and nothing that was built of them; ``elsewhere``: the index has a binary wheel of
+            this version for ordinary builds.
+        module: The module that is missing or not compiled; for ``sources``, a source file; for
+            ``elsewhere``, the distribution.
+        path: The file that shows it; for ``elsewhere``, the wheel's name.
         line: The line in it, from 1; 0 where the whole file is meant.
     """
 
-    kind: Literal["import", "compiled", "sources"]
+    kind: Literal["import", "compiled", "sources", "elsewhere"]
     module: str
     path: str
     line: int
@@ -75,6 +77,8 @@ class SlowPath:
                 return f"{self.module} is missing; {where} goes on without it"
             case "compiled":
                 return f"{self.module} is meant to be compiled and runs as Python ({self.path})"
+            case "elsewhere":
+                return f"ordinary builds get {self.path}, this one got a wheel without binaries"
         return f"{self.module} is a source of an extension module that was not built"
 
 

@@ -7,14 +7,16 @@ configuration, proxies and credentials hold, and the answer is the one that an i
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from lanewise.readiness.dependencies.environment import Distribution, Interpreter
-from lanewise.readiness.dependencies.wheel_tags import parse_tags
+from lanewise.readiness.dependencies.wheel_tags import WheelTag, parse_tags
 
 # What pip needs for one answer, with a slow index: 3 to 8 s were seen.
 _TIMEOUT_S = 90.0
@@ -52,82 +54,164 @@ def target_version(interpreter: Interpreter) -> tuple[int, int]:
     return max(_FIRST_SUPPORTED, interpreter.version_info)
 
 
-def find_free_threaded_wheel(
-    distribution: Distribution, interpreter: Interpreter, *, timeout_s: float = _TIMEOUT_S
-) -> FreeThreadedWheel:
-    """Ask pip which wheel it would take for a free-threaded interpreter. Nothing is installed.
+def find_free_threaded_wheels(
+    distributions: Sequence[Distribution],
+    interpreter: Interpreter,
+    *,
+    timeout_s: float = _TIMEOUT_S,
+) -> dict[str, FreeThreadedWheel]:
+    """Ask pip which wheels it would take for a free-threaded interpreter. Nothing is installed.
 
     Args:
-        distribution: What is installed.
-        interpreter: For which; its own pip is asked, else the one of the interpreter that runs this.
+        distributions: What is installed.
+        interpreter: For which; its own pip is asked.
         timeout_s: Seconds for one question.
     """
     version = target_version(interpreter)
     target = f"cp{version[0]}{version[1]}t"
-    pinned = f"{distribution.name}=={distribution.version}"
-    wheel, failure = _ask(pinned, distribution, interpreter, version, timeout_s)
-    if wheel is not None or failure is not None:
-        return FreeThreadedWheel(target, wheel, None, failure)
-    other, failure = _ask(distribution.name, distribution, interpreter, version, timeout_s)
-    return FreeThreadedWheel(target, None, other, failure)
-
-
-def _ask(
-    requirement: str,
-    distribution: Distribution,
-    interpreter: Interpreter,
-    version: tuple[int, int],
-    timeout_s: float,
-) -> tuple[str | None, str | None]:
-    """``(file name of the wheel or None, failure or None)``."""
-    python = interpreter.python or sys.executable
-    command = [python, "-m", "pip", *_options(distribution, interpreter, version), requirement]
-    try:
-        done = subprocess.run(  # noqa: S603 - because: the user names the interpreter
-            command, capture_output=True, text=True, timeout=timeout_s, check=False
+    # "none" beside the others: a pure wheel, or one of plain binaries, serves as well.
+    question = _Question(interpreter, version, (target, "abi3t", "none"), timeout_s)
+    found = {}
+    for name, (file, why_not) in question.pinned(distributions).items():
+        other, failure = None, why_not
+        if file is None and why_not is None:
+            others, failure = question.ask([name], _platforms([_named(distributions, name)]))
+            other = (others or {}).get(name)
+        found[name] = FreeThreadedWheel(
+            target,
+            file if file and _serves(file, version) else None,
+            other if other and _serves(other, version) else None,
+            failure,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, f"pip cannot be asked: {error}"
-    if done.returncode:
+    return found
+
+
+def find_binary_wheels(
+    distributions: Sequence[Distribution],
+    interpreter: Interpreter,
+    *,
+    timeout_s: float = _TIMEOUT_S,
+) -> dict[str, str]:
+    """Which of these have a binary wheel for the ordinary build of this version, by its file name.
+
+    For distributions that were installed in pure Python: those that have one are slower here than
+    they are there.
+
+    Args:
+        distributions: What is installed.
+        interpreter: For which; its own pip is asked.
+        timeout_s: Seconds for one question.
+    """
+    version = interpreter.version_info
+    abis = (f"cp{version[0]}{version[1]}", "abi3", "none")
+    question = _Question(interpreter, version, abis, timeout_s)
+    from_wheels = [one for one in distributions if one.tags and not one.editable]
+    found = {}
+    for name, (file, _) in question.pinned(from_wheels).items():
+        if file is not None and any(tag.family != "pure" for tag in _tags(file)):
+            found[name] = file
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is the same in all questions of one kind."""
+
+    interpreter: Interpreter
+    version: tuple[int, int]
+    abis: tuple[str, ...]
+    timeout_s: float
+
+    def pinned(
+        self, distributions: Sequence[Distribution]
+    ) -> dict[str, tuple[str | None, str | None]]:
+        """For each, the wheel of the installed version or None, and why nothing is known or None."""
+        if not distributions:
+            return {}
+        files, failure = self.ask([_pin(one) for one in distributions], _platforms(distributions))
+        if files is not None:
+            return {one.name: (files.get(one.name), None) for one in distributions}
+        if len(distributions) == 1:
+            return {distributions[0].name: (None, failure)}
+        # pip refuses the whole list for one that has none, so each is asked for alone.
+        found: dict[str, tuple[str | None, str | None]] = {}
+        for one in distributions:
+            found |= self.pinned([one])
+        return found
+
+    def ask(
+        self, requirements: list[str], platforms: Sequence[str]
+    ) -> tuple[dict[str, str] | None, str | None]:
+        """``(file names by canonical name, None)``, ``(None, None)`` for none, or ``(None, failure)``."""
+        python = self.interpreter.python or sys.executable
+        command = [python, "-m", "pip", *self._options(platforms), *requirements]
+        try:
+            done = subprocess.run(  # noqa: S603 - because: the user names the interpreter
+                command, capture_output=True, text=True, timeout=self.timeout_s, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return None, f"pip cannot be asked: {error}"
+        if not done.returncode:
+            return chosen_files(done.stdout)
         if "No matching distribution" in done.stderr:
             return None, None
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        return None, f"pip failed: {(lines or done.stderr.splitlines() or ['no word'])[-1][:200]}"
-    return _chosen(done.stdout, version)
+        lines = done.stderr.splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")]
+        return None, f"pip failed: {(errors or lines or ['it said nothing'])[-1][:200]}"
+
+    def _options(self, platforms: Sequence[str]) -> list[str]:
+        return [
+            "install", "--dry-run", "--quiet", "--no-input", "--disable-pip-version-check",
+            "--ignore-installed", "--no-deps", "--only-binary=:all:", "--report", "-",
+            # pip insists on a target folder where it is to choose for another interpreter.
+            "--target", "lanewise-dry-run",
+            "--implementation", "cp",
+            "--python-version", f"{self.version[0]}.{self.version[1]}",
+            *[word for abi in self.abis for word in ("--abi", abi)],
+            *[
+                word
+                for tag in (*platforms, *_usual_platforms(self.interpreter))
+                for word in ("--platform", tag)
+            ],
+        ]  # fmt: skip
 
 
-def _options(
-    distribution: Distribution, interpreter: Interpreter, version: tuple[int, int]
-) -> list[str]:
-    dotted = f"{version[0]}.{version[1]}"
-    # "none" beside the others: a pure wheel, or one of plain binaries, serves as well.
-    abis = (f"cp{version[0]}{version[1]}t", "abi3t", "none")
-    return [
-        "install", "--dry-run", "--quiet", "--no-input", "--disable-pip-version-check",
-        "--ignore-installed", "--no-deps", "--only-binary=:all:", "--report", "-",
-        # pip insists on a target folder where it is to choose for another interpreter.
-        "--target", "lanewise-dry-run",
-        "--implementation", "cp", "--python-version", dotted,
-        *[word for abi in abis for word in ("--abi", abi)],
-        *[word for tag in _platforms(distribution, interpreter) for word in ("--platform", tag)],
-    ]  # fmt: skip
-
-
-def _platforms(distribution: Distribution, interpreter: Interpreter) -> list[str]:
-    own = [tag.platform for tag in parse_tags(distribution.tags)]
-    system, _, machine = interpreter.platform.partition("-")
-    usual = [f"{name}_{machine}" for name in _MANYLINUX] if system == "linux" else []
-    return [tag for tag in dict.fromkeys([*own, *usual]) if tag != "any"]
-
-
-def _chosen(report: str, version: tuple[int, int]) -> tuple[str | None, str | None]:
+def chosen_files(report: str) -> tuple[dict[str, str] | None, str | None]:
+    """The wheels in pip's installation report: ``(file names by canonical name, why not)``."""
     try:
-        install = json.loads(report)["install"]
-        url = install[0]["download_info"]["url"]
-    except (ValueError, KeyError, IndexError):
+        found = {}
+        for one in json.loads(report)["install"]:
+            path = urlsplit(one["download_info"]["url"]).path
+            name = re.sub(r"[-_.]+", "-", one["metadata"]["name"]).lower()
+            found[name] = unquote(path.rpartition("/")[2])
+    except (ValueError, KeyError, TypeError):
         return None, "pip's report cannot be read; it may be older than 23"
-    name = unquote(urlsplit(url).path.rpartition("/")[2])
-    tags = parse_tags(["-".join(name.removesuffix(".whl").split("-")[-3:])])
-    # pip before 25 takes abi3 wheels for interpreters that do not load them.
-    serves = any(tag.installs_on(version) for tag in tags)
-    return (name, None) if serves else (None, None)
+    return found, None
+
+
+def _pin(distribution: Distribution) -> str:
+    return f"{distribution.name}=={distribution.version}"
+
+
+def _named(distributions: Sequence[Distribution], name: str) -> Distribution:
+    return next(one for one in distributions if one.name == name)
+
+
+def _platforms(distributions: Sequence[Distribution]) -> list[str]:
+    """Those of the installed wheels: what this machine is known to take."""
+    tags = [tag.platform for one in distributions for tag in parse_tags(one.tags)]
+    return [tag for tag in dict.fromkeys(tags) if tag != "any"]
+
+
+def _usual_platforms(interpreter: Interpreter) -> list[str]:
+    system, _, machine = interpreter.platform.partition("-")
+    return [f"{name}_{machine}" for name in _MANYLINUX] if system == "linux" else []
+
+
+def _tags(file: str) -> tuple[WheelTag, ...]:
+    return parse_tags(["-".join(file.removesuffix(".whl").split("-")[-3:])])
+
+
+def _serves(file: str, version: tuple[int, int]) -> bool:
+    """Whether the wheel loads there: pip before 25 takes abi3 wheels for interpreters that do not load them."""
+    return any(tag.installs_on(version) for tag in _tags(file))

@@ -10,6 +10,7 @@ from typing import Any
 from lanewise.errors import AuditError
 from lanewise.readiness.dependencies.binaries import (
     ExtensionFile,
+    SlowPath,
     absent_parts,
     extension_files,
     facades,
@@ -28,7 +29,12 @@ from lanewise.readiness.dependencies.environment import (
     read_environment,
 )
 from lanewise.readiness.dependencies.gil_probe import GilProbeResult, probe_gil
-from lanewise.readiness.dependencies.index import find_free_threaded_wheel, target_version
+from lanewise.readiness.dependencies.index import (
+    FreeThreadedWheel,
+    find_binary_wheels,
+    find_free_threaded_wheels,
+    target_version,
+)
 from lanewise.readiness.dependencies.interpreters_probe import OwnGilSupport, own_gil_support
 from lanewise.readiness.dependencies.slots import Calibration, ModuleSlots, calibrate, read_slots
 from lanewise.readiness.dependencies.verdicts import Evidence, Judgement, Verdict, for_tests, judge
@@ -270,6 +276,10 @@ def _evidence(  # noqa: PLR0913 - because: what each probe found
 ) -> dict[str, Evidence]:
     fronts, absent = facades(closure), absent_parts(closure)
     slow = slow_paths(environment, tuple(closure.members))
+    wheels: Mapping[str, FreeThreadedWheel] = {}
+    if ask_index:
+        slow = _with_binary_wheels(environment, closure, slow)
+        wheels = _free_threaded_wheels(environment, closure, slow)
     requirers = {} if gil is None else {one.module: one for one in gil.requirers}
     failed = set() if gil is None else {one.module for one in gil.failed}
     failed = {one for one in failed if not for_tests(one)}
@@ -277,7 +287,6 @@ def _evidence(  # noqa: PLR0913 - because: what each probe found
     for name, member in closure.members.items():
         own = [one.module for one in extensions[name]]
         distribution = member.distribution
-        worth_asking = ask_index and (is_binary(distribution) or name in slow)
         found[name] = Evidence(
             distribution=distribution,
             extensions=extensions[name],
@@ -287,11 +296,31 @@ def _evidence(  # noqa: PLR0913 - because: what each probe found
             slow_paths=slow.get(name, ()),
             behind=fronts.get(name, ()),
             absent=absent.get(name, ()),
-            wheel=find_free_threaded_wheel(distribution, environment.interpreter)
-            if worth_asking
-            else None,
+            wheel=wheels.get(name),
         )
     return found
+
+
+def _with_binary_wheels(
+    environment: Environment, closure: Closure, slow: Mapping[str, tuple[SlowPath, ...]]
+) -> dict[str, tuple[SlowPath, ...]]:
+    """Add what the index knows and the installed files do not show."""
+    pure = [one.distribution for one in closure.members.values() if not is_binary(one.distribution)]
+    found = dict(slow)
+    for name, file in find_binary_wheels(pure, environment.interpreter).items():
+        found[name] = (*found.get(name, ()), SlowPath("elsewhere", name, file, 0))
+    return found
+
+
+def _free_threaded_wheels(
+    environment: Environment, closure: Closure, slow: Mapping[str, tuple[SlowPath, ...]]
+) -> dict[str, FreeThreadedWheel]:
+    """Ask where it matters: binaries, and what should have some."""
+    members = closure.members.items()
+    asked = [
+        one.distribution for name, one in members if is_binary(one.distribution) or name in slow
+    ]
+    return find_free_threaded_wheels(asked, environment.interpreter)
 
 
 def _own_gil(
