@@ -47,6 +47,7 @@ GIL = {0: "used", 1: "not_used"}
 
 HAS_INTERPRETERS_SLOT = sys.version_info >= (3, 12)
 HAS_GIL_SLOT = sys.version_info >= (3, 13)
+HAS_UNIFIED_SLOTS = sys.version_info >= (3, 15)
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 # What modules of the standard library declare, the same in the sources of 3.12 to 3.15 (the GIL slot
@@ -169,7 +170,7 @@ def _read(name: str, path: str) -> dict[str, Any]:
 
 
 def _read_library(library: ctypes.PyDLL, last: str) -> dict[str, Any]:
-    if sys.version_info >= (3, 15):
+    if HAS_UNIFIED_SLOTS:
         export = _entry(library, "PyModExport", last)
         if export is not None:
             return _multi_phase(list(_unified(export())), "PyModExport")
@@ -229,9 +230,9 @@ def _entries(address: int | None, structure: type[Any], depth: int) -> Iterator[
 
 
 def _nested(slot: int, value: int, depth: int) -> Iterator[tuple[int, int]]:
-    if sys.version_info >= (3, 15) and slot == UNIFIED_SUBSLOTS_ID:
+    if HAS_UNIFIED_SLOTS and slot == UNIFIED_SUBSLOTS_ID:
         yield from _unified(value, depth + 1)
-    elif sys.version_info >= (3, 15) and slot == MODULE_SUBSLOTS_ID:
+    elif HAS_UNIFIED_SLOTS and slot == MODULE_SUBSLOTS_ID:
         yield from _plain(value, depth + 1)
     else:
         yield slot, value
@@ -250,7 +251,7 @@ def _multi_phase(slots: list[tuple[int, int]], entry: str) -> dict[str, Any]:
 
 def _declared(slots: list[tuple[int, int]], ids: tuple[int, int], meanings: dict[int, str]) -> str:
     # CPython before 3.15 rejects the new ids (Objects/moduleobject.c: unknown slot ID).
-    accepted = ids if sys.version_info >= (3, 15) else ids[:1]
+    accepted = ids if HAS_UNIFIED_SLOTS else ids[:1]
     values = [value for slot, value in slots if slot in accepted]
     return meanings.get(values[-1], "unknown") if values else "undeclared"
 

@@ -142,7 +142,7 @@ class _Question:
     def ask(
         self, requirements: list[str], platforms: Sequence[str]
     ) -> tuple[dict[str, str] | None, str | None]:
-        """``(file names by canonical name, None)``, ``(None, None)`` for none, or ``(None, failure)``."""
+        """File names by canonical name and no failure; neither, where there is no such wheel."""
         python = self.interpreter.python or sys.executable
         command = [python, "-m", "pip", *self._options(platforms), *requirements]
         try:
@@ -213,5 +213,5 @@ def _tags(file: str) -> tuple[WheelTag, ...]:
 
 
 def _serves(file: str, version: tuple[int, int]) -> bool:
-    """Whether the wheel loads there: pip before 25 takes abi3 wheels for interpreters that do not load them."""
+    """Whether the wheel loads there. pip before 25 takes abi3 wheels for those that do not."""
     return any(tag.installs_on(version) for tag in _tags(file))

@@ -187,7 +187,7 @@ def _with_binaries(evidence: Evidence, interpreter: Interpreter) -> Judgement:
     if not open_ones:
         return _declared(evidence, interpreter, len(modules))
     advice = (
-        "audit with a free-threaded interpreter: there the answer is exact"
+        "install it for a free-threaded interpreter and audit there: the answer is exact then"
         if not interpreter.free_threaded
         else "import its modules on this interpreter and look at sys._is_gil_enabled()"
     )
@@ -197,7 +197,7 @@ def _with_binaries(evidence: Evidence, interpreter: Interpreter) -> Judgement:
     reasons = [f"{several(names, 3)}: {reason}" for reason, names in by_reason.items()]
     if len(reasons) > _MOST_REASONS:
         reasons[_MOST_REASONS:] = [f"and {len(reasons) - _MOST_REASONS} more such reasons"]
-    return Judgement("unknown", tuple(reasons), advice)
+    return Judgement("unknown", (*reasons, *_index_said(evidence)), advice)
 
 
 def _declared(evidence: Evidence, interpreter: Interpreter, count: int) -> Judgement:
@@ -207,12 +207,22 @@ def _declared(evidence: Evidence, interpreter: Interpreter, count: int) -> Judge
     reasons = [f"{which} to work without the lock"]
     if evidence.imported:
         reasons.append("imported on this interpreter, and the lock stayed off")
+    reasons += _index_said(evidence)
     advice = None
     if not interpreter.free_threaded and evidence.wheel is None:
         advice = (
             "what is installed is for a build with the lock; see that a free-threaded wheel exists"
         )
     return Judgement("ready", tuple(reasons), advice)
+
+
+def _index_said(evidence: Evidence) -> list[str]:
+    wheel = evidence.wheel
+    if wheel is None:
+        return []
+    if wheel.failure is not None:
+        return [f"the index could not be asked: {wheel.failure}"]
+    return [f"the index has {wheel.installed_version}"]
 
 
 def for_tests(module: str) -> bool:
