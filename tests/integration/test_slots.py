@@ -29,11 +29,6 @@ HEADER = Path(sysconfig.get_path("include"), "Python.h")
 HAS_GIL_SLOT = VERSION >= (3, 13)
 HAS_INTERPRETERS_SLOT = VERSION >= (3, 12)
 
-pytestmark = [
-    pytest.mark.skipif(COMPILER is None, reason="no C compiler on this machine"),
-    pytest.mark.skipif(not HEADER.exists(), reason=f"no headers of this interpreter ({HEADER})"),
-]
-
 # Slots are written by name where this version has the name, and left out where it has not.
 MULTI_PHASE = """
 #include <Python.h>
@@ -109,6 +104,10 @@ MODULES = {
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the modules are; the last but one lies in a package, under another name than its file's."""
+    if COMPILER is None:
+        pytest.skip("no C compiler on this machine")
+    if not HEADER.exists():
+        pytest.skip(f"no headers of this interpreter ({HEADER})")
     folder = tmp_path_factory.mktemp("extensions")
     for name, (template, slots, body, *_) in MODULES.items():
         build(folder / name, template.format(name=name, slots=slots, body=body))
@@ -299,11 +298,11 @@ def standard() -> dict[str, ModuleSlots]:
     not HAS_INTERPRETERS_SLOT, reason="3.12 has the first interpreters with own locks"
 )
 def test_the_standard_library_is_taken_by_interpreters_as_it_declares(
-    interpreter: Interpreter, standard: dict[str, ModuleSlots]
+    standard: dict[str, ModuleSlots],
 ) -> None:
     # What imports others may fail because of these, whatever it declares itself: _zoneinfo does in
     # 3.12, where _datetime is refused.
-    support = own_gil_support(interpreter, standard)
+    support = own_gil_support(read_environment().interpreter, standard)
     refused = {
         one.module
         for one in support
@@ -316,9 +315,9 @@ def test_the_standard_library_is_taken_by_interpreters_as_it_declares(
 
 @pytest.mark.skipif(not FREE_THREADED, reason="only free-threaded builds can do without the lock")
 def test_the_standard_library_leaves_the_lock_off_as_it_declares(
-    interpreter: Interpreter, standard: dict[str, ModuleSlots]
+    standard: dict[str, ModuleSlots],
 ) -> None:
-    result = probe_gil(interpreter, standard)
+    result = probe_gil(read_environment().interpreter, standard)
     requirers = {one.module for one in result.requirers}
     failed = {one.module for one in result.failed}
     assert {name for name, one in standard.items() if one.brings_lock_back} - failed == requirers
