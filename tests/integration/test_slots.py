@@ -261,6 +261,28 @@ def test_what_does_not_declare_it_switches_the_lock_on(
     assert [one.module for one in result.failed] == ["x_crashes"]
 
 
+def test_binaries_that_are_refused_are_told_where_the_module_is_taken(
+    interpreter: Interpreter, slots: dict[str, ModuleSlots]
+) -> None:
+    """As of a package that imports its accelerator later, or does without it."""
+    declared = {"json": [slots["x_silent"], slots["x_own"]]}
+    (support,) = own_gil_support(interpreter, ["json"], declared=declared)
+    assert support.without == (("x_silent",) if HAS_INTERPRETERS_SLOT else ())
+    (again,) = own_gil_support(interpreter, ["json"])
+    assert again.without == ()
+
+
+@pytest.mark.skipif(not FREE_THREADED, reason="only free-threaded builds can do without the lock")
+@pytest.mark.parametrize("variable", ["PYTHON_GIL=1", "PYTHON_GIL=0", "PYTHONWARNINGS=error"])
+def test_what_the_environment_says_of_the_lock_does_not_hide_anything(
+    interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(*variable.split("="))
+    result = probe_gil(interpreter, ["x_used", "x_silent"])
+    assert [one.module for one in result.requirers] == ["x_used", "x_silent"]
+    assert result.failed == ()
+
+
 @pytest.mark.skipif(not FREE_THREADED, reason="only free-threaded builds can do without the lock")
 def test_the_chain_of_imports_is_told(interpreter: Interpreter, folder: Path) -> None:
     (requirer,) = probe_gil(interpreter, ["x_package"]).requirers

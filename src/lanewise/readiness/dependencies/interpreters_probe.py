@@ -8,7 +8,7 @@ Where that cannot be done, what the binaries declare (``slots.py``) has to serve
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from lanewise.readiness.dependencies.environment import Interpreter
@@ -41,12 +41,16 @@ class OwnGilSupport:
         source: ``imported``: it was tried. ``declared``: from the slots of binaries. ``version``: the
             interpreter has no such interpreters.
         reason: Why not, in words; None where it is allowed.
+        without: Extension modules behind it that such an interpreter refuses. A module that is allowed
+            all the same imports them later, or does without them: what is fast elsewhere may run in
+            pure Python there.
     """
 
     module: str
     allowed: bool | None
     source: Literal["imported", "declared", "version"]
     reason: str | None
+    without: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """For machines."""
@@ -67,7 +71,8 @@ def own_gil_support(
     Args:
         interpreter: Where to import them.
         modules: Dotted names.
-        declared: For a module, the slots of the binaries behind it, for where importing tells nothing.
+        declared: For a module, the slots of the binaries behind it. They answer where importing tells
+            nothing, and say what is missing where it succeeds.
         timeout_s: Seconds for one of them.
 
     Raises:
@@ -79,7 +84,19 @@ def own_gil_support(
     if new:
         for support in _import(interpreter, new, declared or {}, timeout_s):
             _known[keys[support.module]] = support
-    return tuple(_known[keys[name]] for name in asked)
+    return tuple(
+        replace(_known[keys[name]], without=_refused((declared or {}).get(name, ())))
+        for name in asked
+    )
+
+
+def _refused(slots: Iterable[ModuleSlots]) -> tuple[str, ...]:
+    """What is known to be refused; an interpreter without such slots has no such interpreters."""
+    return tuple(
+        one.module
+        for one in slots
+        if one.extension_module and one.interpreters not in {"own_gil", "unknown"}
+    )
 
 
 def _import(

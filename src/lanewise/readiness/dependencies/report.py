@@ -152,6 +152,11 @@ class DependencyReport:
     gil_probe: GilProbeResult | None
 
     @property
+    def blockers(self) -> tuple[DistributionReport, ...]:
+        """What is known to stand in the way; ``problems`` less what is unknown."""
+        return tuple(one for one in self.problems if one.verdict != "unknown")
+
+    @property
     def problems(self) -> tuple[DistributionReport, ...]:
         """What stands in the way, or may do so."""
         return tuple(one for one in self.distributions if one.is_problem)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from lanewise.readiness.dependencies.probe import several
 from lanewise.readiness.dependencies.report import DependencyReport, DistributionReport
 
 _WIDTH = 100
@@ -24,9 +25,14 @@ def _lines(report: DependencyReport) -> Iterator[str]:
     yield f"  {interpreter.executable}"
     yield ""
     yield _summary(report)
-    for one in report.problems:
+    problems = report.problems
+    for number, one in enumerate(problems):
         yield ""
         yield from _problem(one)
+        # Many have the same advice, and stand together: it is given once, after the last of them.
+        following = problems[number + 1].judgement if number + 1 < len(problems) else None
+        if one.judgement.advice and (following is None or following.advice != one.judgement.advice):
+            yield from _wrap(f"-> {one.judgement.advice}")
     rest = [one for one in report.distributions if not one.is_problem]
     if rest:
         yield ""
@@ -54,9 +60,16 @@ def _problem(one: DistributionReport) -> Iterator[str]:
     for reason in one.judgement.reasons:
         yield from _wrap(reason)
     if one.verdict != "slow_path":
-        yield from _wrap("; ".join(one.tags_mean))
-    if one.judgement.advice:
-        yield from _wrap(f"-> {one.judgement.advice}")
+        yield from _wrap("; ".join(_merged(one.tags_mean)))
+
+
+def _merged(tags_mean: Iterable[str]) -> list[str]:
+    """Targets of which the same is to be said, together."""
+    targets: dict[str, list[str]] = {}
+    for text in tags_mean:
+        target, _, meaning = text.partition(": ")
+        targets.setdefault(meaning, []).append(target)
+    return [f"{', '.join(names)}: {meaning}" for meaning, names in targets.items()]
 
 
 def _own_gil(report: DependencyReport) -> Iterator[str]:
@@ -68,10 +81,15 @@ def _own_gil(report: DependencyReport) -> Iterator[str]:
         yield from _wrap(f"interpreters with a lock of their own: {answers[0].reason}", indent=2)
         return
     allowed = [answer.module for answer in answers if answer.allowed]
+    less = sum(1 for answer in answers if answer.allowed and answer.without)
     yield from _wrap(
-        f"interpreters with a lock of their own import {len(allowed)} of {len(answers)} modules", 2
+        f"interpreters with a lock of their own import {len(allowed)} of {len(answers)} modules, "
+        f"{less or 'none'} of these without binaries behind them",
+        indent=2,
     )
     for answer in answers:
+        if answer.allowed and answer.without:
+            yield from _wrap(f"{answer.module}: yes, but without {several(answer.without)}")
         if not answer.allowed:
             word = "not" if answer.allowed is False else "not known"
             yield from _wrap(f"{answer.module}: {word}: {answer.reason}")

@@ -193,11 +193,23 @@ def _with_binaries(evidence: Evidence, interpreter: Interpreter) -> Judgement:
     )
     by_reason: dict[str, list[str]] = {}
     for one in open_ones:
-        by_reason.setdefault(one.reason, []).append(one.module)
+        by_reason.setdefault(_why_open(one), []).append(one.module)
     reasons = [f"{several(names, 3)}: {reason}" for reason, names in by_reason.items()]
     if len(reasons) > _MOST_REASONS:
         reasons[_MOST_REASONS:] = [f"and {len(reasons) - _MOST_REASONS} more such reasons"]
     return Judgement("unknown", (*reasons, *_index_said(evidence)), advice)
+
+
+def _why_open(slots: ModuleSlots) -> str:
+    if slots.multi_phase is None:
+        return slots.reason
+    if slots.gil == "undeclared":
+        return (
+            "nothing about the lock in this build; one for free-threaded interpreters may say more"
+        )
+    if not slots.multi_phase:
+        return "single-phase initialisation, which says it in free-threaded builds only"
+    return "this interpreter has no slot for the lock (it came with 3.13)"
 
 
 def _declared(evidence: Evidence, interpreter: Interpreter, count: int) -> Judgement:

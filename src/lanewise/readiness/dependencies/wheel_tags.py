@@ -105,9 +105,10 @@ def free_threaded_support(tags: Iterable[WheelTag], version: tuple[int, int]) ->
         by = next(tag for tag in tags if tag.installs_on(version))
         return f"{target}: this wheel installs ({how.get(by.family, by.abi)})"
     if families == {"abi3"}:
+        stable = " or an abi3t one" if version >= _ABI3T_FROM else ""
         return (
-            f"{target}: abi3 is not loaded by free-threaded interpreters; needs a {target} wheel"
-            + (" or an abi3t one" if version >= _ABI3T_FROM else "")
+            f"{target}: this wheel is abi3, which free-threaded interpreters do not load; needs one "
+            f"of its own{stable}"
         )
     return f"{target}: this wheel is for {several_abis(tags)} only; needs one of its own"
 
