@@ -284,6 +284,18 @@ def test_what_the_environment_says_of_the_lock_does_not_hide_anything(
 
 
 @pytest.mark.skipif(not FREE_THREADED, reason="only free-threaded builds can do without the lock")
+def test_the_first_one_is_seen_even_where_warnings_are_errors(
+    interpreter: Interpreter, folder: Path
+) -> None:
+    """CPython then raises instead of printing its line, and leaves the lock on."""
+    text = "import warnings\nwarnings.simplefilter('error')\nimport x_used\n"
+    (folder / "x_strict.py").write_text(text)
+    result = probe_gil(interpreter, ["x_strict"])
+    assert [one.module for one in result.requirers] == ["x_used"]
+    assert "has been enabled to load" in result.failed[0].reason
+
+
+@pytest.mark.skipif(not FREE_THREADED, reason="only free-threaded builds can do without the lock")
 def test_the_chain_of_imports_is_told(interpreter: Interpreter, folder: Path) -> None:
     (requirer,) = probe_gil(interpreter, ["x_package"]).requirers
     assert requirer.path == str(file(folder / "x_package/inner/x_silent2"))

@@ -2,7 +2,7 @@
 
 Runs in a child process (``_probe_child.py``) started with ``-v``: then, and only then, CPython prints
 ``# loading module 'X', which requires the GIL`` for every module that does (Python/import.c,
-``_PyImport_EnableGILAndWarn``). The warning that everybody sees comes for the first one alone, for the
+``_PyImport_CheckGILForModule``). The warning that everybody sees comes for the first one alone, for the
 lock stays on after that, and points to ``importlib``. Nothing is printed with ``-X gil`` or PYTHON_GIL,
 so the child runs without either.
 
@@ -32,7 +32,7 @@ offenders: list[dict[str, Any]] = []
 
 def prepare(_options: dict[str, Any]) -> dict[str, Any]:
     """Put the wrappers in place."""
-    if getattr(sys, "_is_gil_enabled", lambda: True)():
+    if gil_enabled():
         return {"error": "its lock is on from the start (an ordinary build, PYTHON_GIL or -X gil)"}
     if not sys.flags.verbose:
         return {"error": "it was not started with -v"}
@@ -48,17 +48,27 @@ def prepare(_options: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def gil_enabled() -> bool:
+    """Whether the lock is on now; it always is on builds that cannot tell."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
 def watched(original: Callable[..., Any]) -> Callable[..., Any]:
     """The loader's method, noting what it prints."""
 
     def method(self: importlib.machinery.ExtensionFileLoader, of: Any) -> Any:
         ours, theirs = io.StringIO(), sys.stderr
+        known, enabled = len(offenders), gil_enabled()
         sys.stderr = ours
         try:
             return original(self, of)
         finally:
             sys.stderr = theirs
             names = REQUIRES.findall(ours.getvalue())
+            # A warning that some module has turned into an error comes instead of the line. What was
+            # imported in the course of this has been noted, and is not to be counted twice.
+            if not names and not enabled and gil_enabled() and len(offenders) == known:
+                names = [self.name]
             offenders.extend(
                 {"module": name, "path": self.path, "chain": chain()} for name in names
             )
