@@ -303,6 +303,17 @@ def test_the_chain_of_imports_is_told(interpreter: Interpreter, folder: Path) ->
     assert requirer.chain == (expected,)
 
 
+@pytest.mark.skipif(not FREE_THREADED, reason="only free-threaded builds can do without the lock")
+def test_submodules_of_a_package_that_fails_do_not_repeat_it(
+    interpreter: Interpreter, folder: Path
+) -> None:
+    (folder / "x_broken").mkdir()
+    (folder / "x_broken" / "__init__.py").write_text("raise RuntimeError('no')\n")
+    result = probe_gil(interpreter, ["x_broken", "x_broken.part", "x_free"])
+    assert [(one.module, one.reason) for one in result.failed] == [("x_broken", "RuntimeError: no")]
+    assert result.imported == 1
+
+
 @pytest.mark.skipif(FREE_THREADED, reason="this is a free-threaded build")
 def test_an_ordinary_build_says_that_another_one_is_needed(interpreter: Interpreter) -> None:
     result = probe_gil(interpreter, ["x_used"])

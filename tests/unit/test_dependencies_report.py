@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.installed import install
+from tests.unit.interpreters import far_side
 
 from lanewise.errors import AuditError
 from lanewise.readiness.dependencies import DependencyReport, audit_dependencies, render_text
@@ -83,6 +84,19 @@ def test_a_project_is_where_a_closure_may_begin(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[project]\ndependencies = ["lw-plain"]\n')
     report = audit_dependencies(project=tmp_path, search_path=[str(tmp_path)])
     assert [one.name for one in report.distributions] == ["lw-plain"]
+
+
+def test_importing_the_audit_needs_neither_packaging_nor_a_child() -> None:
+    done = far_side(
+        """
+        import sys
+        import lanewise.readiness.dependencies
+        print(sorted({"packaging", "ctypes", "_interpreters"} & set(sys.modules)))
+        import threading
+        print(threading.active_count())
+        """
+    )
+    assert done.stdout.split() == [b"[]", b"1"]
 
 
 def test_nothing_installed_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
