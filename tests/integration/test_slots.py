@@ -328,15 +328,10 @@ def standard_library() -> list[tuple[str, str]]:
     return [(one.name.removesuffix(suffix), str(one)) for one in sorted(here.glob(f"*{suffix}"))]
 
 
-# These answer by more than their slots: _testcapi and its like count on a main interpreter, and
-# _testimportmultiple and _testmultiphase are files with many modules in them.
-OWN_WAYS = ("_test", "_xxtest", "_ctypes_test")
-
-
 @pytest.fixture(scope="module")
 def standard() -> dict[str, ModuleSlots]:
-    asked = [one for one in standard_library() if not one[0].startswith(OWN_WAYS)]
-    return {one.module: one for one in read_slots(asked, free_threaded=FREE_THREADED)}
+    read = read_slots(standard_library(), free_threaded=FREE_THREADED)
+    return {one.module: one for one in read}
 
 
 @pytest.mark.skipif(
