@@ -93,8 +93,9 @@ def test_a_front_is_one_by_name_or_by_an_exact_pin(tmp_path: Path) -> None:
     install(tmp_path, "lw-model", requires=("lw_Core==4.2 ; python_version > '3'",))
     install(tmp_path, "lw-core", "4.2", tags=BINARY)
     install(tmp_path, "lw-web", requires=("lw-core>=4", "lw-polar-runtime-32==2.*"))
+    install(tmp_path, "lw-core-addition", requires=("lw-core",))
     environment = read_environment(search_path=(str(tmp_path),))
-    closure = find_closure(environment, ["lw-polar", "lw-model", "lw-web"])
+    closure = find_closure(environment, ["lw-polar", "lw-model", "lw-web", "lw-core-addition"])
     assert facades(closure) == {"lw-polar": ("lw-polar-runtime-32",), "lw-model": ("lw-core",)}
 
 

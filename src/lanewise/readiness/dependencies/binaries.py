@@ -117,9 +117,10 @@ def is_binary(distribution: Distribution) -> bool:
 def facades(closure: Closure) -> Mapping[str, tuple[str, ...]]:
     """The pure distributions that are a front of binary ones, with the names of these.
 
-    A pure distribution is one where it requires a binary one of a related name (``polars`` and
+    A pure distribution is one where it requires a binary one whose name continues its own (``polars`` and
     ``polars-runtime-32``) or pins its exact version, which only those do that belong together. A mere
-    requirement makes none: a web framework that uses a binary parser is not that parser's front.
+    requirement makes none: a web framework that uses a binary parser is not that parser's front. Nor
+    does a name the other way round: ``numpy-financial`` is an addition to numpy.
     """
     found = {}
     for name, member in closure.members.items():
@@ -151,7 +152,7 @@ def absent_parts(closure: Closure) -> Mapping[str, tuple[str, ...]]:
 
 
 def _related(name: str, other: str) -> bool:
-    return other.startswith(f"{name}-") or name.startswith(f"{other}-")
+    return other.startswith(f"{name}-")
 
 
 def _pins(distribution: Distribution, other: str) -> bool:
