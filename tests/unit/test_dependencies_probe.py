@@ -85,10 +85,11 @@ def test_what_takes_too_long_is_killed(probe: Probe, tmp_path: Path) -> None:
     note = tmp_path / "pid"
     hasty = Probe(probe.script, timeout_s=1.0)
     began_s = time.monotonic()
-    first, second = ask_each(hasty, [{"do": "sleep", "note": str(note)}, {"do": "b"}])
+    questions = [{"do": "a"}, {"do": "sleep", "note": str(note)}, {"do": "b"}]
+    _, second, third = ask_each(hasty, questions)
     assert time.monotonic() - began_s < 20
-    assert "no answer within 1 s" in first["error"]
-    assert second["did"] == "b"
+    assert "no answer within 1 s" in second["error"]
+    assert third == {"did": "b", "before": 0}
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)
 

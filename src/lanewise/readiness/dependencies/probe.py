@@ -36,6 +36,10 @@ class ChildEndedError(Exception):
     """The child died or did not answer in time; internal to the dependency audit."""
 
 
+class ChildSilentError(ChildEndedError):
+    """It did not answer in time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What to run where.
@@ -157,7 +161,7 @@ class ProbeChild:
             left_s = deadline_s - time.monotonic()
             ready = select.select([stdout], [], [], max(0.0, left_s))[0]
             if not ready:
-                raise ChildEndedError(f"no answer within {timeout_s:g} s")
+                raise ChildSilentError(f"no answer within {timeout_s:g} s")
             received = os.read(stdout.fileno(), 1 << 16)
             if not received:
                 raise ChildEndedError(self._how_it_ended())
@@ -204,7 +208,8 @@ def ask_each(probe: Probe, questions: Iterable[Mapping[str, Any]]) -> Iterator[A
     """Yield the answer to each question in turn; where a child died of one, ``{"error": why}``.
 
     A question that kills a child which has answered others before is put once more to a new one:
-    two libraries that do not get along in one process say nothing about either of them.
+    two libraries that do not get along in one process say nothing about either of them. One that takes
+    too long is not: that would cost the same time again.
 
     Raises:
         AuditError: No child can be started at all.
@@ -219,7 +224,7 @@ def ask_each(probe: Probe, questions: Iterable[Mapping[str, Any]]) -> Iterator[A
             except ChildEndedError as error:
                 child.close()
                 child = None
-                if used:
+                if used and not isinstance(error, ChildSilentError):
                     child, answer = _ask_afresh(probe, question)
                 else:
                     answer = {"error": f"the process died of it: {error}"}
