@@ -11,7 +11,7 @@ The whole tree::
         ├── LaneUnavailableError    no lane on this host can run the call; each with its reason
         ├── PlanError               a plan cannot be read, or does not fit
         ├── MeasureError            a measurement cannot be made
-        └── AuditError              an audit cannot be made
+        └── AuditError              a project cannot be audited
 
 An exception that the user's own function raised arrives as itself and is never wrapped in one of
 these. Messages say what happened, the likely cause and the next step, in that order.
@@ -147,4 +147,4 @@ class MeasureError(LanewiseError):
 
 
 class AuditError(LanewiseError):
-    """An audit cannot be made: what it was asked to look at, or what it needs, is not there."""
+    """A project cannot be audited: the path, the baseline or the options are at fault."""
