@@ -184,7 +184,7 @@ class ProbeChild:
         except subprocess.TimeoutExpired:
             return "it closed its end of the channel"
         how = f"exit code {code}" if code >= 0 else f"{_signal_name(-code)}"
-        said = self._last_words()
+        said = self._last_words().rstrip(".")
         return f"{how}; it wrote: {said}" if said else how
 
     def _last_words(self) -> str:
