@@ -1,0 +1,1 @@
+"""Is this project ready for free-threaded Python: its dependencies."""
