@@ -95,7 +95,7 @@ def _read(module: str, done: subprocess.CompletedProcess[bytes]) -> str | None:
     try:
         answer: dict[str, Any] = json.loads(done.stdout.rpartition(b"\n")[2])
         words = answer["refused"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         return f"importing {module} there ended the process (exit code {done.returncode}): {last}"
     return None if words is None else f"importing {module} {refused(str(words))}"
