@@ -70,7 +70,8 @@ def _tried(module: str) -> str | None:
     """Import a module in a process of its own. In a thread."""
     # subprocess starts programs without running this process's hooks for forks, and without Python code
     # in the copy: neither is safe beside live interpreters.
-    request = {"module": module, "path": sys.path, "main": describe_main()}
+    path = [str(place) for place in sys.path]
+    request = {"module": module, "path": path, "main": describe_main()}
     try:
         done = subprocess.run(  # noqa: S603 - because: this very interpreter, on our own code
             [sys.executable, "-c", _BOOTSTRAP, home_of_far_side()],
