@@ -34,7 +34,7 @@ class InterpreterLane:
     cannot stop a call, and what crashes takes the whole process with it.
 
     Cancellation: a queued call is removed; a running one goes on to its end and its result is dropped,
-    since nothing can stop an interpreter from outside. The program itself ends only when such a call does.
+    since nothing can stop an interpreter from outside. The program ends only when that call does.
 
     Args:
         interpreters: Calls that run at once.
