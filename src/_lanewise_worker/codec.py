@@ -100,14 +100,16 @@ class _Pickler:
 _spare: list[_Pickler] = []
 
 
-def encode_arguments(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | Encoded:
-    """Pickle the arguments of a call as ``(args, kwargs)``; see :func:`encode`."""
+def encode_arguments(
+    args: tuple[Any, ...], kwargs: dict[str, Any], *beside: tuple[tuple[int, int], ...]
+) -> bytes | Encoded:
+    """Pickle the arguments of a call as ``(args, kwargs, *beside)``; see :func:`encode`."""
     if kwargs:
-        return encode((args, kwargs))
+        return encode((args, kwargs, *beside))
     for value in args:
         if type(value) not in _PLAIN:
-            return encode((args, kwargs))
-    data = _dumps((args, kwargs), 5)
+            return encode((args, kwargs, *beside))
+    data = _dumps((args, kwargs, *beside), 5)
     return data if len(data) < INLINE_BYTES else Encoded([data], [])
 
 

@@ -111,8 +111,9 @@ class OverloadedError(LanewiseError):
     Attributes:
         retry_after_s: Seconds after which a new attempt has a fair chance; spread by chance, so that
             those who were refused together do not come back together.
-        reason: ``"full"``, ``"displaced"`` (by a call of a higher class), ``"predicted_wait"`` (longer
-            than ``queue_timeout_s``), ``"queue_timeout"`` or ``"deadline"`` (it could not be met).
+        reason: ``"full"``, ``"displaced"`` (by a call of a higher class), ``"predicted_wait"``
+            (nearly ``queue_timeout_s``, or longer), ``"queue_timeout"`` or ``"deadline"`` (it could
+            not be met).
         lane: Which lane, or None.
     """
 

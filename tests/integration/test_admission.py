@@ -197,6 +197,7 @@ async def test_a_clock_that_jumps_refuses_nobody_for_long(jump_s):
         assert await asyncio.gather(*(rt.run(square, n) for n in range(20))) == [
             n * n for n in range(20)
         ]
-        counts = rt.statistics().lanes["thread"]
-        assert (counts.done, counts.shed, counts.waiting) == (28, 0, 0)
-        assert counts.wait_s >= 0
+        counts = rt.statistics().lanes.values()
+        assert sum(one.done for one in counts) == 28
+        assert not sum(one.shed + one.waiting for one in counts)
+        assert all(one.wait_s >= 0 for one in counts)

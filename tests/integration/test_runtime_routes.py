@@ -1,5 +1,9 @@
 """Where a Runtime sends a call: the plan, pins, isolation, variants."""
 
+import asyncio
+import math
+import warnings
+
 import pytest
 import runtime_jobs as jobs
 from runtime_support import (
@@ -18,6 +22,7 @@ from lanewise import (
     LaneUnavailableError,
     PlanError,
     Runtime,
+    task,
 )
 from lanewise.host.facts import gil_enabled
 from lanewise.testing.calls import square
@@ -164,3 +169,26 @@ async def test_explain_tells_the_choice_the_reason_and_the_alternatives_and_runs
     assert first.startswith(f"{LOCATE} -> process/default: ")
     assert any("thread/default" in line and "breaks the loop budget" in line for line in others)
     assert any("process/default" in line and "calls/s" in line for line in others)
+
+
+@pytest.mark.parametrize("wrong", [lambda *_: 1 / 0, lambda *_: "many", lambda _: None])
+async def test_a_size_that_fails_costs_no_call(wrong):
+    sized = task(size=wrong)(square)
+    async with on_threads() as rt:
+        with pytest.warns(RuntimeWarning, match=r"size\(\.\.\.\) of task .*square raised"):
+            assert await rt.run(sized, 3) == 9
+        assert await rt.run(sized, 4) == 16, "and it is told once"
+        with pytest.raises(TypeError, match="square"):
+            await rt.run(sized)
+
+
+@pytest.mark.parametrize("size", [math.nan, math.inf, -math.inf, -3, 0, 10**400])
+async def test_whatever_a_size_is_the_call_runs(size):
+    sized = task(size=lambda _: size)(square)
+    async with on_threads() as rt:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # 10**400 is no float
+            assert await asyncio.gather(*(rt.run(sized, n) for n in range(20))) == [
+                n * n for n in range(20)
+            ]
+        assert "square" in rt.explain(sized, 3)

@@ -70,6 +70,10 @@ class Terms:
     idempotent: bool = False
     report: CallReport | None = None
 
+    def reporting_to(self, report: CallReport) -> Terms:
+        """Return the same terms with another report. ``dataclasses.replace`` takes ten times as long."""
+        return Terms(self.deadline, self.on_cancel, self.idempotent, report)
+
 
 PLAIN_TERMS = Terms()
 

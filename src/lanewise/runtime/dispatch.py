@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import time
 import warnings
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -23,25 +22,21 @@ from lanewise.model.lane import (
     LaneName,
     Terms,
     abandoned_call,
-    was_abandoned,
-    was_killed,
 )
 from lanewise.model.task import Task
 from lanewise.runtime.admission import Door, Rerouted
 from lanewise.runtime.calls import local_arguments, until
+from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.lifetime import CallOptions, close_all
 from lanewise.runtime.lock_watch import LockWatch
 from lanewise.runtime.loop_watch import LoopWatch
-from lanewise.runtime.routing import FREE_OF_THE_LOCK, STOPPABLE, Decision, Router
+from lanewise.runtime.passage import by_clock, counted, how_cancelled, parts_of, vacate_when_over
+from lanewise.runtime.routing import STOPPABLE, Decision, Router
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
 from lanewise.runtime.switch_interval import SwitchInterval
 from lanewise.runtime.tally import Outcome, Tally, Track
-from lanewise.runtime.waiting_room import WHOLE, Ticket
+from lanewise.runtime.waiting_room import Ticket
 
-# Calls in a process that take less than this are sent several at once, and so share a place: many of
-# the first kind, two of the second, which hides the way there and back.
-_SHORT_S = 0.000_2
-_MIDDLING_S = 0.020
 # Calls after which it is looked up again how long they take, less one; a power of two.
 _ASK_AGAIN = 15
 # How calls end that say how long such calls take.
@@ -62,6 +57,7 @@ class Dispatcher:
         router: Decides.
         tally: Counts.
         doors: Of every lane that has a bounded number of places.
+        effects: Looks at what calls change; None where that is not wanted.
     """
 
     def __init__(
@@ -70,13 +66,16 @@ class Dispatcher:
         router: Router,
         tally: Tally,
         doors: dict[LaneName, Door],
+        effects: EffectsWatch | None = None,
     ) -> None:
         self.lanes = lanes
         self.router = router
         self.tally = tally
         self.doors = doors
+        self._effects = effects
         self.watch: LoopWatch | None = None
-        # Short while threads run what may hold the lock, for which the loop would wait as long.
+        # Short while threads run: where they hold the lock, the loop would wait as long; where they do
+        # not, each of them would wait as long for a busy loop before it can go on.
         self._switch_interval = SwitchInterval(
             lambda put_back: asyncio.get_running_loop().call_later(_LINGER_S, put_back)
         )
@@ -113,7 +112,9 @@ class Dispatcher:
         if decision.lane != "event_loop" or lane is None or lane.is_due:
             return None
         seen = decision.seen
-        return lane if seen is None or self.router.watched(decision) is None else None
+        if seen is None or (seen.is_settled and not seen.watching):
+            return lane
+        return lane if self.router.watched(decision) is None else None
 
     async def call(  # noqa: PLR0913 - because: one call and where it goes
         self,
@@ -208,7 +209,7 @@ class Dispatcher:
         assert decision.seen is not None
         decision.seen.watching += 1
         try:
-            terms = replace(terms, report=CallReport(watch=True))
+            terms = terms.reporting_to(CallReport(watch=True))
             return await self._admitted(
                 task, decision, args, kwargs, terms, options, may_move=may_move
             )
@@ -233,7 +234,7 @@ class Dispatcher:
         ticket = await self._enter(track, task, decision, terms, options, len(items))
         try:
             running = lane.run_chunk(task.reference, decision.variant, items, terms)
-            ran: tuple[list[Any], float | None] = await _counted(track, running, len(items))
+            ran: tuple[list[Any], float | None] = await counted(track, running, len(items))
             return ran
         finally:
             self._leave(decision, ticket)
@@ -340,7 +341,7 @@ class Dispatcher:
         args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
         try:
-            function = task.implementation(decision.variant)
+            function = self._function(task, decision) or task.implementation(decision.variant)
             lane.last_s = 0.0
             result = lane.call_now(function, args, kwargs, terms)
         except BaseException:
@@ -371,7 +372,7 @@ class Dispatcher:
         door, parts, work_s = self.doors.get(decision.lane), 0, 0.0
         if door is not None:
             expected_s = self._expected_s(track, task, decision)
-            parts = _parts(decision.lane, expected_s)
+            parts = parts_of(decision.lane, expected_s)
             admitted = door.room.admit(parts, expected_s)
             if admitted is None:
                 now_s = door.now_s()
@@ -381,41 +382,43 @@ class Dispatcher:
                     options.priority or task.priority,
                     parts,
                     expected_s,
-                    _by_clock(terms.deadline, now_s),
+                    by_clock(terms.deadline, now_s),
                     may_move=may_move,
                 )
                 await self._wait(door, ticket, track)
                 admitted = ticket.work_s
             work_s = admitted
         track.begin()
-        contends = decision.lane == "thread" and _may_hold_the_lock(decision)
+        contends = decision.lane == "thread"
         if contends:
             self._switch_interval.enter()
-        report = terms.report
-        if decision.seen is not None and report is None:
-            report = CallReport(
-                queue=decision.lane == "thread" and decision.seen.asks_for_the_queue
-            )
-            terms = replace(terms, report=report)
+        seen, report = decision.seen, terms.report
+        if seen is not None and report is None and seen.wants_report(decision.lane):
+            report = CallReport(queue=decision.lane == "thread" and seen.asks_for_the_queue)
+            terms = terms.reporting_to(report)
         at_once = track.running
-        if decision.seen is not None and not decision.seen.is_calm:
+        if seen is not None and not seen.is_calm:
             at_once = 0  # beside a call that is watched others wait for its worker: it says nothing
         started = time.perf_counter()
         outcome: Outcome = "failed"
         goes_on: GoesOn | None = None
         try:
-            # Not by way of _counted(), whose coroutine every call would pay for.
+            # Not by way of counted(), whose coroutine every call would pay for.
             result = await self.lanes[decision.lane].run(
-                task.reference, decision.variant, args, kwargs, terms
+                self._function(task, decision) or task.reference,
+                decision.variant,
+                args,
+                kwargs,
+                terms,
             )
             outcome = "done"
-            if report is not None:
+            if seen is not None:
                 latency_s = time.perf_counter() - started
                 if self.router.saw(decision, report, at_once, latency_s):
                     self._reroute(task.name)
             return result
         except asyncio.CancelledError as cancelled:
-            outcome, goes_on = _how_cancelled(cancelled), abandoned_call(cancelled)
+            outcome, goes_on = how_cancelled(cancelled), abandoned_call(cancelled)
             raise
         finally:
             busy_s = time.perf_counter() - started
@@ -425,9 +428,15 @@ class Dispatcher:
             if door is None:
                 pass
             elif goes_on is not None:
-                _vacate_when_over(door, parts, work_s, goes_on)
+                vacate_when_over(door, parts, work_s, goes_on)
             else:
                 door.vacate(parts, work_s, busy_s if outcome in _RAN else None)
+
+    def _function(self, task: Task[..., Any], decision: Decision) -> Callable[..., Any] | None:
+        """What runs in the task's place, if anything does."""
+        if self._effects is None:
+            return None
+        return self._effects.watched(task, decision.variant, decision.lane)
 
     async def _enter(  # noqa: PLR0913 - because: some calls and who they belong to
         self,
@@ -444,7 +453,7 @@ class Dispatcher:
             return None
         priority = options.priority or task.priority
         now_s = door.now_s()
-        deadline_s = _by_clock(terms.deadline, now_s)
+        deadline_s = by_clock(terms.deadline, now_s)
         ticket = Ticket(task.name, now_s, priority, deadline_s=deadline_s)
         await self._wait(door, ticket, track, calls)
         return ticket
@@ -531,54 +540,3 @@ class Dispatcher:
 
 def _a(lane: LaneName) -> str:
     return "an interpreter" if lane == "interpreter" else f"a {lane}"
-
-
-async def _counted(track: Track, running: Coroutine[Any, Any, Any], calls: int) -> Any:
-    track.begin(calls)
-    started = time.perf_counter()
-    outcome: Outcome = "failed"
-    try:
-        result = await running
-        outcome = "done"
-        return result
-    except asyncio.CancelledError as cancelled:
-        outcome = _how_cancelled(cancelled)
-        raise
-    finally:
-        track.end(outcome, time.perf_counter() - started, calls)
-
-
-def _by_clock(deadline: float | None, now_s: float) -> float | None:
-    """A moment of ``time.monotonic()`` as one of the clock that shows ``now_s``."""
-    return None if deadline is None else now_s + deadline - time.monotonic()
-
-
-def _parts(lane: LaneName, expected_s: float | None) -> int:
-    """How much of a place a call takes."""
-    if lane != "process" or expected_s is None or expected_s >= _MIDDLING_S:
-        return WHOLE
-    return 1 if expected_s < _SHORT_S else WHOLE // 2
-
-
-def _vacate_when_over(door: Door, parts: int, work_s: float, running: GoesOn) -> None:
-    """An abandoned call keeps its place: what runs there still does."""
-    loop = asyncio.get_running_loop()
-
-    def over(_: object) -> None:  # in whatever thread ran it
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and nobody waits
-            loop.call_soon_threadsafe(door.vacate, parts, work_s, None)
-
-    running.add_done_callback(over)
-
-
-def _may_hold_the_lock(decision: Decision) -> bool:
-    """Whether a call in a thread may keep the loop, and other threads, waiting for the lock."""
-    seen = decision.seen
-    share = None if seen is None else seen.lock_share
-    return share is None or share > FREE_OF_THE_LOCK
-
-
-def _how_cancelled(cancelled: BaseException) -> Outcome:
-    if was_abandoned(cancelled):
-        return "abandoned"
-    return "killed" if was_killed(cancelled) else "cancelled"

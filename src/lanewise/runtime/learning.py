@@ -30,7 +30,7 @@ _CARRIED_SPREAD = 0.15
 
 def size_class(size: float) -> int:
     """One class to each doubling."""
-    return -1 if size <= 0 else round(math.log2(size))
+    return round(math.log2(size)) if 0 < size < math.inf else -1
 
 
 @dataclass(slots=True, eq=False)
@@ -72,7 +72,7 @@ class LearnedTask:
                     del self._seen[old]
                 self.forget_decisions()
             found = self._seen[key] = self._first_guess(size, variant)
-        if size > 0:
+        if 0 < size < math.inf:
             found.size += 0.1 * (size - found.size)
         return found
 
@@ -84,7 +84,7 @@ class LearnedTask:
                 near = self._seen.get((at, variant))
                 if near is not None and near.is_settled and near.is_known and near.size > 0:
                     return _scaled(near, size)
-        return Seen(size=max(size, 0.0))
+        return Seen(size=size if 0 < size < math.inf else 0.0)
 
     def plan(self, machine: Machine, budget_s: float) -> TaskPlan | None:
         """Return what is known as a plan of its own; None where nothing is.
@@ -227,7 +227,7 @@ def _carried_over(plan: TaskPlan, rows: list[Observation], machine: Machine) -> 
                 continue
             nearest = min(
                 (row for row in rows if (row.contender, row.concurrency) == (contender, level)),
-                key=lambda row: abs(size_class(row.size) - size_class(size)),  # noqa: B023 - because: used here and now
+                key=lambda row: abs(size_class(row.size) - size_class(size)),
             )
             there_s, here_s = (
                 level

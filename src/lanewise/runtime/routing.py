@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from lanewise.host.modules import module_present
 from lanewise.model.facts import Calibration
 from lanewise.model.lane import SHARING_MEMORY, CallReport, LaneName
 from lanewise.model.measurement import Contender
+from lanewise.model.size import arguments_bytes
 from lanewise.model.task import DEFAULT_VARIANT, Task
 from lanewise.model.units import format_seconds
 from lanewise.plan.choose import Choice, Estimate, choose
@@ -93,6 +95,7 @@ class Router:
         # Where there is no choice there is nothing to learn.
         self._learns = len(lanes) > 1
         self._tasks: dict[str, LearnedTask] = {}
+        self._sizeless: set[str] = set()
         self._pins: dict[tuple[str, LaneName], Decision] = {}
 
     # --- deciding -------------------------------------------------------------------------------
@@ -127,7 +130,10 @@ class Router:
                 kept = self._unknown(task, known, None)
                 known.kept[_NO_CHOICE] = kept
             return kept
-        size = task.size_of(args, kwargs)
+        try:  # as _size() does it, without one more call on the way of every call
+            size = task.size_of(args, kwargs)
+        except Exception as error:  # noqa: BLE001 - because: see there
+            size = self._size_without(task, error, args, kwargs)
         last = known.last
         if last is not None and last[0] == size and last[1] == concurrency:
             kept = last[2]
@@ -136,6 +142,30 @@ class Router:
         if left_s is not None and kept.lane not in STOPPABLE:
             return self._in_time(known, kept, left_s)
         return kept
+
+    def _size(self, task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+        """The size of a call; of a task whose own ``size`` fails, the bytes of its arguments."""
+        try:
+            return task.size_of(args, kwargs)
+        except Exception as error:  # noqa: BLE001 - because: it is the user's code, and only advice
+            return self._size_without(task, error, args, kwargs)
+
+    def _size_without(
+        self, task: Task[..., Any], error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> float:
+        """A call with arguments that do not fit is left to the function itself, which says so better."""
+        if task.name not in self._sizeless:
+            if len(self._sizeless) >= _MAX_TASKS:
+                self._sizeless.clear()
+            self._sizeless.add(task.name)
+            warnings.warn(
+                f"size(...) of task {task.name} raised {type(error).__name__}: {error}. Its call is "
+                "routed by the bytes of its arguments; let size take what the function takes and "
+                "return a number",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return float(arguments_bytes(args, kwargs))
 
     def _kept(
         self, task: Task[..., Any], known: LearnedTask, size: float, concurrency: int
@@ -288,7 +318,7 @@ class Router:
         if known.planned is None or len(known.planned.variants) == 1:
             return self._plainly_pinned(task, known, lane)
         planned = replace(known.planned, pinned=None)
-        size = planned.size_of_call(task.size_of(args, kwargs))
+        size = planned.size_of_call(self._size(task, args, kwargs))
         only = [Contender(lane, name) for name in planned.variants]
         machine = self._machine(planned)
         try:
@@ -338,18 +368,21 @@ class Router:
             decision, lane="process", spill=None, reason="it is watched, to learn what it costs"
         )
 
-    def saw(self, decision: Decision, report: CallReport, at_once: int, latency_s: float) -> bool:
+    def saw(
+        self, decision: Decision, report: CallReport | None, at_once: int, latency_s: float
+    ) -> bool:
         """A call has ended on a lane other than the loop's; return whether decisions may change."""
         seen, known = decision.seen, decision.known
         if seen is None or known is None:
             return False
         if decision.lane not in SHARING_MEMORY:
             known.crossed(decision.lane)
-        if report.watch:
+        if report is not None and report.watch:
             changed = seen.watched_call(report)
         else:
             stays_otherwise = at_once > 0 and seen.stayed(decision.lane, at_once, latency_s)
-            changed = seen.ran(decision.lane, report, at_once) or stays_otherwise
+            ran = seen.passed() if report is None else seen.ran(decision.lane, report, at_once)
+            changed = ran or stays_otherwise
         if changed:
             known.forget_decisions()
         return changed
@@ -382,7 +415,7 @@ class Router:
         plan = self._plan_of(known)
         if plan is None:
             return lines[0]
-        size = task.size_of(args, kwargs)
+        size = self._size(task, args, kwargs)
         choice = self._choice(plan, size, concurrency)
         for one in sorted(choice.estimates, key=lambda one: -one.throughput_per_s):
             verdict = "" if one.keeps_budget else ", breaks the loop budget"
@@ -457,7 +490,8 @@ def _usable(planned: TaskPlan, task: Task[..., Any]) -> TaskPlan | None:
 
 
 def _fine_class(size: float) -> int:
-    return -1_000_000 if size <= 0 else round(math.log2(size) * _CLASSES_PER_DOUBLING)
+    # What is no size counts as none: not a number, infinite, negative.
+    return round(math.log2(size) * _CLASSES_PER_DOUBLING) if 0 < size < math.inf else -1_000_000
 
 
 def _level(concurrency: int) -> int:

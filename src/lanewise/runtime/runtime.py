@@ -31,6 +31,7 @@ from lanewise.runtime.ambient import request_deadline
 from lanewise.runtime.calibrate import calibrate
 from lanewise.runtime.calibration_store import keep_calibration, kept_calibration
 from lanewise.runtime.dispatch import Dispatcher
+from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.lifetime import (
     CallOptions,
     at_least_one,
@@ -80,8 +81,9 @@ class Runtime:
             available.
         max_queue: Calls that one lane holds at once, running and waiting. With ``queue_timeout_s`` as
             many again wait before it, and beyond that the least urgent is refused.
-        queue_timeout_s: How long a call may wait for its lane. A call that is expected to wait longer is
-            refused when it comes, one that has waited longer then. None waits for ever.
+        queue_timeout_s: How long a call may wait for its lane. One that is expected to wait for more than
+            three quarters of it is refused when it comes, one that has waited longer then. None waits
+            for ever.
         start_method: Of worker processes: ``"forkserver"`` or ``"spawn"``.
         preload: Modules that worker processes find loaded. What calls import is learned anyway.
         on_cancel: What happens to a running call when nobody awaits it any more or its time is over:
@@ -91,8 +93,9 @@ class Runtime:
             memory without what it shares with others (code, large arguments, ``share``).
         max_calls_per_worker: Calls after which a worker process is replaced.
         worker_nice: How much nicer worker processes are than this one (0 to 19, see ``nice(2)``): where
-            cores are short the event loop, for which everybody waits, goes first. 0 where other work on
-            the machine must not go before the workers'.
+            cores are short the event loop, for which everybody waits, goes first. None takes 5, and 10
+            with more than four of them for each core. 0 where other work on the machine must not go
+            before theirs.
         grace_s: Seconds that calls in flight may take to end when the runtime is left; then they are
             killed. None waits for as long as they take, 0 kills at once.
         propagate: Context variables whose values go with each call to wherever it runs, as
@@ -104,6 +107,11 @@ class Runtime:
             process as there would be worker processes.
         clock: Tells the seconds by which waiting for a lane is counted and predicted. Deadlines and
             timeouts go by the system's monotonic clock, which workers share.
+
+        debug: Look, around every call of a declared task on the loop or in a thread, whether it changes
+            its arguments or state of its module, which its caller would not see if it ran in a process,
+            and warn once for each task that does. Costs a pickle of all of that, twice a call. None is as
+            the event loop's own debug mode.
 
     Raises:
         PlanError: The plan cannot be read.
@@ -131,13 +139,14 @@ class Runtime:
         on_cancel: OnCancel = "stop",
         worker_memory_bytes: int | None = None,
         max_calls_per_worker: int | None = None,
-        worker_nice: int = 5,
+        worker_nice: int | None = None,
         grace_s: float | None = 10.0,
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         lanes: Iterable[LaneName] | None = None,
         clock: Clock = time.monotonic,
+        debug: bool | None = None,
     ) -> None:
         if max_queue < 1:
             raise ValueError(f"max_queue={max_queue} must be at least 1")
@@ -153,6 +162,7 @@ class Runtime:
         self._wanted = known_lanes(lanes)
         propagate = tuple(propagate)
         self._clock = clock
+        self._debug = debug
         # Made now, so that what it cannot use is refused here and not when the runtime is entered.
         self._process_lane = ProcessLane(
             self._processes,
@@ -225,7 +235,8 @@ class Runtime:
             for name in opened
             if name != "event_loop"  # whose calls begin and end at once
         }
-        state = Dispatcher(opened, router, Tally(), doors)
+        debug = asyncio.get_running_loop().get_debug() if self._debug is None else self._debug
+        state = Dispatcher(opened, router, Tally(), doors, EffectsWatch() if debug else None)
         stall_s = max(_STALL_S, _STALL_BUDGETS * self._loop_budget_s)
         state.start(stall_s if self._watches_loop else None)
         return state

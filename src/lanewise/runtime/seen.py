@@ -17,6 +17,9 @@ from lanewise.plan.task_plan import CostPoint
 # since one long call is seen as well as several short ones.
 _WATCHED_CALLS = 4
 _WATCHED_S = 0.010
+# One alone will do if it took so many times that: even a cold one of that length belongs off the loop,
+# and each more that crosses for nothing but to be watched costs as much again.
+_LONG_CALLS = 2
 # Of calls as short as this the shortest that was watched counts: watching takes as long itself.
 _SHORT_S = 0.000_5
 # Less than a round trip to anything outside takes.
@@ -43,14 +46,18 @@ _EXILE_CALLS = 16
 _LATENCY_DRIFT = math.log(1.15)
 # Calls on a lane from which on their mean says something: the first ones may find it cold.
 LATENCY_CALLS = 16
+_LATENCY_LOOKS = 256
 # Calls after which what is known of how other lanes did is looked at for its age, the first time.
 _FIRST_AGE_CALLS = 512
 # Calls on the loop that took longer than the budget: one by this factor, or so many in a row.
 _FAR_BEYOND = 10.0
 _BREAKS_IN_A_ROW = 3
+# One call in so many, less one, is read in threads once so many were. A power of two.
+_REPORT_OF = 3
+_REPORTS_AT_FIRST = 64
 # One call in so many, less one, tells how long it waited for a core. A power of two.
 _ASK_FOR_THE_QUEUE = 15
-# Calls in threads that take so much longer than alone, on no core and waiting for none, wait for the lock.
+# Calls in threads that take so much longer than alone, and did not wait for a core, wait for the lock.
 _CONTENDED = 1.25
 _MOST_AT_ONCE = 64
 
@@ -62,18 +69,25 @@ class Latency:
     Attributes:
         mean_s: A running mean; ``decided_s`` is what it was when it was last decided by.
         calls: How many went into it; ``calls_before`` of them when it was last asked for its age.
+        next_look: So many, before it is asked again whether it has changed.
     """
 
     mean_s: float = 0.0
     decided_s: float = 0.0
     calls: int = 0
     calls_before: int = 0
+    next_look: int = LATENCY_CALLS
 
     def add(self, latency_s: float) -> bool:
         """Add one; return whether decisions that rest on it are to be made anew."""
         self.calls += 1
-        self.mean_s += max(_NEWEST / 2, 1.0 / self.calls) * (latency_s - self.mean_s)
-        if self.calls < LATENCY_CALLS or not _differs(self.decided_s, self.mean_s, _LATENCY_DRIFT):
+        self.mean_s += max(_NEWEST / 4, 1.0 / self.calls) * (latency_s - self.mean_s)
+        if self.calls < self.next_look:
+            return False
+        # Ever less often: a decision takes as long as some calls do, and noise alone would have one made
+        # every dozen calls.
+        self.next_look = self.calls + min(self.calls, _LATENCY_LOOKS)
+        if not _differs(self.decided_s, self.mean_s, _LATENCY_DRIFT):
             return False
         self.decided_s = self.mean_s
         return True
@@ -89,6 +103,7 @@ class Seen:
         cpu_s: Time on cores.
         held_share: Share of ``wall_s`` under the lock, None while unknown.
         near_s: What packing and unpacking costs on the loop's side; None until it crossed.
+        is_settled: Whether enough calls were watched.
         forgotten: How often the cost changed so much that it was learned anew.
         kept_off_until: Number of calls before which none runs on the loop.
         latencies: From a lane's begin to its end, by lane and how many were on it at once.
@@ -104,6 +119,7 @@ class Seen:
     calls: int = 0
     watched: int = 0
     watching: int = 0
+    is_settled: bool = False
     forgotten: int = 0
     kept_off_until: int = 0
     latencies: dict[tuple[LaneName, int], Latency] = field(default_factory=dict)
@@ -122,19 +138,27 @@ class Seen:
         """Whether there is a cost to decide by."""
         return self.wall_s > 0.0
 
-    @property
-    def is_settled(self) -> bool:
-        """Whether enough calls were watched."""
+    def _enough(self) -> bool:
+        """Whether enough calls were watched; kept as ``is_settled``, for which every call asks."""
         if self.held_share is None and self.watched < _WATCHED_CALLS:
             return False
         enough = self.watched >= 2 and (  # noqa: PLR2004 - because: the first one may be cold
             self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
         )
-        return enough or self._watched_s >= 20 * _WATCHED_S
+        return enough or self._watched_s >= _LONG_CALLS * _WATCHED_S
+
+    def wants_report(self, lane: LaneName) -> bool:
+        """Whether the next call there is to tell what it took.
+
+        In a thread that is read for it alone, and once it is known well one call in four will do.
+        """
+        return lane != "thread" or bool(
+            not self.calls & _REPORT_OF or self.calls < _REPORTS_AT_FIRST or not self.is_settled
+        )
 
     @property
     def asks_for_the_queue(self) -> bool:
-        """Whether the next call in a thread is to say how long it waited for a core; few are, for it costs."""
+        """Whether the next call in a thread tells how long it waited for a core. Few, for it costs."""
         return not self.calls & _ASK_FOR_THE_QUEUE
 
     @property
@@ -207,6 +231,7 @@ class Seen:
     def settle(self) -> None:
         """What is known comes from elsewhere and need not be watched."""
         self.watched, self._watched_s = _WATCHED_CALLS, _WATCHED_S
+        self.is_settled = True
 
     # --- what happens ---------------------------------------------------------------------------
 
@@ -223,6 +248,7 @@ class Seen:
         self._watched_s += wall_s
         self._crossed(report)
         self._lock(report, wall_s)
+        self.is_settled = self._enough()
         if self.watched == 1 or wall_s < (1.0 if wall_s < _SHORT_S else _COLD) * before:
             self.wall_s, self.cpu_s = wall_s, report.cpu_s  # the first, or the first warm one
         elif wall_s >= _SHORT_S:
@@ -238,24 +264,28 @@ class Seen:
         ``at_once`` is how many calls of the task were on that lane, this one included; 0 where that
         says nothing of how long it stayed.
         """
-        self.calls += 1
-        self._since_watched += 1
+        passed = self.passed()
         if lane not in SHARING_MEMORY:
             self._crossed(report)
-        ages = self._ages()
         if report.run_s is None:
-            return ages
+            return passed
         if not self.is_known:
             return self._first(report)
-        returns = self.calls == self.kept_off_until  # to the loop, if it is quick enough
         taken_s = report.run_s
         if lane == "thread":
             changed = self._contention(report, at_once)
             if report.cpu_s is not None and self.cpu_s > 0.5 * self.wall_s:
                 # What it waited for the lock or for a core is not its own.
                 taken_s = self.wall_s * report.cpu_s / max(self.cpu_s, 1e-9)
-            return self._drifts(taken_s) or changed or returns or ages
-        return self._drifts(taken_s) or returns or ages
+            return self._drifts(taken_s) or changed or passed
+        return self._drifts(taken_s) or passed
+
+    def passed(self) -> bool:
+        """A call has ended that told nothing; return whether decisions are to be made anew."""
+        self.calls += 1
+        self._since_watched += 1
+        returns = self.calls == self.kept_off_until  # to the loop, if it is quick enough
+        return self._ages() or returns
 
     def stayed(self, lane: LaneName, at_once: int, latency_s: float) -> bool:
         """A call has left its lane; return whether decisions are to be made anew."""
@@ -269,7 +299,7 @@ class Seen:
     def ran_here(self, run_s: float, loop_budget_s: float) -> bool:
         """A call has ended on the loop; return whether decisions are to be made anew."""
         self.calls += 1
-        ages = self._ages()
+        ages = not self.calls & (self.calls - 1) and self._ages()
         if run_s <= loop_budget_s:
             # Where it is does not depend on how much shorter than the budget it is.
             self._breaks = 0
@@ -377,6 +407,7 @@ class Seen:
         self.cpu_s *= wall_s / self.wall_s if self.wall_s else 0.0
         self.wall_s = wall_s
         self.watched = 0
+        self.is_settled = False
         self._watched_s = 0.0
         self._samples, self._held_samples = 0.0, 0.0
         self.held_share = None

@@ -188,7 +188,7 @@ class WaitingRoom:
             if mean_s is None:
                 self.mean_service_s = service_s
             else:
-                # A clock that jumped, or a machine that slept, would else have everybody refused for long.
+                # A clock that jumped, or a machine that slept, would else have all refused for long.
                 service_s = min(service_s, _FAR_OFF * mean_s) if mean_s else service_s
                 self.mean_service_s = mean_s + _NEWEST * (service_s - mean_s)
         self.serving -= 1

@@ -9,5 +9,15 @@ from lanewise.testing.gate import Gate
 from lanewise.testing.inline import InlineLane, RecordedCall
 from lanewise.testing.lane_contract import LaneContract
 from lanewise.testing.leftovers import Leftovers
+from lanewise.testing.parity import ParityReport, check_parity
 
-__all__ = ["FakeClock", "Gate", "InlineLane", "LaneContract", "Leftovers", "RecordedCall"]
+__all__ = [
+    "FakeClock",
+    "Gate",
+    "InlineLane",
+    "LaneContract",
+    "Leftovers",
+    "ParityReport",
+    "RecordedCall",
+    "check_parity",
+]

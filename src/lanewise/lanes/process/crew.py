@@ -42,8 +42,11 @@ _TICK_S = 0.005
 _LOOK_S = 0.002
 _LEAVE_S = 1.0
 _MAX_START_FAILURES = 5
-# How much of a failure it is when a worker ends by a signal before it is ready.
+# How much of a failure it is when a worker ends by a signal before it is ready, once nothing else has
+# happened for so long. Before that it is none: on a machine that is short of cores a start takes seconds,
+# and whoever kills workers at random meets hardly any that is ready.
 _KILLED_YOUNG = 0.05
+_KILLED_FOR_S = 30.0
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 5.0
 
@@ -74,6 +77,7 @@ class Crew:
         self._sending = Sending(loop)
         self._imported: set[str] = set()
         self._failures = 0.0
+        self._killed_since_s: float | None = None
         self._failed_for = ""
         self._oom_kills = oom_kills()
         self._changed: asyncio.Event = asyncio.Event()
@@ -296,6 +300,7 @@ class Crew:
 
     def _ready(self, link: Link, _flags: int, _number: int, _seq: int, _body: Any) -> None:
         self._failures = 0
+        self._killed_since_s = None
         self.counts.started += 1
         link.is_ready = True
         if not link.ready.done():
@@ -436,7 +441,7 @@ class Crew:
             why = link.killed_for or f"a worker ended with status {link.status} before it was ready"
             # What somebody else has killed says little of whether workers can be started.
             was_killed = not link.killed_for and (link.status is None or link.status < 0)
-            weight = _KILLED_YOUNG if was_killed else 1.0
+            weight = self._weight_of_a_kill() if was_killed else 1.0
             self._start_failed(f"{why}\n{link.output.tail()}".rstrip(), weight)
         else:
             if link.worker.state != "leaving":
@@ -447,6 +452,12 @@ class Crew:
                 self._refuse_waiting()
         link.close()
         self._changed.set()
+
+    def _weight_of_a_kill(self) -> float:
+        now_s = self.loop.time()
+        if self._killed_since_s is None:
+            self._killed_since_s = now_s
+        return _KILLED_YOUNG if now_s - self._killed_since_s >= _KILLED_FOR_S else 0.0
 
     def _lost(self, call: Call, link: Link) -> None:
         """A call ended with its worker."""

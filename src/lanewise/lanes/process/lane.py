@@ -56,6 +56,11 @@ _STREAM_CLOSE_S = 1.0
 # Starting is mostly computing, with some waiting in it.
 _STARTING_PER_CORE = 2
 _NICEST = 19
+# A third of this process's share where cores are short. Many workers that burn together would still
+# leave it next to nothing, and it is what stops them; a tenth each, then.
+_NICE = 5
+_NICE_OF_MANY = 10
+_MANY_PER_CORE = 4
 
 
 class ProcessLane:
@@ -71,7 +76,8 @@ class ProcessLane:
         preload: Modules that every worker finds loaded.
         worker_memory_bytes: A call whose worker grows beyond that is killed.
         max_calls_per_worker: A worker that served so many is replaced.
-        worker_nice: How much nicer than this process workers are.
+        worker_nice: How much nicer than this process workers are; None takes 5, and 10 where there are
+            more than four for each core.
         idle_s: Seconds after which a worker without calls leaves; one stays.
         propagate: Context variables whose values go with each call, as ``"module:variable"``.
         initializer: Called with ``initargs`` in every worker before its first call.
@@ -89,7 +95,7 @@ class ProcessLane:
         preload: Iterable[str] = (),
         worker_memory_bytes: int | None = None,
         max_calls_per_worker: int | None = None,
-        worker_nice: int = 5,
+        worker_nice: int | None = None,
         idle_s: float = 60.0,
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         initializer: Callable[..., object] | None = None,
@@ -100,6 +106,9 @@ class ProcessLane:
                 f"start_method={start_method!r} must be 'forkserver' or 'spawn': "
                 "fork is unsafe beside threads, and this process has or will have some"
             )
+        cores = usable_cores()
+        if worker_nice is None:
+            worker_nice = _NICE if processes <= _MANY_PER_CORE * cores else _NICE_OF_MANY
         if not 0 <= worker_nice <= _NICEST:
             raise ValueError(f"worker_nice={worker_nice} must be 0 to {_NICEST}")
         self.processes = processes
@@ -109,7 +118,7 @@ class ProcessLane:
             idle_s,
             worker_memory_bytes,
             max_calls_per_worker,
-            max_starting=_STARTING_PER_CORE * usable_cores(),
+            max_starting=_STARTING_PER_CORE * cores,
         )
         self._nice = worker_nice
         self._carried = CarriedContext(propagate)
@@ -407,24 +416,24 @@ class ProcessLane:
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bytes | Encoded:
         try:
-            handles = [one for one in args if type(one) is Shared]
-            if handles:
-                return encode(self._without_handles(args, kwargs, handles))
+            if Shared in map(type, args):
+                return self._without_handles(args, kwargs)
             return encode_arguments(args, kwargs)
         except Exception as error:
             raise self._unportable(error, function, args, kwargs) from error
 
-    def _without_handles(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], handles: list[Shared[Any]]
-    ) -> tuple[Any, ...]:
+    def _without_handles(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | Encoded:
         """Send the numbers of handles beside the arguments: to pickle a handle as an object takes longer.
 
         Those that lie deeper in the arguments are pickled.
         """
-        for handle in handles:
-            self._handles.noted(handle)
-        places = tuple([(at, one.number) for at, one in enumerate(args) if type(one) is Shared])
-        return tuple([None if type(one) is Shared else one for one in args]), kwargs, places
+        rest, places = list(args), []
+        for at, one in enumerate(args):
+            if type(one) is Shared:
+                self._handles.noted(one)
+                places.append((at, one.number))
+                rest[at] = None
+        return encode_arguments(tuple(rest), kwargs, tuple(places))
 
     def _encoded(
         self,
