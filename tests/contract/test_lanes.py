@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from lanewise import Runtime
 from lanewise.errors import LaneUnavailableError
 from lanewise.host.interpreters import why_no_interpreters
 from lanewise.lanes.event_loop import EventLoopLane
@@ -75,6 +76,24 @@ def test_where_there_are_no_interpreters_the_lane_says_why():
     error = asyncio.run(scenario())
     assert error.reasons == {"interpreter": why_no_interpreters()}
     assert "Use the" in str(error)
+
+
+def test_a_runtime_goes_on_without_interpreters_and_says_so():
+    if why_no_interpreters() is None:
+        pytest.skip("there are some")
+
+    async def scenario():
+        with pytest.warns(UserWarning, match="goes on without its interpreter lane"):
+            rt = await Runtime(lanes=("thread", "interpreter")).__aenter__()
+        try:
+            assert await rt.run(calls.square, 3) == 9
+            with pytest.raises(LaneUnavailableError) as caught:
+                await rt.with_options(lane="interpreter").run(calls.square, 3)
+            assert caught.value.reasons == {"interpreter": why_no_interpreters()}
+        finally:
+            await rt.__aexit__(None, None, None)
+
+    asyncio.run(scenario())
 
 
 class TestInlineLane(LaneContract):

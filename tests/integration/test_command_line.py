@@ -154,7 +154,7 @@ def test_every_verb_explains_itself(verb):
 def test_doctor_tells_what_this_machine_allows():
     run = lanewise("doctor", "--json")
     found = json.loads(run.stdout)
-    assert found["lanes"].keys() >= {"event_loop", "thread", "process"}
+    assert found["lanes"].keys() >= {"event_loop", "thread", "process", "interpreter"}
     assert run.returncode == (FINE if found["gil_sampler"] is None else FOUND)
     assert "interpreter" in told(lanewise("doctor"))
 

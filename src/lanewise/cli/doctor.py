@@ -10,6 +10,7 @@ from typing import Any
 from lanewise.cli.output import Output, print_json
 from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.event_loop import EventLoopLane
+from lanewise.lanes.interpreter import InterpreterLane
 from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.thread import ThreadLane
 from lanewise.measuring.instrument import Instrument
@@ -20,7 +21,10 @@ _LANES: tuple[Callable[[], Lane], ...] = (
     EventLoopLane,
     lambda: ThreadLane(1),
     lambda: ProcessLane(1),
+    lambda: InterpreterLane(1),
 )
+# A runtime opens them only where it is asked to, so nothing is missing without them.
+_OPTIONAL = ("interpreter",)
 
 
 def add_parser(verbs: Any) -> None:
@@ -45,7 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(found)
     else:
         _print(host, lanes, gil_reason)
-    return 1 if gil_reason is not None or any(lanes.values()) else 0
+    missing = [name for name, why in lanes.items() if why is not None and name not in _OPTIONAL]
+    return 1 if gil_reason is not None or missing else 0
 
 
 async def _problem(lane: Lane) -> str | None:

@@ -70,7 +70,8 @@ def _tried(module: str) -> str | None:
     """Import a module in a process of its own. In a thread."""
     # subprocess starts programs without running this process's hooks for forks, and without Python code
     # in the copy: neither is safe beside live interpreters.
-    request = {"module": module, "path": sys.path, "main": describe_main()}
+    path = [str(place) for place in sys.path]
+    request = {"module": module, "path": path, "main": describe_main()}
     try:
         done = subprocess.run(  # noqa: S603 - because: this very interpreter, on our own code
             [sys.executable, "-c", _BOOTSTRAP, home_of_far_side()],
@@ -95,7 +96,7 @@ def _read(module: str, done: subprocess.CompletedProcess[bytes]) -> str | None:
     try:
         answer: dict[str, Any] = json.loads(done.stdout.rpartition(b"\n")[2])
         words = answer["refused"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError):
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         return f"importing {module} there ended the process (exit code {done.returncode}): {last}"
     return None if words is None else f"importing {module} {refused(str(words))}"

@@ -34,7 +34,7 @@ class InterpreterLane:
     cannot stop a call, and what crashes takes the whole process with it.
 
     Cancellation: a queued call is removed; a running one goes on to its end and its result is dropped,
-    since nothing can stop an interpreter from outside.
+    since nothing can stop an interpreter from outside. The program ends only when that call does.
 
     Args:
         interpreters: Calls that run at once.
@@ -85,7 +85,7 @@ class InterpreterLane:
             except BaseException:
                 await crew.close(0)
                 raise
-            self._crew = crew
+            self._crew, self._trials = crew, ImportTrials()
 
     async def close(self, grace_s: float | None = None) -> None:
         """Let what is queued and what runs end, then end the interpreters and their threads.
