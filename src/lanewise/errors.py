@@ -10,7 +10,8 @@ The whole tree::
         ├── OverloadedError         no room: come back after ``retry_after_s``
         ├── LaneUnavailableError    no lane on this host can run the call; each with its reason
         ├── PlanError               a plan cannot be read, or does not fit
-        └── MeasureError            a measurement cannot be made
+        ├── MeasureError            a measurement cannot be made
+        └── AuditError              a project cannot be audited
 
 An exception that the user's own function raised arrives as itself and is never wrapped in one of
 these. Messages say what happened, the likely cause and the next step, in that order.
@@ -143,3 +144,7 @@ class PlanError(LanewiseError):
 
 class MeasureError(LanewiseError):
     """A measurement cannot be made: the target, its inputs or the options are at fault."""
+
+
+class AuditError(LanewiseError):
+    """A project cannot be audited: the path, the baseline or the options are at fault."""

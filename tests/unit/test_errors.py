@@ -28,6 +28,7 @@ EXAMPLES = [
     errors.LaneUnavailableError("m", reasons={"thread": "why"}),
     errors.PlanError("m"),
     errors.MeasureError("m"),
+    errors.AuditError("m"),
 ]
 
 

@@ -1,0 +1,242 @@
+"""Which locks are held where.
+
+Each way to hold a lock is a region, named by the id of the node that takes it. Two nodes that have a
+region in common run under one acquisition; two nodes in different regions do not, even of the same
+lock, for it is given back in between.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from lanewise.readiness.kinds import Kind, is_lock_name, words_of
+from lanewise.readiness.modules import Bound, Function
+from lanewise.readiness.project import Variable
+from lanewise.readiness.shared import Resolver
+from lanewise.readiness.syntax import blocks_of, last_name, method_call, walk_inside
+
+Regions = frozenset[int]
+
+NONE_HELD: Regions = frozenset()
+_DECORATOR_WORDS = frozenset({"synchronized", "synchronised", "locked", "serialized", "exclusive"})
+# How authors name helpers whose caller holds the lock.
+_HELD_SUFFIXES = ("_locked", "_unlocked", "_unsafe", "_nolock", "_no_lock", "_lock_held")
+_HELD_WORDS = ("lock held", "lock is held", "holding the lock", "hold the lock", "holds the lock")
+_TAKE = ("acquire", "acquire_lock", "acquire_read", "acquire_write")
+_GIVE = ("release", "release_lock", "release_read", "release_write")
+
+
+class Locks:
+    """Answers which regions a node lies in."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+        self.held_by_callers: set[Function] = set()
+        """Private helpers that are only called under a lock, set once call sites are known."""
+
+    def regions(self, node: ast.AST, function: Function) -> Regions:
+        """Return every region that a node lies in.
+
+        A nested function runs later, so what its definition lies in says nothing.
+        """
+        found = self.written(node, function)
+        if function in self.held_by_callers:
+            found |= {id(function)}
+        return found
+
+    def written(self, node: ast.AST, function: Function) -> Regions:
+        """Return the regions that the function's own text shows."""
+        found: set[int] = set()
+        parents = function.module.parents
+        child = node
+        while child is not function.node:
+            parent = parents.get(child)
+            if parent is None:
+                break
+            region = self._region(parent, child, function)
+            if region is not None:
+                found.add(id(region))
+            child = parent
+        if any(self._is_synchronizing(decorator, function) for decorator in function.decorators):
+            found.add(id(function.node))
+        if _says_held(function):
+            found.add(id(function))
+        return frozenset(found)
+
+    def _region(self, parent: ast.AST, child: ast.AST, function: Function) -> ast.AST | None:
+        if not isinstance(child, ast.stmt):
+            return None
+        if (
+            isinstance(parent, (ast.With, ast.AsyncWith))
+            and child in parent.body
+            and any(self.is_lock(item.context_expr, function) for item in parent.items)
+        ):
+            return parent
+        if (
+            isinstance(parent, (ast.Try, ast.TryStar))
+            and child not in parent.finalbody
+            and self._calls(parent.finalbody, _GIVE, function)
+        ):
+            return parent
+        if (
+            isinstance(parent, (ast.If, ast.While))
+            and child in parent.body
+            and self._takes(parent.test, function)
+        ):
+            return parent
+        return self._taken_before(parent, child, function)
+
+    def _taken_before(
+        self, parent: ast.AST, child: ast.stmt, function: Function
+    ) -> ast.AST | None:
+        for block in blocks_of(parent):
+            if child not in block:
+                continue
+            for statement in reversed(block[: block.index(child)]):
+                if self._gives(statement, function):
+                    return None
+                if self._takes_in_statement(statement, function):
+                    return statement
+        return None
+
+    def _gives(self, statement: ast.stmt, function: Function) -> bool:
+        if isinstance(statement, ast.Expr):
+            return self._calls([statement], _GIVE, function)
+        if isinstance(statement, (ast.Try, ast.TryStar)):
+            return self._calls(statement.finalbody, _GIVE, function)
+        return False
+
+    def _calls(self, block: list[ast.stmt], names: tuple[str, ...], function: Function) -> bool:
+        for statement in block:
+            for node in walk_inside([statement]):
+                receiver = method_call(node, *names)
+                if receiver is not None and self.is_lock(receiver, function):
+                    return True
+        return False
+
+    def _takes_in_statement(self, statement: ast.stmt, function: Function) -> bool:
+        if isinstance(statement, (ast.Expr, ast.Assign)):
+            return self._takes(statement.value, function)
+        # ``if not lock.acquire(timeout=1): return``
+        return isinstance(statement, ast.If) and self._takes(statement.test, function)
+
+    def _takes(self, node: ast.expr, function: Function) -> bool:
+        for inner in walk_inside([node]):
+            receiver = method_call(inner, *_TAKE)
+            if receiver is not None and self.is_lock(receiver, function):
+                return True
+            if method_call(inner, "enter_context", "enter_async_context") is not None:
+                assert isinstance(inner, ast.Call)
+                if inner.args and self.is_lock(inner.args[0], function):
+                    return True
+        return False
+
+    def is_lock(self, node: ast.expr, function: Function) -> bool:
+        """Tell whether an expression is a lock that others hold too."""
+        if isinstance(node, ast.Name) and self._is_own(node.id, function):
+            return False
+        if isinstance(node, ast.Call) and self._makes_lock(node, function):
+            return False  # ``with Lock():`` locks nobody out
+        shared = self._resolver.resolve(node, function)
+        if shared is not None and shared.kind is Kind.LOCK and not shared.is_item:
+            return True
+        if self._attribute_is_lock(node, function):
+            return True
+        return _named_as_lock(node)
+
+    def _attribute_is_lock(self, node: ast.expr, function: Function) -> bool:
+        if not isinstance(node, ast.Attribute):
+            return False
+        info = self._resolver.self_meant(node.value, function)
+        if info is None:
+            return False
+        for holder in self._resolver.project.bases(info):
+            bounds = holder.on_self.get(node.attr, []) + holder.body.get(node.attr, [])
+            if any(self._binds_lock(bound, holder_function=function) for bound in bounds):
+                return True
+        return False
+
+    def _binds_lock(self, bound: Bound, holder_function: Function) -> bool:
+        function = bound.function or holder_function
+        made = self._resolver.made(bound.value, bound.function, function.module)
+        return made.kind is Kind.LOCK
+
+    def _is_own(self, name: str, function: Function) -> bool:
+        """A lock that the call itself has made: no other thread knows it."""
+        if name not in function.locals or name in function.globals or name in function.params:
+            return False
+        bounds = function.bound.get(name, [])
+        return bool(bounds) and all(
+            b.value is not None
+            and isinstance(b.value, ast.Call)
+            and self._makes_lock(b.value, function)
+            for b in bounds
+        ) and not self._escapes(name, function)
+
+    @staticmethod
+    def _escapes(name: str, function: Function) -> bool:
+        """``LOCKS[key] = lock = Lock()`` gives it to others."""
+        for node in function.nodes:
+            if isinstance(node, ast.Assign) and len(node.targets) > 1:
+                names = {t.id for t in node.targets if isinstance(t, ast.Name)}
+                if name in names:
+                    return True
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+                if node.value.id == name:
+                    return True
+        return False
+
+    def _makes_lock(self, node: ast.Call, function: Function) -> bool:
+        return self._resolver.made(node, function, function.module).kind is Kind.LOCK
+
+    def _is_synchronizing(self, decorator: ast.expr, function: Function) -> bool:
+        words = set(words_of(last_name(decorator)))
+        if words & _DECORATOR_WORDS or is_lock_name(last_name(decorator)):
+            return True
+        if isinstance(decorator, ast.Call):
+            return any(
+                isinstance(a, (ast.Name, ast.Attribute)) and is_lock_name(last_name(a))
+                for a in decorator.args
+            )
+        entity = self._resolver.project.entity(decorator, function.parent, function.module)
+        if isinstance(entity, Function):
+            return self._wraps_in_lock(entity)
+        return isinstance(entity, Variable) and (
+            self._resolver.variable(entity).kind is Kind.LOCK
+        )
+
+    def _wraps_in_lock(self, decorator: Function) -> bool:
+        """A decorator of the project whose wrapper calls the function under a lock."""
+        wrapped = decorator.params[:1]
+        for inner in decorator.functions.values():
+            for node in inner.nodes:
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Name)
+                    and [node.func.id] == wrapped
+                    and self.written(node, inner)
+                ):
+                    return True
+        return False
+
+
+def _named_as_lock(node: ast.expr) -> bool:
+    """``lock``, ``self._lock``, ``LOCKS[key]``, ``lock_for(key)``, ``rw_lock.read()``."""
+    while True:
+        if isinstance(node, (ast.Name, ast.Attribute)) and is_lock_name(last_name(node)):
+            return True
+        if isinstance(node, ast.Call):
+            node = node.func
+        elif isinstance(node, (ast.Attribute, ast.Subscript, ast.Await)):
+            node = node.value
+        else:
+            return False
+
+
+def _says_held(function: Function) -> bool:
+    if function.name.endswith(_HELD_SUFFIXES):
+        return True
+    if isinstance(function.node, ast.Lambda):
+        return False
+    text = " ".join((ast.get_docstring(function.node, clean=False) or "").lower().split())
+    return any(words in text for words in _HELD_WORDS)

@@ -1,0 +1,201 @@
+"""Who uses which function, and what follows for the functions themselves.
+
+Names decide: a use of ``x.load`` counts for every function called ``load``. So a function is said to
+run at import only, or under its callers' lock only, where no use of its name speaks against it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+
+from lanewise.readiness.kinds import words_of
+from lanewise.readiness.locks import Locks
+from lanewise.readiness.modules import Function, Module
+from lanewise.readiness.project import Project
+from lanewise.readiness.syntax import last_name
+
+_AT_CLASS_CREATION = frozenset({"__init_subclass__", "__set_name__", "__prepare__"})
+_COMMAND_DECORATORS = frozenset({"command", "group", "callback"})
+_RUN_ONCE = frozenset({"main", "_main", "cli", "run_from_command_line", "execute_from_command_line"})
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a name."""
+
+    node: ast.expr
+    function: Function | None  # None: the module's or a class's own statements
+    module: Module
+    how: str  # "call", "decorator", "decorator call" or "value"
+
+
+class References:
+    """All uses of the project's functions."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.uses: dict[str, list[Use]] = defaultdict(list)
+        names = {function.name for function in project.functions}
+        for module in project.modules:
+            self._collect(module, None, module.nodes, names)
+            for function in module.all_functions:
+                self._collect(module, function, function.nodes, names)
+
+    def _collect(
+        self, module: Module, function: Function | None, nodes: list[ast.AST], names: set[str]
+    ) -> None:
+        for node in nodes:
+            if isinstance(node, ast.Name):
+                name = node.id
+            elif isinstance(node, ast.Attribute):
+                name = node.attr
+            else:
+                continue
+            if name in names and isinstance(node.ctx, ast.Load):
+                self.uses[name].append(Use(node, function, module, _how(node, module)))
+
+    def of(self, function: Function) -> list[Use]:
+        """Return every use of a function's name outside the function itself."""
+        return [use for use in self.uses.get(function.name, []) if use.function is not function]
+
+    @cached_property
+    def quiet(self) -> set[Function]:
+        """Functions that run while one thread exists: at import, or from a command line."""
+        found = {f for f in self._project.functions if _quiet_by_itself(f)}
+        candidates = [f for f in self._project.functions if f not in found and f.name != "<lambda>"]
+        for function in list(candidates):
+            if registers(function):
+                found.add(function)
+        while True:
+            more = {f for f in candidates if f not in found and self._is_quiet(f, found)}
+            more |= {inner for f in found | more for inner in self._returned(f)} - found
+            if not more:
+                return found
+            found |= more
+
+    def _is_quiet(self, function: Function, found: set[Function]) -> bool:
+        uses = self.of(function)
+        return bool(uses) and all(
+            use.how != "value" and (use.function is None or use.function in found) for use in uses
+        )
+
+    def _returned(self, function: Function) -> list[Function]:
+        """``@register("name")`` runs the function that ``register`` returns, at import too."""
+        uses = self.of(function)
+        if not uses or not all(use.how == "decorator call" for use in uses):
+            return []
+        returned = {
+            node.value.id
+            for node in function.nodes
+            if isinstance(node, ast.Return) and isinstance(node.value, ast.Name)
+        }
+        return [inner for name, inner in function.functions.items() if name in returned]
+
+    def held_by_callers(self, locks: Locks) -> set[Function]:
+        """Private helpers all of whose callers hold a lock."""
+        found: set[Function] = set()
+        candidates = [f for f in self._project.functions if _is_private(f)]
+        while True:
+            more = {
+                f for f in candidates if f not in found and self._only_under_lock(f, found, locks)
+            }
+            if not more:
+                return found
+            found |= more
+
+    def _only_under_lock(self, function: Function, found: set[Function], locks: Locks) -> bool:
+        uses = self.of(function)
+        return bool(uses) and all(
+            use.how == "call"
+            and use.function is not None
+            and (
+                use.function in found
+                or (use.function.name == "__init__" and use.function.owner is function.owner)
+                or bool(locks.written(use.node, use.function))
+            )
+            for use in uses
+        ) and not all(u.function is not None and u.function.name == "__init__" for u in uses)
+
+    @cached_property
+    def only_while_made(self) -> set[Function]:
+        """Methods that only constructors call: nobody else has the instance yet."""
+        found: set[Function] = {
+            f
+            for f in self._project.functions
+            if f.owner is not None
+            and f.name in ("__init__", "__new__", "__post_init__", "__setstate__", "__set_name__")
+        }
+        candidates = [f for f in self._project.functions if f.owner is not None]
+        while True:
+            more = {
+                f
+                for f in candidates
+                if f not in found
+                and self.of(f)
+                and all(use.how == "call" and use.function in found for use in self.of(f))
+            }
+            if not more:
+                return found
+            found |= more
+
+
+def _how(node: ast.expr, module: Module) -> str:
+    parent = module.parents.get(node)
+    called = isinstance(parent, ast.Call) and parent.func is node
+    top = parent if called else node
+    above = module.parents.get(top) if top is not None else None
+    if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        if top in above.decorator_list:
+            return "decorator call" if called else "decorator"
+    return "call" if called else "value"
+
+
+def _quiet_by_itself(function: Function) -> bool:
+    if function.in_main_guard or function.name in _AT_CLASS_CREATION:
+        return True
+    if function.module.relative.rpartition("/")[2] == "__main__.py":
+        return True
+    if function.owner is not None:
+        return _is_metaclass_hook(function)
+    if function.parent is None and function.name in _RUN_ONCE:
+        return True
+    return any(last_name(d) in _COMMAND_DECORATORS for d in function.decorators)
+
+
+def _is_metaclass_hook(function: Function) -> bool:
+    owner = function.owner
+    assert owner is not None
+    if function.name not in ("__new__", "__init__", "__prepare__", "__setattr__"):
+        return False
+    bases = [last_name(base) for base in owner.node.bases]
+    return any(base == "type" or words_of(base)[-1:] in (["meta"], ["metaclass"], ["base"])
+               and "meta" in words_of(owner.name) for base in bases) or any(
+        base.lower().endswith(("meta", "metaclass")) for base in bases
+    )
+
+
+def registers(function: Function) -> bool:
+    """A decorator that notes its function and hands it back: it runs at import."""
+    if not function.params or isinstance(function.node, ast.Lambda):
+        return False
+    first = function.params[1 if function.kind_of_method in ("instance", "class") else 0 :][:1]
+    returns = [node for node in function.nodes if isinstance(node, ast.Return)]
+    if not first or len(returns) != 1 or function.is_generator:
+        return False
+    value = returns[0].value
+    return (
+        isinstance(value, ast.Name)
+        and [value.id] == first
+        and first[0] not in function.bound
+        and function.body[-1] is returns[0]
+        and bool({"fn", "func", "f", "cls", "klass", "function", "view", "handler", "callback",
+                  "wrapped", "method", "class_", "callable", "obj"} & set(first))
+    )
+
+
+def _is_private(function: Function) -> bool:
+    name = function.name
+    return name.startswith("_") and not name.startswith("__")

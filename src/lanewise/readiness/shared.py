@@ -1,0 +1,373 @@
+"""Which expressions stand for something that other threads see too."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from lanewise.readiness.findings import Place
+from lanewise.readiness.kinds import Kind, is_lock_class, kind_of_call
+from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
+from lanewise.readiness.project import Entity, External, Project, Variable, merged, place_of
+from lanewise.readiness.syntax import is_none, last_name, method_call
+
+Scope = Literal["global", "class", "instance", "closure"]
+
+_CONTAINER_DISPLAYS = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
+_READERS = ("get", "setdefault", "__getitem__")
+_SAFE_DECORATORS = frozenset({"staticmethod", "classmethod", "typing.no_type_check"})
+_MOST_STEPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Something that more than one thread can reach.
+
+    Attributes:
+        key: Its dotted name, the same wherever it is used.
+        short: How a message calls it.
+        kind: What it is.
+        type_name: The class or function that made it, where known.
+        scope: A module's global, a class's attribute, an attribute of an instance that a module
+            holds, or a variable of an enclosing function.
+        defined: Where it is bound.
+        info: The class of it, for instances of project classes.
+        is_item: Meant is something inside it.
+    """
+
+    key: str
+    short: str
+    kind: Kind
+    type_name: str
+    scope: Scope
+    defined: Place | None
+    info: ClassInfo | None = None
+    is_item: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What an expression gives."""
+
+    kind: Kind
+    type_name: str = ""
+    info: ClassInfo | None = None
+
+
+_UNKNOWN = Made(Kind.OTHER)
+
+
+class Resolver:
+    """Finds the shared object behind an expression."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self._variables: dict[tuple[str, str], Shared] = {}
+        self._open: set[tuple[str, str]] = set()
+        self.crowded: set[Function] = set()
+        """Functions that several threads run at once, set once entry points are known."""
+        self.crowded_classes: set[ClassInfo] = set()
+        """Classes that hand their own methods to several threads."""
+
+    # --- what an expression gives -----------------------------------------------------------------
+
+    def made(self, node: ast.expr | None, function: Function | None, module: Module) -> Made:
+        """Say what a value is."""
+        if node is None:
+            return _UNKNOWN
+        if isinstance(node, _CONTAINER_DISPLAYS):
+            return Made(Kind.CONTAINER, type(node).__name__.removesuffix("Comp").lower())
+        if isinstance(node, ast.GeneratorExp):
+            return Made(Kind.GENERATOR, "generator expression")
+        if isinstance(node, ast.Constant):
+            return Made(_kind_of_constant(node.value), type(node.value).__name__)
+        if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
+            return self.made(node.operand, function, module)
+        if isinstance(node, ast.Tuple):
+            return Made(Kind.CONSTANT, "tuple")
+        if isinstance(node, ast.Call):
+            return self._made_by_call(node, function, module)
+        if isinstance(node, (ast.Name, ast.Attribute)):
+            entity = self.project.entity(node, function, module)
+            if isinstance(entity, Variable):
+                found = self.variable(entity)
+                return Made(found.kind, found.type_name, found.info)
+        return _UNKNOWN
+
+    def _made_by_call(self, node: ast.Call, function: Function | None, module: Module) -> Made:
+        func = node.func.value if isinstance(node.func, ast.Subscript) else node.func
+        entity = self.project.entity(func, function, module)
+        if isinstance(entity, External):
+            return Made(kind_of_call(entity.dotted), entity.dotted.rpartition(".")[2])
+        if isinstance(entity, ClassInfo):
+            return self._instance(entity)
+        if isinstance(entity, Function) and entity.is_generator and not entity.is_async:
+            plain = all(last_name(d) in _SAFE_DECORATORS for d in entity.decorators)
+            return Made(Kind.GENERATOR if plain else Kind.OTHER, entity.name)
+        return Made(Kind.OTHER, last_name(node))
+
+    def _instance(self, info: ClassInfo) -> Made:
+        names = self.project.base_names(info)
+        for name in names:
+            kind = kind_of_call(name)
+            if kind in (Kind.LOCAL, Kind.LOCK, Kind.QUEUE):
+                return Made(kind, info.name, info)
+            if kind is Kind.CONTAINER:
+                # Its methods may lock; only what its own class does is known.
+                return Made(Kind.INSTANCE, info.name, info)
+        return Made(Kind.LOCK if is_lock_class(info) else Kind.INSTANCE, info.name, info)
+
+    def _merged(self, bounds: list[Bound], function: Function | None, module: Module) -> Made:
+        all_made = [self.made(b.value, function or b.function, module) for b in bounds]
+        kind = merged([made.kind for made in all_made])
+        for made in all_made:
+            if made.kind is kind:
+                return made
+        return Made(kind)
+
+    # --- where it lives ---------------------------------------------------------------------------
+
+    def variable(self, variable: Variable) -> Shared:
+        """Describe a module's global."""
+        module, name = variable.module, variable.name
+        key = (module.name, name)
+        if key in self._variables:
+            return self._variables[key]
+        if key in self._open:  # X = Y, Y = X
+            return Shared(f"{module.name}.{name}", name, Kind.OTHER, "", "global", None)
+        self._open.add(key)
+        bounds = variable.bounds
+        made = self._merged(bounds, None, module)
+        if made.kind in (Kind.NONE, Kind.OTHER):
+            # What functions put there later tells more than the None it starts with.
+            later = [b for b in self.project.rebound.get(key, []) if not _says_none(b)]
+            deferred = self._merged(later, None, module) if later else made
+            if deferred.kind in (Kind.INSTANCE, Kind.CONTAINER, Kind.GENERATOR, Kind.ITERATOR):
+                made = replace(deferred)
+        self._open.discard(key)
+        shared = Shared(
+            f"{module.name}.{name}", name, made.kind, made.type_name, "global",
+            place_of(bounds, module), made.info,
+        )  # fmt: skip
+        self._variables[key] = shared
+        return shared
+
+    def class_attribute(self, info: ClassInfo, name: str) -> Shared:
+        """Describe an attribute that all instances of a class share."""
+        holder = next((c for c in self.project.bases(info) if name in c.body), info)
+        bounds = holder.body.get(name, [])
+        made = self._merged(bounds, None, holder.module)
+        return Shared(
+            f"{holder.full_name}.{name}", f"{holder.name}.{name}", made.kind, made.type_name,
+            "class", place_of(bounds, holder.module), made.info,
+        )  # fmt: skip
+
+    def instance_attribute(self, info: ClassInfo, name: str) -> Shared | None:
+        """Describe an attribute of an instance that many threads share."""
+        for holder in self.project.bases(info):
+            bounds = holder.on_self.get(name, [])
+            if bounds:
+                made = self._merged(bounds, None, holder.module)
+                return Shared(
+                    f"{holder.full_name}.{name}", f"{holder.name}.{name}", made.kind,
+                    made.type_name, "instance", place_of(bounds, holder.module), made.info,
+                )  # fmt: skip
+        return None
+
+    @cached_property
+    def held_classes(self) -> set[ClassInfo]:
+        """Classes with an instance that a module or a class holds, and their ancestors."""
+        found: set[ClassInfo] = set()
+        for module in self.project.modules:
+            for name in module.names:
+                self._note(found, self.variable(Variable(module, name)).info)
+            for info in module.all_classes:
+                for name, bounds in info.body.items():
+                    if bounds and name.isidentifier():
+                        self._note(found, self._merged(bounds, None, module).info)
+        for module_name, name in self.project.rebound:
+            holder = self.project.module(module_name)
+            if holder is not None:
+                self._note(found, self.variable(Variable(holder, name)).info)
+        return found
+
+    def _note(self, found: set[ClassInfo], info: ClassInfo | None) -> None:
+        if info is not None:
+            found.update(self.project.bases(info))
+
+    def is_held(self, info: ClassInfo) -> bool:
+        """Tell whether several threads may hold one instance of a class."""
+        return info in self.held_classes or info in self.crowded_classes
+
+    # --- what an expression stands for ------------------------------------------------------------
+
+    def resolve(self, node: ast.expr, function: Function, steps: int = 0) -> Shared | None:
+        """Return the shared object that an expression stands for, or lies in; None for others."""
+        if steps > _MOST_STEPS:
+            return None
+        if isinstance(node, ast.Name):
+            return self._resolve_name(node.id, function, steps)
+        if isinstance(node, ast.Attribute):
+            return self._resolve_attribute(node, function, steps)
+        if isinstance(node, ast.Subscript):
+            return self._resolve_item(node, function, steps)
+        if isinstance(node, (ast.NamedExpr, ast.Await)):
+            return self.resolve(node.value, function, steps + 1)
+        receiver = method_call(node, *_READERS)
+        if receiver is not None:
+            return _inside(self.resolve(receiver, function, steps + 1))
+        return None
+
+    def target(self, node: ast.expr, function: Function) -> Shared | None:
+        """Return the shared object that an assignment to a target changes."""
+        if isinstance(node, ast.Name):
+            if node.id in function.globals:
+                return self._global(node.id, function)
+            if node.id in function.nonlocals:
+                return self._closure(node.id, function)
+            return None
+        return self.resolve(node, function)
+
+    def _global(self, name: str, function: Function) -> Shared | None:
+        entity = self.project.name(name, function, function.module)
+        return self.variable(entity) if isinstance(entity, Variable) else None
+
+    def _resolve_name(self, name: str, function: Function, steps: int) -> Shared | None:
+        if name in function.locals and name not in function.globals:
+            if name in function.imports:
+                return self._global(name, function)
+            bounds = function.bound.get(name, [])
+            alias = len(bounds) == 1 and name not in function.params
+            if alias and bounds[0].value is not None and not bounds[0].entered:
+                value = bounds[0].value
+                if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
+                    return self._alias(self.resolve(value, function, steps + 1))
+            return None
+        return self._closure(name, function) or self._global(name, function)
+
+    @staticmethod
+    def _alias(found: Shared | None) -> Shared | None:
+        """A local name for a container is the container; for a number it is only its value."""
+        if found is None or found.is_item or found.kind in (Kind.NUMBER, Kind.CONSTANT, Kind.NONE):
+            return found if found is not None and found.is_item else None
+        return found
+
+    def _closure(self, name: str, function: Function) -> Shared | None:
+        if function not in self.crowded:
+            return None
+        outer = function.parent
+        while outer is not None:
+            if name in outer.globals:
+                return None
+            if name in outer.locals:
+                break
+            outer = outer.parent
+        if outer is None or name in outer.functions or name in outer.imports:
+            return None
+        bounds = outer.bound.get(name, [])
+        made = self._merged(bounds, outer, outer.module)
+        return Shared(
+            f"{outer.full_name}.{name}", f"{outer.name}'s {name}", made.kind, made.type_name,
+            "closure", place_of(bounds, outer.module), made.info,
+        )  # fmt: skip
+
+    def _resolve_attribute(
+        self, node: ast.Attribute, function: Function, steps: int
+    ) -> Shared | None:
+        info = self.class_meant(node.value, function)
+        if info is not None:
+            return self.class_attribute(info, node.attr)
+        info = self.self_meant(node.value, function)
+        if info is not None:
+            return self._on_self(info, node.attr)
+        entity = self.project.entity(node, function, function.module)
+        if isinstance(entity, Variable):
+            return self.variable(entity)
+        base = self.resolve(node.value, function, steps + 1)
+        if base is None or base.kind in (Kind.LOCAL, Kind.CONTEXT_VAR):
+            return None
+        if base.is_item:
+            return base
+        if base.info is not None:
+            return self.instance_attribute(base.info, node.attr) or self._of_class(base.info, node)
+        return _inside(base) if base.type_name == "SimpleNamespace" else None
+
+    def _of_class(self, info: ClassInfo, node: ast.Attribute) -> Shared | None:
+        if any(node.attr in c.body for c in self.project.bases(info)):
+            return self.class_attribute(info, node.attr)
+        return None
+
+    def _on_self(self, info: ClassInfo, name: str) -> Shared | None:
+        instance = self.instance_attribute(info, name)
+        if instance is not None:
+            return instance if self.is_held(info) else None
+        if any(name in c.body for c in self.project.bases(info)):
+            return self.class_attribute(info, name)
+        return None
+
+    def _resolve_item(self, node: ast.Subscript, function: Function, steps: int) -> Shared | None:
+        call = node.value
+        if isinstance(call, ast.Call) and last_name(call) in ("globals", "vars"):
+            key = node.slice
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and not call.args:
+                variable = Variable(function.module, key.value)
+                return self.variable(variable) if variable.bounds else None
+            return None
+        return _inside(self.resolve(node.value, function, steps + 1))
+
+    def class_meant(self, node: ast.expr, function: Function) -> ClassInfo | None:
+        """Return the class for ``cls``, ``type(self)``, ``self.__class__`` and ``Name``."""
+        if isinstance(node, ast.Attribute) and node.attr == "__class__":
+            return self.self_meant(node.value, function)
+        if isinstance(node, ast.Call) and last_name(node) == "type" and len(node.args) == 1:
+            return self.self_meant(node.args[0], function)
+        if isinstance(node, ast.Name):
+            method = enclosing_method(function)
+            if (
+                method is not None
+                and method.kind_of_method == "class"
+                and method.params[:1] == [node.id]
+            ):
+                return method.owner
+        entity: Entity | None = self.project.entity(node, function, function.module)
+        return entity if isinstance(entity, ClassInfo) else None
+
+    def self_meant(self, node: ast.expr, function: Function) -> ClassInfo | None:
+        """Return the class whose instance ``self`` is, else None."""
+        method = enclosing_method(function)
+        if (
+            isinstance(node, ast.Name)
+            and method is not None
+            and method.kind_of_method == "instance"
+            and method.params[:1] == [node.id]
+        ):
+            return method.owner
+        return None
+
+
+def enclosing_method(function: Function) -> Function | None:
+    """Return the method that a function is, or is defined in."""
+    current: Function | None = function
+    while current is not None and current.owner is None:
+        current = current.parent
+    return current
+
+
+def _inside(found: Shared | None) -> Shared | None:
+    if found is None or found.kind not in (Kind.CONTAINER, Kind.NONE) and not found.is_item:
+        return None
+    return found if found.is_item else replace(found, is_item=True)
+
+
+def _says_none(bound: Bound) -> bool:
+    return bound.value is None or is_none(bound.value)
+
+
+def _kind_of_constant(value: object) -> Kind:
+    if value is None:
+        return Kind.NONE
+    if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
+        return Kind.CONSTANT
+    return Kind.NUMBER

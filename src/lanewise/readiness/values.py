@@ -1,0 +1,154 @@
+"""What it means when a value is made twice: nothing, work done twice, or two things instead of one."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from lanewise.readiness.kinds import words_of
+from lanewise.readiness.modules import ClassInfo, Function
+from lanewise.readiness.project import External, Project
+from lanewise.readiness.syntax import last_name
+
+_RESOURCE_WORDS = frozenset(
+    {
+        "open", "connect", "connection", "pool", "client", "thread", "session", "socket", "popen",
+        "engine", "executor", "process", "server", "channel", "producer", "consumer", "lock",
+        "mkdtemp", "mkstemp", "mmap", "tempfile", "object", "uuid1", "uuid4", "token", "urandom",
+    }
+)  # fmt: skip
+_MAKERS = frozenset({"create", "make", "new", "start", "build", "spawn", "launch"})
+# Values, not identities: two of them are as good as one.
+_VALUE_CLASSES = frozenset(
+    {
+        "Path", "PurePath", "PosixPath", "Decimal", "Fraction", "UUID", "Version", "SpecifierSet",
+        "ZoneInfo", "URL", "Template", "Struct", "Flag", "IntEnum", "TypeVar", "NewType", "Signature",
+        "ForwardRef", "Q", "F", "Literal", "Union", "Optional", "Namespace", "Exception",
+    }
+)  # fmt: skip
+_PURE_CALLS = frozenset(
+    {
+        "abs", "bool", "bytes", "chr", "complex", "divmod", "float", "format", "frozenset", "getattr",
+        "hash", "hex", "id", "int", "isinstance", "issubclass", "len", "max", "min", "oct", "ord",
+        "pow", "range", "repr", "round", "sorted", "str", "sum", "tuple", "type", "all", "any",
+        "compile", "intern", "join", "split", "lower", "upper", "strip", "replace", "encode", "decode",
+        "format_map", "startswith", "endswith", "partition", "rpartition", "signature", "get",
+        "getmro", "get_type_hints", "import_module", "dirname", "abspath", "realpath", "sub",
+    }
+)  # fmt: skip
+_CLASS_NAME = re.compile(r"^_*[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
+_EMPTY = frozenset({"dict", "list", "set", "defaultdict", "OrderedDict", "deque", "Counter", "bytearray",
+                    "WeakKeyDictionary", "WeakValueDictionary", "WeakSet"})  # fmt: skip
+_MOST_STEPS = 4
+
+
+class Values:
+    """Judges what is stored."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    def identity(self, node: ast.expr | None, function: Function, steps: int = 0) -> str | None:
+        """Say what of its own a value has (``a new Client``), or None where two are as good as one."""
+        if node is None or steps > _MOST_STEPS:
+            return None
+        if isinstance(node, (ast.Await, ast.NamedExpr, ast.Starred)):
+            return self.identity(node.value, function, steps + 1)
+        if isinstance(node, ast.Name):
+            return self._of_local(node.id, function, steps)
+        if isinstance(node, (ast.IfExp, ast.BoolOp)):
+            parts = [node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
+            return next(
+                (i for part in parts if (i := self.identity(part, function, steps + 1))), None
+            )
+        if isinstance(node, (ast.List, ast.Set)) and not node.elts:
+            return "a new empty list"
+        if isinstance(node, ast.Dict) and not node.keys:
+            return "a new empty dict"
+        if isinstance(node, ast.Call):
+            return self._of_call(node, function, steps)
+        return None
+
+    def _of_local(self, name: str, function: Function, steps: int) -> str | None:
+        if name in function.globals:
+            return None
+        for bound in function.bound.get(name, []):
+            found = self.identity(bound.value, function, steps + 1)
+            if found is not None:
+                return found
+        return None
+
+    def _of_call(self, node: ast.Call, function: Function, steps: int) -> str | None:
+        name = last_name(node.func)
+        entity = self._project.entity(node.func, function, function.module)
+        if isinstance(entity, ClassInfo):
+            return None if self._is_value_class(entity) else f"a new {entity.name}"
+        if isinstance(entity, Function):
+            return self._of_function(entity, steps)
+        if name in _EMPTY and not node.args and not node.keywords:
+            return f"a new empty {name}"
+        if name == "__new__" or self._is_own_class(node.func, function):
+            return "a new instance"
+        words = words_of(name)
+        if isinstance(entity, External) and entity.dotted.startswith("builtins."):
+            return "a new object" if name in ("open", "object") else None
+        if _CLASS_NAME.match(name):
+            return None if self._is_value_name(name) else f"a new {name}"
+        if words[:1] and (words[0] in _MAKERS or set(words) & _RESOURCE_WORDS):
+            return None if words[0] in ("get", "is", "has", "find") else f"what {name}() makes"
+        return None
+
+    def _of_function(self, called: Function, steps: int) -> str | None:
+        """A function of the project makes what it returns."""
+        if steps > _MOST_STEPS or isinstance(called.node, ast.Lambda):
+            return None
+        if called.is_async or called.is_generator:
+            made_async = called.is_async and not called.is_generator
+            if not made_async:
+                return None
+        for node in called.nodes:
+            if isinstance(node, ast.Return) and node.value is not None:
+                found = self.identity(node.value, called, steps + 2)
+                if found is not None:
+                    return found
+        words = words_of(called.name)
+        if set(words) & (_RESOURCE_WORDS - {"object", "token", "process"}) and words[0] in (
+            *_MAKERS, "open", "connect",
+        ):  # fmt: skip
+            return f"what {called.name}() makes"
+        return None
+
+    @staticmethod
+    def _is_own_class(node: ast.expr, function: Function) -> bool:
+        return (
+            isinstance(node, ast.Name)
+            and function.kind_of_method == "class"
+            and function.params[:1] == [node.id]
+        )
+
+    @staticmethod
+    def _is_value_name(name: str) -> bool:
+        return name in _VALUE_CLASSES or name.endswith(("Error", "Exception", "Warning"))
+
+    def _is_value_class(self, info: ClassInfo) -> bool:
+        bases = {base.rpartition(".")[2] for base in self._project.base_names(info)}
+        if bases & {"Enum", "IntEnum", "StrEnum", "NamedTuple", "tuple", "str", "int", "frozenset"}:
+            return True
+        if self._is_value_name(info.name) or any(self._is_value_name(base) for base in bases):
+            return True
+        return any("frozen=True" in ast.unparse(d) for d in info.node.decorator_list)
+
+    def is_pure(self, node: ast.expr | None, function: Function, steps: int = 0) -> bool:
+        """Tell whether a value is the same whoever computes it, as far as the text shows."""
+        if node is None or steps > _MOST_STEPS:
+            return False
+        if isinstance(node, ast.Name):
+            bounds = function.bound.get(node.id, [])
+            return all(
+                b.value is not None and self.is_pure(b.value, function, steps + 1) for b in bounds
+            )
+        return all(
+            not isinstance(inner, (ast.Await, ast.Yield, ast.YieldFrom))
+            and (not isinstance(inner, ast.Call) or last_name(inner.func) in _PURE_CALLS)
+            for inner in ast.walk(node)
+        )
