@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from itertools import groupby
 
 from lanewise.cli.output import Output
@@ -34,18 +35,35 @@ def print_report(output: Output, report: AuditReport) -> None:
 
 def _print_finding(output: Output, finding: Finding) -> None:
     output.line(f"{finding.place}  {finding.object}", style=_STYLES[finding.level])
-    output.line(f"    {finding.message}")
+    _print_wrapped(output, finding.message)
     if finding.reachable_from is not None:
-        output.note(f"  reached from {finding.reachable_from}")
+        _print_wrapped(output, f"reached from {finding.reachable_from}", style="dim")
     if finding.also:
         places = ", ".join(str(place) for place in finding.also[:_MOST_PLACES])
         more = len(finding.also) - _MOST_PLACES
-        output.note(f"  also {places}" + (f" and {more} more" if more > 0 else ""))
+        text = f"also {places}" + (f" and {more} more" if more > 0 else "")
+        _print_wrapped(output, text, style="dim")
 
 
 def _print_fixes(output: Output, findings: list[Finding]) -> None:
     for fix in dict.fromkeys(finding.fix for finding in findings):
-        output.note(f"fix: {fix}")
+        _print_wrapped(output, f"fix: {fix}", indent="  ")
+
+
+def _print_wrapped(
+    output: Output, text: str, style: str | None = None, indent: str = "    "
+) -> None:
+    width = max(output.console.width, 40)
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        output.line(line, style=style)
 
 
 def _print_tally(output: Output, report: AuditReport) -> None:

@@ -185,7 +185,13 @@ def _children(module: Module, node: ast.AST, scope: _Scope) -> list[tuple[ast.AS
         return [
             (child, inner if child in node.body else scope) for child in ast.iter_child_nodes(node)
         ]
-    return [(child, scope) for child in ast.iter_child_nodes(node) if not isinstance(child, _TOKENS)]
+    if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+        # Never run: only the names that it imports matter, for those in annotations.
+        imports = [s for s in node.body if isinstance(s, (ast.Import, ast.ImportFrom))]
+        return [(child, scope) for child in (*imports, *node.orelse)]
+    return [
+        (child, scope) for child in ast.iter_child_nodes(node) if not isinstance(child, _TOKENS)
+    ]
 
 
 def _is_main_test(test: ast.expr) -> bool:
