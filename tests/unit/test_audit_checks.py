@@ -14,7 +14,8 @@ CONTAINER_PAIRS = [
     Pair(
         "not in, a new instance",
         "app.cache",
-        CACHE + "def get(k):\n    if k not in cache:\n        cache[k] = Client()\n    return cache[k]\n",
+        CACHE
+        + "def get(k):\n    if k not in cache:\n        cache[k] = Client()\n    return cache[k]\n",
         CACHE
         + LOCK
         + "def get(k):\n    with lock:\n        if k not in cache:\n            cache[k] = Client()\n"
@@ -65,7 +66,8 @@ CONTAINER_PAIRS = [
     Pair(
         "in, with an early return",
         "app.cache",
-        CACHE + "def get(k):\n    if k in cache:\n        return cache[k]\n    cache[k] = Client()\n"
+        CACHE
+        + "def get(k):\n    if k in cache:\n        return cache[k]\n    cache[k] = Client()\n"
         "    return cache[k]\n",
         CACHE + "def get(k):\n    if k in cache:\n        return cache[k]\n    return Client()\n",
         "warning",
@@ -84,8 +86,7 @@ CONTAINER_PAIRS = [
         CACHE
         + "def get(k):\n    c = cache.get(k)\n    if c is None:\n        c = cache[k] = Client()\n"
         "    return c\n",
-        CACHE
-        + "def get(k):\n    c = cache.get(k)\n    if c is None:\n"
+        CACHE + "def get(k):\n    c = cache.get(k)\n    if c is None:\n"
         "        c = cache.setdefault(k, Client())\n    return c\n",
         "warning",
     ),
@@ -101,28 +102,23 @@ CONTAINER_PAIRS = [
         CACHE
         + "def get(k):\n    if (c := cache.get(k)) is None:\n        cache[k] = c = Client()\n"
         "    return c\n",
-        CACHE
-        + LOCK
-        + "def get(k):\n    with lock:\n        if (c := cache.get(k)) is None:\n"
+        CACHE + LOCK + "def get(k):\n    with lock:\n        if (c := cache.get(k)) is None:\n"
         "            cache[k] = c = Client()\n    return c\n",
         "warning",
     ),
     Pair(
         "a sentinel",
         "app.cache",
-        CACHE
-        + "_MISSING = object()\ndef get(k):\n    c = cache.get(k, _MISSING)\n"
+        CACHE + "_MISSING = object()\ndef get(k):\n    c = cache.get(k, _MISSING)\n"
         "    if c is _MISSING:\n        cache[k] = Client()\n",
         None,
     ),
     Pair(
         "except KeyError",
         "app.cache",
-        CACHE
-        + "def get(k):\n    try:\n        return cache[k]\n    except KeyError:\n"
+        CACHE + "def get(k):\n    try:\n        return cache[k]\n    except KeyError:\n"
         "        cache[k] = Client()\n        return cache[k]\n",
-        CACHE
-        + "def get(k):\n    try:\n        return cache[k]\n    except KeyError:\n"
+        CACHE + "def get(k):\n    try:\n        return cache[k]\n    except KeyError:\n"
         "        return Client()\n",
         "warning",
     ),
@@ -132,17 +128,14 @@ CONTAINER_PAIRS = [
         CACHE
         + "def get(k):\n    try:\n        return cache[k]\n    except KeyError:\n        pass\n"
         "    cache[k] = c = Client()\n    return c\n",
-        CACHE
-        + LOCK
-        + "def get(k):\n    with lock:\n        try:\n            return cache[k]\n"
+        CACHE + LOCK + "def get(k):\n    with lock:\n        try:\n            return cache[k]\n"
         "        except KeyError:\n            pass\n        cache[k] = c = Client()\n        return c\n",
         "warning",
     ),
     Pair(
         "match",
         "app.cache",
-        CACHE
-        + "def get(k):\n    match cache.get(k):\n        case None:\n"
+        CACHE + "def get(k):\n    match cache.get(k):\n        case None:\n"
         "            cache[k] = Client()\n        case found:\n            return found\n",
         CACHE
         + LOCK
@@ -192,13 +185,9 @@ CONTAINER_PAIRS = [
     Pair(
         "asked under the lock, stored under it again",
         "app.cache",
-        CACHE
-        + LOCK
-        + "def get(k):\n    with lock:\n        c = cache.get(k)\n    if c is None:\n"
+        CACHE + LOCK + "def get(k):\n    with lock:\n        c = cache.get(k)\n    if c is None:\n"
         "        with lock:\n            cache[k] = c = Client()\n    return c\n",
-        CACHE
-        + LOCK
-        + "def get(k):\n    with lock:\n        c = cache.get(k)\n    if c is None:\n"
+        CACHE + LOCK + "def get(k):\n    with lock:\n        c = cache.get(k)\n    if c is None:\n"
         "        new = Client()\n        with lock:\n            c = cache.setdefault(k, new)\n"
         "    return c\n",
         "warning",
@@ -267,8 +256,7 @@ CONTAINER_PAIRS = [
     Pair(
         "across an await",
         "app.cache",
-        CACHE
-        + "async def get(k):\n    if k not in cache:\n        await ready()\n"
+        CACHE + "async def get(k):\n    if k not in cache:\n        await ready()\n"
         "        cache[k] = Client()\n    return cache[k]\n",
         "import asyncio\nguard = asyncio.Lock()\n"
         + CACHE
@@ -321,29 +309,27 @@ LAZY_PAIRS = [
     Pair(
         "is None, a new instance",
         "app._one",
-        ONE + "def get():\n    global _one\n    if _one is None:\n        _one = Client()\n    return _one\n",
         ONE
-        + LOCK
-        + "def get():\n    global _one\n    with lock:\n        if _one is None:\n"
+        + "def get():\n    global _one\n    if _one is None:\n        _one = Client()\n    return _one\n",
+        ONE + LOCK + "def get():\n    global _one\n    with lock:\n        if _one is None:\n"
         "            _one = Client()\n    return _one\n",
         "warning",
     ),
     Pair(
         "not X",
         "app._one",
-        ONE + "def get():\n    global _one\n    if not _one:\n        _one = Client()\n    return _one\n",
-        ONE + "def get():\n    _one = None\n    if not _one:\n        _one = Client()\n    return _one\n",
+        ONE
+        + "def get():\n    global _one\n    if not _one:\n        _one = Client()\n    return _one\n",
+        ONE
+        + "def get():\n    _one = None\n    if not _one:\n        _one = Client()\n    return _one\n",
         "warning",
     ),
     Pair(
         "early return",
         "app._one",
-        ONE
-        + "def get():\n    global _one\n    if _one is not None:\n        return _one\n"
+        ONE + "def get():\n    global _one\n    if _one is not None:\n        return _one\n"
         "    _one = Client()\n    return _one\n",
-        ONE
-        + LOCK
-        + "def get():\n    global _one\n    with lock:\n        if _one is not None:\n"
+        ONE + LOCK + "def get():\n    global _one\n    with lock:\n        if _one is not None:\n"
         "            return _one\n        _one = Client()\n        return _one\n",
         "warning",
     ),
@@ -365,21 +351,16 @@ LAZY_PAIRS = [
     Pair(
         "double-checked, once too few",
         "app._one",
-        ONE
-        + LOCK
-        + "def get():\n    global _one\n    if _one is None:\n        with lock:\n"
+        ONE + LOCK + "def get():\n    global _one\n    if _one is None:\n        with lock:\n"
         "            _one = Client()\n    return _one\n",
-        ONE
-        + LOCK
-        + "def get():\n    global _one\n    if _one is None:\n        with lock:\n"
+        ONE + LOCK + "def get():\n    global _one\n    if _one is None:\n        with lock:\n"
         "            if _one is None:\n                _one = Client()\n    return _one\n",
         "warning",
     ),
     Pair(
         "a lock that nobody else has",
         "app._one",
-        ONE
-        + "import threading\ndef get():\n    global _one\n    lock = threading.Lock()\n"
+        ONE + "import threading\ndef get():\n    global _one\n    lock = threading.Lock()\n"
         "    with lock:\n        if _one is None:\n            _one = Client()\n    return _one\n",
         None,
         "warning",

@@ -45,7 +45,11 @@ def add_parser(verbs: Any) -> None:
         "--level", choices=LEVELS, default="info", help="the mildest that is told (default: info)"
     )
     parser.add_argument(
-        "--rule", action="append", default=[], metavar="FT102", help="only this one; can be repeated"
+        "--rule",
+        action="append",
+        default=[],
+        metavar="FT102",
+        help="only this one; can be repeated",
     )
     parser.add_argument("--include-tests", action="store_true", help="audit test files too")
     parser.add_argument("--explain", metavar="FT102", help="print a rule's page and end")

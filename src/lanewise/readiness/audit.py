@@ -138,9 +138,7 @@ def _is_suppressed(sighting: Sighting, suppressions: Suppressions) -> bool:
     if suppressions.keep_back(sighting.rule, path, sighting.line):
         return True
     defined = sighting.defined
-    return defined is not None and suppressions.keep_back(
-        sighting.rule, defined.path, defined.line
-    )
+    return defined is not None and suppressions.keep_back(sighting.rule, defined.path, defined.line)
 
 
 def _merged(sightings: list[Sighting], context: Context) -> list[Finding]:
@@ -216,8 +214,14 @@ def _about(suppressions: list[Suppression]) -> list[Finding]:
             continue
         found.append(
             Finding(
-                rule, "warning" if level == "warning" else "info", suppression.path,
-                suppression.line, 1, name, message, fix,
+                rule,
+                "warning" if level == "warning" else "info",
+                suppression.path,
+                suppression.line,
+                1,
+                name,
+                message,
+                fix,
             )  # fmt: skip
         )
     return found

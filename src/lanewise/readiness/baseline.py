@@ -38,7 +38,9 @@ def read_baseline(path: Path) -> Baseline:
             f"{path} does not exist: write it first with --baseline {path} --write-baseline"
         ) from error
     except (OSError, ValueError) as error:
-        raise AuditError(f"{path} cannot be read as a baseline ({error}): write it again") from error
+        raise AuditError(
+            f"{path} cannot be read as a baseline ({error}): write it again"
+        ) from error
     if not isinstance(document, dict) or not isinstance(document.get("findings"), list):
         raise AuditError(f"{path} is no baseline: write one with --write-baseline")
     if document.get("schema") != SCHEMA:

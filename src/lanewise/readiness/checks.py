@@ -107,9 +107,7 @@ class Checks:
             for fact in self._tried(node.body, names, function):
                 yield _check(fact, "absent", region)
 
-    def _tried(
-        self, body: list[ast.stmt], names: set[str], function: Function
-    ) -> Iterator[_Fact]:
+    def _tried(self, body: list[ast.stmt], names: set[str], function: Function) -> Iterator[_Fact]:
         if not body or isinstance(body[0], (ast.If, ast.For, ast.While, ast.With, ast.Try)):
             return
         for inner in ast.walk(body[0]):

@@ -11,13 +11,14 @@ from lanewise.readiness.changes import Change, change_of, changed
 from lanewise.readiness.checks import Check, Checks
 from lanewise.readiness.entry_points import EntryPoints
 from lanewise.readiness.findings import Level, Place
+from lanewise.readiness.hand_overs import HandOver, enclosing_method, loop_around
 from lanewise.readiness.kinds import NEVER_SHARED, Kind
 from lanewise.readiness.locks import Locks, Regions
 from lanewise.readiness.modules import ClassInfo, Function
 from lanewise.readiness.project import Project
 from lanewise.readiness.reach import Reach
 from lanewise.readiness.references import References
-from lanewise.readiness.shared import Resolver, Shared, enclosing_method
+from lanewise.readiness.shared import Resolver, Shared
 from lanewise.readiness.values import Values
 
 
@@ -53,7 +54,7 @@ class Context:
         self.resolver = Resolver(project)
         self.locks = Locks(self.resolver)
         self.references = References(project)
-        self.entries = EntryPoints(project)
+        self.entries = EntryPoints(project, self.resolver.maker)
         self._mark_crowds()
         self.locks.held_by_callers = self.references.held_by_callers(self.locks)
         self.reach = Reach(project, self.resolver, self.entries)
@@ -66,6 +67,32 @@ class Context:
                 self.resolver.crowded.add(function)
             if entry.crowd and function.owner is not None:
                 self.resolver.crowded_classes.update(self.project.bases(function.owner))
+
+        for function in self.references.handed_out:
+            self.resolver.crowded.add(function)
+        for hand_over in self.entries.hand_overs:
+            self._mark_params(hand_over)
+
+    def _mark_params(self, hand_over: HandOver) -> None:
+        """What is bound before a loop of hand-overs and given by each of them is shared by all."""
+        target, giver = hand_over.target, hand_over.function
+        if giver is None or hand_over.what == "route handler":
+            return
+        loop = loop_around(hand_over.node, giver.module, giver)
+        skip = 1 if hand_over.bound else 0
+        for name, argument in zip(target.params[skip:], hand_over.arguments, strict=False):
+            if not isinstance(argument, ast.Name) or argument.id not in giver.bound:
+                continue
+            bounds = giver.bound[argument.id]
+            if loop is None or any(
+                bound.node is inner for bound in bounds for inner in ast.walk(loop)
+            ):
+                continue
+            made = self.resolver.maker.merged(bounds, giver, giver.module)
+            if made.kind is not Kind.OTHER:
+                self.resolver.shared_params[target, name] = made
+                if made.info is not None:
+                    self.resolver.crowded_classes.update(self.project.bases(made.info))
 
     @cached_property
     def running(self) -> list[Function]:

@@ -54,7 +54,9 @@ def find_files(path: Path, *, include_tests: bool) -> tuple[Path, list[Path]]:
     if path.is_file():
         return path.parent, [path]
     if not path.is_dir():
-        raise AuditError(f"{path} does not exist: give a Python file, or the directory of a project")
+        raise AuditError(
+            f"{path} does not exist: give a Python file, or the directory of a project"
+        )
     found = sorted(_walk(path, include_tests=include_tests))
     if not found:
         but = "" if include_tests else " (test files are left out; --include-tests takes them in)"
@@ -86,7 +88,9 @@ def _wanted_directory(path: Path, name: str, *, include_tests: bool) -> bool:
 
 
 def _is_test(name: str) -> bool:
-    return name.startswith("test_") or name.endswith("_test.py") or name in ("conftest.py", "tests.py")
+    return (
+        name.startswith("test_") or name.endswith("_test.py") or name in ("conftest.py", "tests.py")
+    )
 
 
 def read_source(path: Path, root: Path) -> Source:

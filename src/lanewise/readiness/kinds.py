@@ -30,7 +30,15 @@ NEVER_SHARED = frozenset({Kind.LOCK, Kind.LOCAL, Kind.CONTEXT_VAR, Kind.QUEUE, K
 """Made for threads: what is done with them is no hazard of ours."""
 
 _THREADING_LOCKS = ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore")
-_LOCK_MODULES = ("threading", "multiprocessing", "asyncio", "anyio", "trio", "filelock", "fasteners")
+_LOCK_MODULES = (
+    "threading",
+    "multiprocessing",
+    "asyncio",
+    "anyio",
+    "trio",
+    "filelock",
+    "fasteners",
+)
 _ITERATORS = (
     "iter", "map", "filter", "zip", "enumerate", "reversed",
 )  # fmt: skip

@@ -86,9 +86,7 @@ class Locks:
             return parent
         return self._taken_before(parent, child, function)
 
-    def _taken_before(
-        self, parent: ast.AST, child: ast.stmt, function: Function
-    ) -> ast.AST | None:
+    def _taken_before(self, parent: ast.AST, child: ast.stmt, function: Function) -> ast.AST | None:
         for block in blocks_of(parent):
             if child not in block:
                 continue
@@ -166,12 +164,16 @@ class Locks:
         if name not in function.locals or name in function.globals or name in function.params:
             return False
         bounds = function.bound.get(name, [])
-        return bool(bounds) and all(
-            b.value is not None
-            and isinstance(b.value, ast.Call)
-            and self._makes_lock(b.value, function)
-            for b in bounds
-        ) and not self._escapes(name, function)
+        return (
+            bool(bounds)
+            and all(
+                b.value is not None
+                and isinstance(b.value, ast.Call)
+                and self._makes_lock(b.value, function)
+                for b in bounds
+            )
+            and not self._escapes(name, function)
+        )
 
     @staticmethod
     def _escapes(name: str, function: Function) -> bool:
@@ -201,9 +203,7 @@ class Locks:
         entity = self._resolver.project.entity(decorator, function.parent, function.module)
         if isinstance(entity, Function):
             return self._wraps_in_lock(entity)
-        return isinstance(entity, Variable) and (
-            self._resolver.variable(entity).kind is Kind.LOCK
-        )
+        return isinstance(entity, Variable) and (self._resolver.variable(entity).kind is Kind.LOCK)
 
     def _wraps_in_lock(self, decorator: Function) -> bool:
         """A decorator of the project whose wrapper calls the function under a lock."""

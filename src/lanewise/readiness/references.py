@@ -19,7 +19,9 @@ from lanewise.readiness.syntax import last_name
 
 _AT_CLASS_CREATION = frozenset({"__init_subclass__", "__set_name__", "__prepare__"})
 _COMMAND_DECORATORS = frozenset({"command", "group", "callback"})
-_RUN_ONCE = frozenset({"main", "_main", "cli", "run_from_command_line", "execute_from_command_line"})
+_RUN_ONCE = frozenset(
+    {"main", "_main", "cli", "run_from_command_line", "execute_from_command_line"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,26 @@ class References:
         }
         return [inner for name, inner in function.functions.items() if name in returned]
 
+    @cached_property
+    def handed_out(self) -> set[Function]:
+        """Inner functions of decorators and makers used at import: one for all who call it.
+
+        What they keep in their enclosing call is as shared as a module's global.
+        """
+        found: set[Function] = set()
+        for function in self._project.functions:
+            if function.parent is not None and function.parent.parent is not None:
+                continue
+            uses = self.of(function)
+            at_import = any(
+                use.how in ("decorator", "decorator call")
+                or (use.how == "call" and use.function is None)
+                for use in uses
+            )
+            if at_import:
+                found.update(_inner(function))
+        return found
+
     def held_by_callers(self, locks: Locks) -> set[Function]:
         """Private helpers all of whose callers hold a lock."""
         found: set[Function] = set()
@@ -108,16 +130,20 @@ class References:
 
     def _only_under_lock(self, function: Function, found: set[Function], locks: Locks) -> bool:
         uses = self.of(function)
-        return bool(uses) and all(
-            use.how == "call"
-            and use.function is not None
-            and (
-                use.function in found
-                or (use.function.name == "__init__" and use.function.owner is function.owner)
-                or bool(locks.written(use.node, use.function))
+        return (
+            bool(uses)
+            and all(
+                use.how == "call"
+                and use.function is not None
+                and (
+                    use.function in found
+                    or (use.function.name == "__init__" and use.function.owner is function.owner)
+                    or bool(locks.written(use.node, use.function))
+                )
+                for use in uses
             )
-            for use in uses
-        ) and not all(u.function is not None and u.function.name == "__init__" for u in uses)
+            and not all(u.function is not None and u.function.name == "__init__" for u in uses)
+        )
 
     @cached_property
     def only_while_made(self) -> set[Function]:
@@ -140,6 +166,17 @@ class References:
             if not more:
                 return found
             found |= more
+
+
+def _inner(function: Function) -> set[Function]:
+    """The functions that a function returns, and those that these return."""
+    found: set[Function] = set()
+    for node in function.nodes:
+        if isinstance(node, ast.Return) and isinstance(node.value, ast.Name):
+            inner = function.functions.get(node.value.id)
+            if inner is not None:
+                found |= {inner} | _inner(inner)
+    return found
 
 
 def _how(node: ast.expr, module: Module) -> str:
@@ -171,10 +208,12 @@ def _is_metaclass_hook(function: Function) -> bool:
     if function.name not in ("__new__", "__init__", "__prepare__", "__setattr__"):
         return False
     bases = [last_name(base) for base in owner.node.bases]
-    return any(base == "type" or words_of(base)[-1:] in (["meta"], ["metaclass"], ["base"])
-               and "meta" in words_of(owner.name) for base in bases) or any(
-        base.lower().endswith(("meta", "metaclass")) for base in bases
-    )
+    return any(
+        base == "type"
+        or words_of(base)[-1:] in (["meta"], ["metaclass"], ["base"])
+        and "meta" in words_of(owner.name)
+        for base in bases
+    ) or any(base.lower().endswith(("meta", "metaclass")) for base in bases)
 
 
 def registers(function: Function) -> bool:
@@ -191,8 +230,25 @@ def registers(function: Function) -> bool:
         and [value.id] == first
         and first[0] not in function.bound
         and function.body[-1] is returns[0]
-        and bool({"fn", "func", "f", "cls", "klass", "function", "view", "handler", "callback",
-                  "wrapped", "method", "class_", "callable", "obj"} & set(first))
+        and bool(
+            {
+                "fn",
+                "func",
+                "f",
+                "cls",
+                "klass",
+                "function",
+                "view",
+                "handler",
+                "callback",
+                "wrapped",
+                "method",
+                "class_",
+                "callable",
+                "obj",
+            }
+            & set(first)
+        )
     )
 
 

@@ -8,16 +8,17 @@ from functools import cached_property
 from typing import Literal
 
 from lanewise.readiness.findings import Place
-from lanewise.readiness.kinds import Kind, is_lock_class, kind_of_call
-from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
-from lanewise.readiness.project import Entity, External, Project, Variable, merged, place_of
-from lanewise.readiness.syntax import is_none, last_name, method_call
+from lanewise.readiness.hand_overs import enclosing_method
+from lanewise.readiness.held import held_classes
+from lanewise.readiness.kinds import Kind
+from lanewise.readiness.making import Made, Maker
+from lanewise.readiness.modules import ClassInfo, Function, Module
+from lanewise.readiness.project import Entity, Project, Variable, place_of
+from lanewise.readiness.syntax import last_name, method_call
 
 Scope = Literal["global", "class", "instance", "closure"]
 
-_CONTAINER_DISPLAYS = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
 _READERS = ("get", "setdefault", "__getitem__")
-_SAFE_DECORATORS = frozenset({"staticmethod", "classmethod", "typing.no_type_check"})
 _MOST_STEPS = 12
 
 
@@ -47,118 +48,39 @@ class Shared:
     is_item: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What an expression gives."""
-
-    kind: Kind
-    type_name: str = ""
-    info: ClassInfo | None = None
-
-
-_UNKNOWN = Made(Kind.OTHER)
-
-
 class Resolver:
     """Finds the shared object behind an expression."""
 
     def __init__(self, project: Project) -> None:
         self.project = project
-        self._variables: dict[tuple[str, str], Shared] = {}
-        self._open: set[tuple[str, str]] = set()
+        self.maker = Maker(project)
         self.crowded: set[Function] = set()
         """Functions that several threads run at once, set once entry points are known."""
         self.crowded_classes: set[ClassInfo] = set()
         """Classes that hand their own methods to several threads."""
-
-    # --- what an expression gives -----------------------------------------------------------------
+        self.shared_params: dict[tuple[Function, str], Made] = {}
+        """Parameters for which several threads get the same object."""
 
     def made(self, node: ast.expr | None, function: Function | None, module: Module) -> Made:
         """Say what a value is."""
-        if node is None:
-            return _UNKNOWN
-        if isinstance(node, _CONTAINER_DISPLAYS):
-            return Made(Kind.CONTAINER, type(node).__name__.removesuffix("Comp").lower())
-        if isinstance(node, ast.GeneratorExp):
-            return Made(Kind.GENERATOR, "generator expression")
-        if isinstance(node, ast.Constant):
-            return Made(_kind_of_constant(node.value), type(node.value).__name__)
-        if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
-            return self.made(node.operand, function, module)
-        if isinstance(node, ast.Tuple):
-            return Made(Kind.CONSTANT, "tuple")
-        if isinstance(node, ast.Call):
-            return self._made_by_call(node, function, module)
-        if isinstance(node, (ast.Name, ast.Attribute)):
-            entity = self.project.entity(node, function, module)
-            if isinstance(entity, Variable):
-                found = self.variable(entity)
-                return Made(found.kind, found.type_name, found.info)
-        return _UNKNOWN
-
-    def _made_by_call(self, node: ast.Call, function: Function | None, module: Module) -> Made:
-        func = node.func.value if isinstance(node.func, ast.Subscript) else node.func
-        entity = self.project.entity(func, function, module)
-        if isinstance(entity, External):
-            return Made(kind_of_call(entity.dotted), entity.dotted.rpartition(".")[2])
-        if isinstance(entity, ClassInfo):
-            return self._instance(entity)
-        if isinstance(entity, Function) and entity.is_generator and not entity.is_async:
-            plain = all(last_name(d) in _SAFE_DECORATORS for d in entity.decorators)
-            return Made(Kind.GENERATOR if plain else Kind.OTHER, entity.name)
-        return Made(Kind.OTHER, last_name(node))
-
-    def _instance(self, info: ClassInfo) -> Made:
-        names = self.project.base_names(info)
-        for name in names:
-            kind = kind_of_call(name)
-            if kind in (Kind.LOCAL, Kind.LOCK, Kind.QUEUE):
-                return Made(kind, info.name, info)
-            if kind is Kind.CONTAINER:
-                # Its methods may lock; only what its own class does is known.
-                return Made(Kind.INSTANCE, info.name, info)
-        return Made(Kind.LOCK if is_lock_class(info) else Kind.INSTANCE, info.name, info)
-
-    def _merged(self, bounds: list[Bound], function: Function | None, module: Module) -> Made:
-        all_made = [self.made(b.value, function or b.function, module) for b in bounds]
-        kind = merged([made.kind for made in all_made])
-        for made in all_made:
-            if made.kind is kind:
-                return made
-        return Made(kind)
+        return self.maker.made(node, function, module)
 
     # --- where it lives ---------------------------------------------------------------------------
 
     def variable(self, variable: Variable) -> Shared:
         """Describe a module's global."""
         module, name = variable.module, variable.name
-        key = (module.name, name)
-        if key in self._variables:
-            return self._variables[key]
-        if key in self._open:  # X = Y, Y = X
-            return Shared(f"{module.name}.{name}", name, Kind.OTHER, "", "global", None)
-        self._open.add(key)
-        bounds = variable.bounds
-        made = self._merged(bounds, None, module)
-        if made.kind in (Kind.NONE, Kind.OTHER):
-            # What functions put there later tells more than the None it starts with.
-            later = [b for b in self.project.rebound.get(key, []) if not _says_none(b)]
-            deferred = self._merged(later, None, module) if later else made
-            if deferred.kind in (Kind.INSTANCE, Kind.CONTAINER, Kind.GENERATOR, Kind.ITERATOR):
-                made = replace(deferred)
-        self._open.discard(key)
-        shared = Shared(
+        made = self.maker.variable(variable)
+        return Shared(
             f"{module.name}.{name}", name, made.kind, made.type_name, "global",
-            place_of(bounds, module), made.info,
+            place_of(variable.bounds, module), made.info,
         )  # fmt: skip
-        self._variables[key] = shared
-        return shared
 
     def class_attribute(self, info: ClassInfo, name: str) -> Shared:
         """Describe an attribute that all instances of a class share."""
         holder = next((c for c in self.project.bases(info) if name in c.body), info)
         bounds = holder.body.get(name, [])
-        made = self._merged(bounds, None, holder.module)
+        made = self.maker.merged(bounds, None, holder.module)
         return Shared(
             f"{holder.full_name}.{name}", f"{holder.name}.{name}", made.kind, made.type_name,
             "class", place_of(bounds, holder.module), made.info,
@@ -169,7 +91,7 @@ class Resolver:
         for holder in self.project.bases(info):
             bounds = holder.on_self.get(name, [])
             if bounds:
-                made = self._merged(bounds, None, holder.module)
+                made = self.maker.merged(bounds, None, holder.module)
                 return Shared(
                     f"{holder.full_name}.{name}", f"{holder.name}.{name}", made.kind,
                     made.type_name, "instance", place_of(bounds, holder.module), made.info,
@@ -177,29 +99,12 @@ class Resolver:
         return None
 
     @cached_property
-    def held_classes(self) -> set[ClassInfo]:
-        """Classes with an instance that a module or a class holds, and their ancestors."""
-        found: set[ClassInfo] = set()
-        for module in self.project.modules:
-            for name in module.names:
-                self._note(found, self.variable(Variable(module, name)).info)
-            for info in module.all_classes:
-                for name, bounds in info.body.items():
-                    if bounds and name.isidentifier():
-                        self._note(found, self._merged(bounds, None, module).info)
-        for module_name, name in self.project.rebound:
-            holder = self.project.module(module_name)
-            if holder is not None:
-                self._note(found, self.variable(Variable(holder, name)).info)
-        return found
-
-    def _note(self, found: set[ClassInfo], info: ClassInfo | None) -> None:
-        if info is not None:
-            found.update(self.project.bases(info))
+    def _held(self) -> set[ClassInfo]:
+        return held_classes(self.project, self.maker)
 
     def is_held(self, info: ClassInfo) -> bool:
         """Tell whether several threads may hold one instance of a class."""
-        return info in self.held_classes or info in self.crowded_classes
+        return info in self._held or info in self.crowded_classes
 
     # --- what an expression stands for ------------------------------------------------------------
 
@@ -239,6 +144,8 @@ class Resolver:
             if name in function.imports:
                 return self._global(name, function)
             bounds = function.bound.get(name, [])
+            if (function, name) in self.shared_params and not bounds:
+                return self._param(name, function)
             alias = len(bounds) == 1 and name not in function.params
             if alias and bounds[0].value is not None and not bounds[0].entered:
                 value = bounds[0].value
@@ -254,6 +161,14 @@ class Resolver:
             return found if found is not None and found.is_item else None
         return found
 
+    def _param(self, name: str, function: Function) -> Shared:
+        made = self.shared_params[function, name]
+        place = Place(function.module.relative, function.node.lineno)
+        return Shared(
+            f"{function.full_name}({name})", f"{function.name}'s {name}", made.kind,
+            made.type_name, "closure", place, made.info,
+        )  # fmt: skip
+
     def _closure(self, name: str, function: Function) -> Shared | None:
         if function not in self.crowded:
             return None
@@ -267,7 +182,7 @@ class Resolver:
         if outer is None or name in outer.functions or name in outer.imports:
             return None
         bounds = outer.bound.get(name, [])
-        made = self._merged(bounds, outer, outer.module)
+        made = self.maker.merged(bounds, outer, outer.module)
         return Shared(
             f"{outer.full_name}.{name}", f"{outer.name}'s {name}", made.kind, made.type_name,
             "closure", place_of(bounds, outer.module), made.info,
@@ -295,8 +210,10 @@ class Resolver:
         return _inside(base) if base.type_name == "SimpleNamespace" else None
 
     def _of_class(self, info: ClassInfo, node: ast.Attribute) -> Shared | None:
+        """A class's attribute is what an instance starts with; assigning gives it its own."""
         if any(node.attr in c.body for c in self.project.bases(info)):
-            return self.class_attribute(info, node.attr)
+            scope: Scope = "class" if isinstance(node.ctx, ast.Load) else "instance"
+            return replace(self.class_attribute(info, node.attr), scope=scope)
         return None
 
     def _on_self(self, info: ClassInfo, name: str) -> Shared | None:
@@ -347,27 +264,9 @@ class Resolver:
         return None
 
 
-def enclosing_method(function: Function) -> Function | None:
-    """Return the method that a function is, or is defined in."""
-    current: Function | None = function
-    while current is not None and current.owner is None:
-        current = current.parent
-    return current
-
-
 def _inside(found: Shared | None) -> Shared | None:
-    if found is None or found.kind not in (Kind.CONTAINER, Kind.NONE) and not found.is_item:
+    if found is None or found.is_item:
+        return found
+    if found.kind not in (Kind.CONTAINER, Kind.NONE):
         return None
-    return found if found.is_item else replace(found, is_item=True)
-
-
-def _says_none(bound: Bound) -> bool:
-    return bound.value is None or is_none(bound.value)
-
-
-def _kind_of_constant(value: object) -> Kind:
-    if value is None:
-        return Kind.NONE
-    if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
-        return Kind.CONSTANT
-    return Kind.NUMBER
+    return replace(found, is_item=True)

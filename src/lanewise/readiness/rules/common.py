@@ -65,7 +65,9 @@ def returns_fresh(
 
 def _names_of(value: ast.expr | None, node: ast.expr, function: Function) -> set[str]:
     """Return the local names of a value: ``D[k] = v = make()``, ``v = make(); D[k] = v``."""
-    names = {value.id} if isinstance(value, ast.Name) and value.id not in function.globals else set()
+    names = (
+        {value.id} if isinstance(value, ast.Name) and value.id not in function.globals else set()
+    )
     parent = function.module.parents.get(node)
     if isinstance(parent, ast.Assign):
         names |= {t.id for t in parent.targets if isinstance(t, ast.Name)}

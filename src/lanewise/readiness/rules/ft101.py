@@ -123,8 +123,11 @@ def _reads(
     if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Load):
         return False
     found = context.resolver.resolve(node, function)
-    return found is not None and found.key == shared.key and found.is_item == shared.is_item and (
-        not shared.is_item or same(node, target)
+    return (
+        found is not None
+        and found.key == shared.key
+        and found.is_item == shared.is_item
+        and (not shared.is_item or same(node, target))
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level, Place
+from lanewise.readiness.hand_overs import loop_around
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
 from lanewise.readiness.project import External
@@ -129,12 +130,6 @@ def _arguments(node: ast.Call) -> Iterator[ast.expr]:
 
 def _repeats(node: ast.AST, name: str, function: Function) -> bool:
     """In a loop whose body does not make the iterator anew."""
-    current: ast.AST | None = function.module.parents.get(node)
-    loops = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.DictComp,
-             ast.GeneratorExp)  # fmt: skip
+    loop = loop_around(node, function.module, function)
     made_at = function.bound[name][0].node
-    while current is not None and current is not function.node:
-        if isinstance(current, loops):
-            return not any(inner is made_at for inner in ast.walk(current))
-        current = function.module.parents.get(current)
-    return False
+    return loop is not None and not any(inner is made_at for inner in ast.walk(loop))

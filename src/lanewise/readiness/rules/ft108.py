@@ -13,16 +13,30 @@ from lanewise.readiness.syntax import method_call
 RULE = "FT108"
 
 _ENVIRONMENT = "pass the value as an argument, or in env= of the child process"
-_WARNINGS = "set filters once at start; Python 3.14 can keep them per context (-X context_aware_warnings)"
+_WARNINGS = (
+    "set filters once at start; Python 3.14 can keep them per context (-X context_aware_warnings)"
+)
 _STREAMS = "give the stream to what writes (print(..., file=stream)), or use a logger"
 _COLLECTOR = "set it once at start"
 
 # What is called -> what it changes, what to do instead.
 _CALLS: dict[str, tuple[str, str]] = {
-    "os.chdir": ("the working directory", "build absolute paths, or pass cwd= to the child process"),
-    "os.fchdir": ("the working directory", "build absolute paths, or pass cwd= to the child process"),
-    "contextlib.chdir": ("the working directory", "build absolute paths, or pass cwd= to the child"),
-    "os.umask": ("the file mode mask", "set the mode of the file itself: os.open(..., mode), chmod"),
+    "os.chdir": (
+        "the working directory",
+        "build absolute paths, or pass cwd= to the child process",
+    ),
+    "os.fchdir": (
+        "the working directory",
+        "build absolute paths, or pass cwd= to the child process",
+    ),
+    "contextlib.chdir": (
+        "the working directory",
+        "build absolute paths, or pass cwd= to the child",
+    ),
+    "os.umask": (
+        "the file mode mask",
+        "set the mode of the file itself: os.open(..., mode), chmod",
+    ),
     "os.putenv": ("the environment", _ENVIRONMENT),
     "os.unsetenv": ("the environment", _ENVIRONMENT),
     "os.environ.update": ("the environment", _ENVIRONMENT),
@@ -30,7 +44,10 @@ _CALLS: dict[str, tuple[str, str]] = {
     "os.environ.pop": ("the environment", _ENVIRONMENT),
     "os.environ.clear": ("the environment", _ENVIRONMENT),
     "time.tzset": ("the time zone", "use datetime with zoneinfo"),
-    "locale.setlocale": ("the locale", "format with a library that takes the locale as an argument"),
+    "locale.setlocale": (
+        "the locale",
+        "format with a library that takes the locale as an argument",
+    ),
     "warnings.catch_warnings": ("the warning filters", _WARNINGS),
     "warnings.simplefilter": ("the warning filters", _WARNINGS),
     "warnings.filterwarnings": ("the warning filters", _WARNINGS),

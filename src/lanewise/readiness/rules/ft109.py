@@ -42,9 +42,7 @@ def find(context: Context) -> Iterator[Sighting]:
                 yield _sighting(node, function, found, set_at_import[found])
 
 
-def _sighting(
-    node: ast.expr, function: Function, found: tuple[str, str], place: Place
-) -> Sighting:
+def _sighting(node: ast.expr, function: Function, found: tuple[str, str], place: Place) -> Sighting:
     key, attribute = found
     name = key.rpartition(".")[2]
     if not attribute:
@@ -154,7 +152,9 @@ def _is_caught(node: ast.expr, function: Function) -> bool:
     while current is not None and current is not function.node:
         parent = function.module.parents.get(current)
         if isinstance(parent, ast.Try) and current in parent.body:
-            caught = " ".join(ast.unparse(h.type) if h.type else "Exception" for h in parent.handlers)
+            caught = " ".join(
+                ast.unparse(h.type) if h.type else "Exception" for h in parent.handlers
+            )
             if any(w in caught for w in ("AttributeError", "LookupError", "Exception")):
                 return True
         current = parent

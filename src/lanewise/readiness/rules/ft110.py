@@ -44,7 +44,8 @@ def _is_cached_property(function: Function, context: Context) -> bool:
         # The project's own cached_property may hold a lock; only the standard one is known.
         return not isinstance(entity, Function) and (
             not isinstance(entity, External)
-            or entity.dotted in ("functools.cached_property", "django.utils.functional.cached_property")
+            or entity.dotted
+            in ("functools.cached_property", "django.utils.functional.cached_property")
         )
     return False
 
