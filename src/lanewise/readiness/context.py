@@ -76,7 +76,7 @@ class Context:
     def _mark_params(self, hand_over: HandOver) -> None:
         """What is bound before a loop of hand-overs and given by each of them is shared by all."""
         target, giver = hand_over.target, hand_over.function
-        if giver is None or hand_over.what == "route handler":
+        if giver is None or hand_over.in_turn:
             return
         loop = loop_around(hand_over.node, giver.module, giver)
         skip = 1 if hand_over.bound else 0
@@ -103,9 +103,9 @@ class Context:
     def _is_entry(self, function: Function) -> bool:
         return function in self.entries.found
 
-    def regions(self, node: ast.AST, function: Function) -> Regions:
-        """Return the locks held at a node."""
-        return self.locks.regions(node, function)
+    def regions(self, node: ast.AST, function: Function, of: Shared | None = None) -> Regions:
+        """Return the locks held at a node that protect an object."""
+        return self.locks.regions(node, function, of)
 
     def counts(self, shared: Shared | None, function: Function) -> bool:
         """Tell whether a change of an object by a function is other threads' business."""

@@ -59,9 +59,10 @@ class EntryPoints:
         for function in project.functions:
             self._by_declaration(function)
         self.hand_overs: list[HandOver] = list(HandOvers(project, maker).find())
-        times = Counter(h.target for h in self.hand_overs if h.what != "route handler")
+        times = Counter((h.target, h.function) for h in self.hand_overs if not h.in_turn)
         for hand_over in self.hand_overs:
-            crowd = hand_over.repeated or times[hand_over.target] > 1
+            often = times[hand_over.target, hand_over.function] > 1
+            crowd = not hand_over.in_turn and (hand_over.repeated or often)
             self._note(hand_over.target, hand_over.what, crowd=crowd)
 
     def _by_declaration(self, function: Function) -> None:
@@ -72,7 +73,8 @@ class EntryPoints:
         if function.owner is not None:
             what = self._what_method(function, function.owner)
             if what is not None:
-                self._note(function, what, crowd=what == "middleware")
+                # One instance serves all requests. Others with an app= are made for one of them.
+                self._note(function, what, crowd="Middleware" in function.owner.name)
 
     def _what_method(self, function: Function, owner: ClassInfo) -> str | None:
         bases = self._project.base_names(owner)

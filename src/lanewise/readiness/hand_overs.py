@@ -47,12 +47,15 @@ class HandOver:
         arguments: What the function is called with, where the call says it.
         node: The call.
         function: Where the call stands; None for the module's own statements.
+        in_turn: The giver waits for each before it gives the next, or gives it to a router, not to
+            threads.
         bound: The function is a method of an object, so the arguments come behind ``self``.
     """
 
     target: Function
     what: str
     repeated: bool
+    in_turn: bool
     arguments: tuple[ast.expr, ...]
     node: ast.Call
     function: Function | None
@@ -90,12 +93,14 @@ class HandOvers:
             given = self._given(node, function, module)
             if given is None:
                 continue
-            repeated = given.many or stands_in_loop(node, module, function)
+            repeated = given.many or loop_around(node, module, function) is not None
+            awaited = isinstance(module.parents.get(node), ast.Await) and not given.many
+            in_turn = awaited or given.what != "thread" and given.what != _ON_EXECUTOR
             for argument in given.functions:
                 for target, bound in self._functions(argument, function, module):
                     yield HandOver(
-                        target, given.what, repeated and given.what != "route handler",
-                        given.arguments, node, function, bound,
+                        target, given.what, repeated, in_turn, given.arguments, node, function,
+                        bound,
                     )  # fmt: skip
 
     def _given(self, node: ast.Call, function: Function | None, module: Module) -> _Given | None:
@@ -215,11 +220,6 @@ def enclosing_method(function: Function | None) -> Function | None:
     while current is not None and current.owner is None:
         current = current.parent
     return current
-
-
-def stands_in_loop(node: ast.AST, module: Module, function: Function | None) -> bool:
-    """Tell whether a node stands in a loop or a comprehension of its function."""
-    return loop_around(node, module, function) is not None
 
 
 def loop_around(node: ast.AST, module: Module, function: Function | None) -> ast.AST | None:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import ast
 
 from lanewise.readiness.kinds import Kind, is_lock_name, words_of
-from lanewise.readiness.modules import Bound, Function
+from lanewise.readiness.modules import Function
 from lanewise.readiness.project import Variable
-from lanewise.readiness.shared import Resolver
+from lanewise.readiness.shared import Resolver, Shared
 from lanewise.readiness.syntax import blocks_of, last_name, method_call, walk_inside
 
 Regions = frozenset[int]
@@ -34,17 +34,22 @@ class Locks:
         self.held_by_callers: set[Function] = set()
         """Private helpers that are only called under a lock, set once call sites are known."""
 
-    def regions(self, node: ast.AST, function: Function) -> Regions:
+    def regions(self, node: ast.AST, function: Function, of: Shared | None = None) -> Regions:
         """Return every region that a node lies in.
 
         A nested function runs later, so what its definition lies in says nothing.
+
+        Args:
+            node: What is looked at.
+            function: Where it stands.
+            of: What is to be protected; locks that cannot do it are left out.
         """
-        found = self.written(node, function)
+        found = self.written(node, function, of)
         if function in self.held_by_callers:
             found |= {id(function)}
         return found
 
-    def written(self, node: ast.AST, function: Function) -> Regions:
+    def written(self, node: ast.AST, function: Function, of: Shared | None = None) -> Regions:
         """Return the regions that the function's own text shows."""
         found: set[int] = set()
         parents = function.module.parents
@@ -54,7 +59,7 @@ class Locks:
             if parent is None:
                 break
             region = self._region(parent, child, function)
-            if region is not None:
+            if region is not None and not self._is_too_small(region, function, of):
                 found.add(id(region))
             child = parent
         if any(self._is_synchronizing(decorator, function) for decorator in function.decorators):
@@ -135,29 +140,77 @@ class Locks:
             return False
         if isinstance(node, ast.Call) and self._makes_lock(node, function):
             return False  # ``with Lock():`` locks nobody out
-        shared = self._resolver.resolve(node, function)
-        if shared is not None and shared.kind is Kind.LOCK and not shared.is_item:
+        if isinstance(node, ast.Call) and self._holds_while_open(node, function):
             return True
-        if self._attribute_is_lock(node, function):
+        known = self._known_kinds(node, function)
+        if Kind.LOCK in known:
             return True
-        return _named_as_lock(node)
+        if known & {Kind.QUEUE, Kind.LOCAL}:
+            return False  # an event, or a semaphore that lets several in, whatever its name
+        return self._enters_lock(node, function) or _named_as_lock(node)
 
-    def _attribute_is_lock(self, node: ast.expr, function: Function) -> bool:
+    def _known_kinds(self, node: ast.expr, function: Function) -> set[Kind]:
+        """What the project binds a name or an attribute to."""
+        shared = self._resolver.resolve(node, function)
+        found = {shared.kind} if shared is not None and not shared.is_item else set()
+        if isinstance(node, ast.Attribute):
+            info = self._resolver.self_meant(node.value, function)
+            for holder in [] if info is None else self._resolver.project.bases(info):
+                for bound in [*holder.on_self.get(node.attr, []), *holder.body.get(node.attr, [])]:
+                    made = self._resolver.made(bound.value, bound.function, holder.module)
+                    found.add(made.kind)
+        return found
+
+    def _holds_while_open(self, node: ast.Call, function: Function) -> bool:
+        """A context manager of the project that yields under a lock."""
+        entity = self._resolver.project.entity(node.func, function, function.module)
+        if isinstance(node.func, ast.Attribute) and not isinstance(entity, Function):
+            info = self._resolver.self_meant(node.func.value, function)
+            entity = None if info is None else self._resolver.project.method(info, node.func.attr)
+        if not isinstance(entity, Function) or not entity.is_generator or entity is function:
+            return False
+        if not any("contextmanager" in last_name(d) for d in entity.decorators):
+            return False
+        return any(
+            bool(self.written(inner, entity)) for inner in entity.nodes if isinstance(inner, ast.Yield)
+        )
+
+    def _enters_lock(self, node: ast.expr, function: Function) -> bool:
+        """``with self:`` where the class takes a lock in ``__enter__``."""
+        info = self._resolver.self_meant(node, function)
+        if info is None:
+            shared = self._resolver.resolve(node, function)
+            info = shared.info if shared is not None and not shared.is_item else None
+        enter = None if info is None else self._resolver.project.method(info, "__enter__")
+        if enter is None or enter is function:
+            return False
+        return any(
+            (receiver := method_call(inner, *_TAKE, "__enter__")) is not None
+            and self.is_lock(receiver, enter)
+            for inner in enter.nodes
+        )
+
+    def _is_too_small(self, region: ast.AST, function: Function, of: Shared | None) -> bool:
+        """A lock that each instance has for itself does not protect what the class shares."""
+        if of is None or of.scope != "class" or not isinstance(region, (ast.With, ast.AsyncWith)):
+            return False
+        locks = [i.context_expr for i in region.items if self.is_lock(i.context_expr, function)]
+        return bool(locks) and all(self._is_of_instance(lock, function) for lock in locks)
+
+    def _is_of_instance(self, node: ast.expr, function: Function) -> bool:
         if not isinstance(node, ast.Attribute):
             return False
         info = self._resolver.self_meant(node.value, function)
-        if info is None:
+        if info is None or self._resolver.is_held(info):
             return False
-        for holder in self._resolver.project.bases(info):
-            bounds = holder.on_self.get(node.attr, []) + holder.body.get(node.attr, [])
-            if any(self._binds_lock(bound, holder_function=function) for bound in bounds):
-                return True
-        return False
-
-    def _binds_lock(self, bound: Bound, holder_function: Function) -> bool:
-        function = bound.function or holder_function
-        made = self._resolver.made(bound.value, bound.function, function.module)
-        return made.kind is Kind.LOCK
+        bounds = [
+            b for c in self._resolver.project.bases(info) for b in c.on_self.get(node.attr, [])
+        ]
+        return bool(bounds) and all(
+            isinstance(b.value, ast.Call)
+            and self._resolver.made(b.value, b.function, info.module).kind is Kind.LOCK
+            for b in bounds
+        )
 
     def _is_own(self, name: str, function: Function) -> bool:
         """A lock that the call itself has made: no other thread knows it."""

@@ -87,7 +87,7 @@ class Values:
             return self._of_function(entity, steps)
         if name in _EMPTY and not node.args and not node.keywords:
             return f"a new empty {name}"
-        if name == "__new__" or self._is_own_class(node.func, function):
+        if name in ("__new__", "__call__") or self._is_own_class(node.func):
             return "a new instance"
         words = words_of(name)
         if isinstance(entity, External) and entity.dotted.startswith("builtins."):
@@ -119,12 +119,9 @@ class Values:
         return None
 
     @staticmethod
-    def _is_own_class(node: ast.expr, function: Function) -> bool:
-        return (
-            isinstance(node, ast.Name)
-            and function.kind_of_method == "class"
-            and function.params[:1] == [node.id]
-        )
+    def _is_own_class(node: ast.expr) -> bool:
+        """``cls()``, in the class's own methods and in decorators that get the class."""
+        return isinstance(node, ast.Name) and node.id in ("cls", "klass", "class_")
 
     @staticmethod
     def _is_value_name(name: str) -> bool:

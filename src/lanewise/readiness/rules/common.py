@@ -39,8 +39,9 @@ def unguarded(acts: list[Act], function: Function, context: Context) -> Iterator
     for act in acts:
         by_node.setdefault(act.node, []).append(act)
     for node, candidates in by_node.items():
-        held = context.regions(node, function)
-        checked = [context.regions(act.check.node, function) for act in candidates]
+        shared = candidates[0].check.shared
+        held = context.regions(node, function, shared)
+        checked = [context.regions(act.check.node, function, shared) for act in candidates]
         if any(held & regions for regions in checked):
             continue
         first = candidates[0]

@@ -61,7 +61,7 @@ def _assigned(
     read = _read_of(target, value, shared, function, context)
     if read is None:
         return
-    if context.regions(target, function) & context.regions(read, function):
+    if context.regions(target, function, shared) & context.regions(read, function, shared):
         return
     yield from _sighting(target, target, shared, function, context, read)
 
@@ -156,7 +156,7 @@ def _sighting(  # noqa: PLR0913 - because: the two ends of one update
     context: Context,
     read: ast.AST | None = None,
 ) -> Iterator[Sighting]:
-    if read is None and context.regions(node, function):
+    if read is None and context.regions(node, function, shared):
         return
     level, remark = _level(function)
     between = "" if read is None else " (the old value is read first, then written)"

@@ -64,7 +64,7 @@ def _judge(
     shared = context.resolver.resolve(used, function)
     if shared is None or shared.is_item or shared.kind not in (Kind.GENERATOR, Kind.ITERATOR):
         return
-    if not context.counts(shared, function) or context.regions(used, function):
+    if not context.counts(shared, function) or context.regions(used, function, shared):
         return
     level, harm = _harm(shared.kind)
     if isinstance(node, ast.comprehension):

@@ -36,11 +36,11 @@ def find(context: Context) -> Iterator[Sighting]:
 
 def _changes(function: Function, context: Context, *, while_made: bool) -> Iterator[Sighting]:
     for node in function.nodes:
-        change = change_of(node, function)
+        change = change_of(node, function) or _extended(node)
         if change is None:
             continue
         found = _class_container(change, function, context)
-        if found is None or context.regions(change.node, function):
+        if found is None or context.regions(change.node, function, found[0]):
             continue
         shared, name = found
         level: Level = "info" if change.is_atomic else "warning"
@@ -61,6 +61,13 @@ def _changes(function: Function, context: Context, *, while_made: bool) -> Itera
             _FIX.format(name=name, empty=_empty(shared.type_name)),
             shared.defined,
         )
+
+
+def _extended(node: ast.AST) -> Change | None:
+    """``self.items += [x]`` extends the class's own list before it binds it to the instance."""
+    if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute):
+        return Change(node.target, node.target, "store", "+=", node.value)
+    return None
 
 
 def _empty(type_name: str) -> str:
@@ -88,7 +95,7 @@ def _class_container(
 
 def _copies(info: ClassInfo, context: Context) -> bool:
     bases = {base.rpartition(".")[2] for base in context.project.base_names(info)}
-    if bases & _COPYING_BASES:
+    if bases & _COPYING_BASES or "type" in bases:  # a metaclass's self is a class
         return True
     return any(
         word in ast.unparse(decorator)

@@ -27,7 +27,7 @@ def find(context: Context) -> Iterator[Sighting]:
             if not isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
                 continue
             shared = _looped(node.iter, function, context)
-            if shared is None or context.regions(node.iter, function):
+            if shared is None or context.regions(node.iter, function, shared):
                 continue
             others = [f for f in changers.get(shared.key, []) if f is not function]
             if others:
