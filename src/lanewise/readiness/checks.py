@@ -17,7 +17,7 @@ from lanewise.readiness.shared import Resolver, Shared
 from lanewise.readiness.syntax import is_none, last_name, leaves, method_call
 
 Answer = Literal["absent", "present"]
-About = Literal["key", "value", "size"]
+About = Literal["key", "value", "size", "bound"]
 
 _NO_KEY = frozenset({"KeyError", "LookupError", "IndexError"})
 _NO_VALUE = frozenset({"AttributeError", "NameError"})
@@ -29,7 +29,7 @@ class Check:
 
     Attributes:
         shared: What is asked about.
-        about: A key of it, its own value, or how much it holds.
+        about: A key of it, its own value, whether it holds anything, or whether it holds too much.
         answer: The answer on which the region runs.
         node: The test.
         region: The statements that run then.
@@ -183,9 +183,10 @@ class Checks:
         if shared is None:
             return None
         right = test.comparators[0]
-        zero = isinstance(right, ast.Constant) and right.value == 0
+        zero = isinstance(right, ast.Constant) and right.value in (0, 1)
         empty = zero and isinstance(test.ops[0], (ast.Eq, ast.LtE))
-        return _Fact(shared, "size", "absent" if empty else "present", test)
+        about: About = "size" if zero else "bound"
+        return _Fact(shared, about, "absent" if empty else "present", test)
 
     def _has_attribute(self, test: ast.Call, function: Function) -> _Fact | None:
         if len(test.args) != 2:  # noqa: PLR2004 - because: hasattr takes two

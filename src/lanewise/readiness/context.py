@@ -53,7 +53,7 @@ class Context:
         self.project = project
         self.resolver = Resolver(project)
         self.locks = Locks(self.resolver)
-        self.references = References(project)
+        self.references = References(project, self.resolver.maker)
         self.entries = EntryPoints(project, self.resolver.maker)
         self._mark_crowds()
         self.locks.held_by_callers = self.references.held_by_callers(self.locks)

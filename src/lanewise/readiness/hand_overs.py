@@ -23,6 +23,10 @@ _PLAIN_NAMES = frozenset(
     {"to_thread", "run_in_threadpool", "start_new_thread", "sync_to_async", "deferToThread",
      "Depends", "Security"}
 )  # fmt: skip
+# They run one after the other, on one loop's thread or behind one request.
+_IN_TURN = frozenset(
+    {"add_done_callback", "call_soon_threadsafe", "add_task", "add_job", "spawn"}
+)
 _MAPPERS = frozenset({"map", "imap", "imap_unordered", "starmap", "map_async", "starmap_async"})
 _URL_CALLS = frozenset(
     {"path", "re_path", "url", "Route", "WebSocketRoute", "APIRoute", "add_route", "add_api_route",
@@ -95,7 +99,11 @@ class HandOvers:
                 continue
             repeated = given.many or loop_around(node, module, function) is not None
             awaited = isinstance(module.parents.get(node), ast.Await) and not given.many
-            in_turn = awaited or given.what != "thread" and given.what != _ON_EXECUTOR
+            in_turn = (
+                awaited
+                or last_name(node.func) in _IN_TURN
+                or given.what not in ("thread", _ON_EXECUTOR)
+            )
             for argument in given.functions:
                 for target, bound in self._functions(argument, function, module):
                     yield HandOver(

@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from lanewise.readiness.making import Maker
 from lanewise.readiness.modules import ClassInfo, Function, Module
 from lanewise.readiness.project import Project, Variable
-from lanewise.readiness.syntax import last_name
+from lanewise.readiness.syntax import last_name, walk_inside
 
 _CACHES = frozenset({"cache", "lru_cache", "cached"})
+# These give every instance a copy of what the body says.
+_COPYING_BASES = frozenset(
+    {"BaseModel", "BaseSettings", "SQLModel", "Enum", "IntEnum", "StrEnum", "Flag", "TypedDict",
+     "NamedTuple", "Struct", "Model", "Document", "Schema", "Form", "local"}
+)  # fmt: skip
+_COPYING_DECORATORS = ("dataclass", "define", "frozen", "mutable", "attrs", "attr.s", "attrib")
 
 
 def held_classes(project: Project, maker: Maker) -> set[ClassInfo]:
@@ -49,7 +55,7 @@ def _inside_displays(module: Module, maker: Maker) -> Iterator[ClassInfo]:
     for bounds in module.names.values():
         for bound in bounds:
             if isinstance(bound.value, (ast.Dict, ast.List, ast.Set, ast.Tuple)):
-                for node in ast.walk(bound.value):
+                for node in walk_inside([bound.value]):  # not into lambdas: those run later
                     if isinstance(node, ast.Call):
                         info = maker.made(node, None, module).info
                         if info is not None:
@@ -84,3 +90,16 @@ def _on_what_is_held(
                 info = maker.made(node.value, function, module).info
                 if info is not None:
                     yield info
+
+
+def copies_defaults(project: Project, info: ClassInfo) -> bool:
+    """Tell whether what a class's body binds is copied for each instance, or is not for instances."""
+    bases = {base.rpartition(".")[2] for base in project.base_names(info)}
+    if bases & _COPYING_BASES or "type" in bases:  # a metaclass's self is a class
+        return True
+    return any(
+        word in ast.unparse(decorator)
+        for current in project.bases(info)
+        for decorator in current.node.decorator_list
+        for word in _COPYING_DECORATORS
+    )

@@ -11,9 +11,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
+from lanewise.readiness.hand_overs import enclosing_method
 from lanewise.readiness.kinds import words_of
 from lanewise.readiness.locks import Locks
-from lanewise.readiness.modules import Function, Module
+from lanewise.readiness.making import Maker
+from lanewise.readiness.modules import ClassInfo, Function, Module
 from lanewise.readiness.project import Project
 from lanewise.readiness.syntax import last_name
 
@@ -37,8 +39,10 @@ class Use:
 class References:
     """All uses of the project's functions."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, maker: Maker) -> None:
         self._project = project
+        self._maker = maker
+        self._of: dict[Function, list[Use]] = {}
         self.uses: dict[str, list[Use]] = defaultdict(list)
         names = {function.name for function in project.functions}
         for module in project.modules:
@@ -60,8 +64,45 @@ class References:
                 self.uses[name].append(Use(node, function, module, _how(node, module)))
 
     def of(self, function: Function) -> list[Use]:
-        """Return every use of a function's name outside the function itself."""
-        return [use for use in self.uses.get(function.name, []) if use.function is not function]
+        """Return every use outside the function itself that may be of it."""
+        if function not in self._of:
+            self._of[function] = [
+                use
+                for use in self.uses.get(function.name, [])
+                if use.function is not function and self._may_be(use, function)
+            ]
+        return self._of[function]
+
+    def _may_be(self, use: Use, function: Function) -> bool:
+        if function.owner is None:
+            return self._project.entity(use.node, use.function, use.module) is function
+        if isinstance(use.node, ast.Name):
+            # Inside the class's body it is the method, elsewhere a namesake.
+            return use.function is None and use.module is function.module
+        assert isinstance(use.node, ast.Attribute)
+        info = self._class_of(use.node.value, use)
+        if info is None:
+            # ``line.left`` of an unknown object is most likely a number; ``line.left()`` may be ours.
+            return use.how != "value"
+        return self._are_related(info, function.owner)
+
+    def _class_of(self, node: ast.expr, use: Use) -> ClassInfo | None:
+        method = enclosing_method(use.function)
+        if (
+            isinstance(node, ast.Name)
+            and method is not None
+            and method.kind_of_method in ("instance", "class")
+            and method.params[:1] == [node.id]
+        ):
+            return method.owner
+        return self._maker.made(node, use.function, use.module).info
+
+    def _are_related(self, one: ClassInfo, other: ClassInfo) -> bool:
+        return one in self._project.bases(other) or other in self._project.bases(one) or bool(
+            # A mixin's self may be of any class that takes both in.
+            set(self._project.subclasses.get(one, []))
+            & set(self._project.subclasses.get(other, []))
+        )
 
     @cached_property
     def quiet(self) -> set[Function]:
@@ -253,5 +294,10 @@ def registers(function: Function) -> bool:
 
 
 def _is_private(function: Function) -> bool:
+    """By its own name, or by that of its class."""
     name = function.name
-    return name.startswith("_") and not name.startswith("__")
+    if name.startswith("__"):
+        return False
+    return name.startswith("_") or (
+        function.owner is not None and function.owner.name.startswith("_")
+    )

@@ -9,12 +9,12 @@ from typing import Literal
 
 from lanewise.readiness.findings import Place
 from lanewise.readiness.hand_overs import enclosing_method
-from lanewise.readiness.held import held_classes
+from lanewise.readiness.held import copies_defaults, held_classes
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
 from lanewise.readiness.modules import ClassInfo, Function, Module
 from lanewise.readiness.project import Entity, Project, Variable, place_of
-from lanewise.readiness.syntax import last_name, method_call
+from lanewise.readiness.syntax import default_of, last_name, method_call
 
 Scope = Literal["global", "class", "instance", "closure"]
 
@@ -54,6 +54,7 @@ class Resolver:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.maker = Maker(project)
+        self._copying: dict[ClassInfo, bool] = {}
         self.crowded: set[Function] = set()
         """Functions that several threads run at once, set once entry points are known."""
         self.crowded_classes: set[ClassInfo] = set()
@@ -146,6 +147,8 @@ class Resolver:
             bounds = function.bound.get(name, [])
             if (function, name) in self.shared_params and not bounds:
                 return self._param(name, function)
+            if name in function.params and not bounds:
+                return self._default(name, function)
             alias = len(bounds) == 1 and name not in function.params
             if alias and bounds[0].value is not None and not bounds[0].entered:
                 value = bounds[0].value
@@ -160,6 +163,14 @@ class Resolver:
         if found is None or found.is_item or found.kind in (Kind.NUMBER, Kind.CONSTANT, Kind.NONE):
             return found if found is not None and found.is_item else None
         return found
+
+    def _default(self, name: str, function: Function) -> Shared | None:
+        """``def f(key, cache=CACHE)``: the module's container by another name."""
+        default = default_of(function.node, name)
+        if not isinstance(default, ast.Name) or function.owner is not None:
+            return None
+        shared = self._global(default.id, function)
+        return shared if shared is not None and shared.kind is Kind.CONTAINER else None
 
     def _param(self, name: str, function: Function) -> Shared:
         made = self.shared_params[function, name]
@@ -220,9 +231,21 @@ class Resolver:
         instance = self.instance_attribute(info, name)
         if instance is not None:
             return instance if self.is_held(info) else None
-        if any(name in c.body for c in self.project.bases(info)):
-            return self.class_attribute(info, name)
-        return None
+        if not any(name in c.body for c in self.project.bases(info)):
+            return None
+        shared = self.class_attribute(info, name)
+        if not self.copies_defaults(info) or self._is_metaclass(info):
+            return shared
+        return replace(shared, scope="instance") if self.is_held(info) else None
+
+    def _is_metaclass(self, info: ClassInfo) -> bool:
+        return "type" in self.project.base_names(info)
+
+    def copies_defaults(self, info: ClassInfo) -> bool:
+        """Tell whether each instance has its own of what the class's body binds."""
+        if info not in self._copying:
+            self._copying[info] = copies_defaults(self.project, info)
+        return self._copying[info]
 
     def _resolve_item(self, node: ast.Subscript, function: Function, steps: int) -> Shared | None:
         call = node.value

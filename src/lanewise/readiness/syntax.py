@@ -87,3 +87,20 @@ def blocks_of(node: ast.AST) -> Iterator[list[ast.stmt]]:
 def same(left: ast.AST, right: ast.AST) -> bool:
     """Tell whether two expressions are written alike, whatever they are used for."""
     return ast.unparse(left) == ast.unparse(right)
+
+
+def defaults_of(node: FunctionNode) -> Iterator[tuple[str, ast.expr]]:
+    """Yield each parameter that has a default, with the default."""
+    arguments = node.args
+    positional = [*arguments.posonlyargs, *arguments.args]
+    given = positional[len(positional) - len(arguments.defaults) :]
+    for argument, default in zip(given, arguments.defaults, strict=True):
+        yield argument.arg, default
+    for argument, keyword in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
+        if keyword is not None:
+            yield argument.arg, keyword
+
+
+def default_of(node: FunctionNode, name: str) -> ast.expr | None:
+    """Return a parameter's default, or None."""
+    return next((default for known, default in defaults_of(node) if known == name), None)

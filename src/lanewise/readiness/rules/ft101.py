@@ -10,7 +10,7 @@ from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
 from lanewise.readiness.shared import Shared
-from lanewise.readiness.syntax import method_call, same
+from lanewise.readiness.syntax import last_name, method_call, same
 
 RULE = "FT101"
 _FIX = (
@@ -73,7 +73,7 @@ def _read_of(
     if not isinstance(value, ast.Name):
         for node in ast.walk(value):
             if isinstance(node, ast.expr) and _reads(node, target, shared, function, context):
-                return node
+                return None if _is_fallback(node, function) else node
     for node in ast.walk(value):
         if isinstance(node, ast.Name) and node.id in function.locals:
             bounds = function.bound.get(node.id, [])
@@ -85,6 +85,16 @@ def _read_of(
             if _computed(value, earlier, target, shared, function, context):
                 return earlier
     return None
+
+
+def _is_fallback(node: ast.expr, function: Function) -> bool:
+    """``x = given.pop("x", x)`` keeps the old value where no new one is given."""
+    parent = function.module.parents.get(node)
+    return (
+        isinstance(parent, ast.Call)
+        and last_name(parent.func) in ("get", "pop", "getattr", "setdefault")
+        and node in parent.args[1:]
+    )
 
 
 def _computed(

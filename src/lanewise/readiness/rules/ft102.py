@@ -81,7 +81,8 @@ def _matters(check: Check, change: Change) -> bool:
     if change.method == "setdefault" or change.effect in ("clear", "other"):
         return False
     if check.answer == "absent":
-        return change.effect in ("store", "insert")
+        # One more than the bound allows is nobody's loss.
+        return check.about != "bound" and change.effect in ("store", "insert")
     return change.effect == "remove" and change.raises_when_gone
 
 
@@ -111,21 +112,13 @@ def _judge(act: Act, function: Function, context: Context) -> _Judged | None:
 
 
 def _judge_removal(act: Act) -> _Judged:
-    if act.check.about == "size" and _has_spare(act.check.node):
+    if act.check.about == "bound":
         return _Judged("info", "more is removed than was meant", _LOCK)
     return _Judged(
         "warning", "what was there can be gone, and the removal raises",
         "hold one lock around both, or remove without asking: pop(key, None), discard(), or "
         "try/except around pop()",
     )  # fmt: skip
-
-
-def _has_spare(test: ast.expr) -> bool:
-    """``len(cache) > 100``: others must remove a hundred items before it is empty."""
-    if not isinstance(test, ast.Compare):
-        return False
-    right = test.comparators[0]
-    return not (isinstance(right, ast.Constant) and right.value in (0, 1))
 
 
 def _judge_once_only(act: Act) -> _Judged | None:

@@ -9,7 +9,7 @@ from lanewise.readiness.changes import Change, change_of
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
-from lanewise.readiness.modules import ClassInfo, Function
+from lanewise.readiness.modules import Function
 from lanewise.readiness.shared import Shared
 
 RULE = "FT105"
@@ -17,14 +17,6 @@ _FIX = (
     "give each instance its own in __init__ (self.{name} = {empty}); where sharing is meant, change it "
     "through the class and under a lock"
 )
-# These give every instance a copy of what the body says.
-_COPYING_BASES = frozenset(
-    {"BaseModel", "BaseSettings", "SQLModel", "Enum", "IntEnum", "StrEnum", "Flag", "TypedDict",
-     "NamedTuple", "Struct", "Model", "Document", "Schema", "Form", "local"}
-)  # fmt: skip
-_COPYING_DECORATORS = ("dataclass", "define", "frozen", "mutable", "attrs", "attr.s", "attrib")
-
-
 def find(context: Context) -> Iterator[Sighting]:
     """Yield every change through ``self`` of what the class holds."""
     for function in context.running:
@@ -83,7 +75,7 @@ def _class_container(
     if not isinstance(holder, ast.Attribute):
         return None
     info = context.resolver.self_meant(holder.value, function)
-    if info is None or _copies(info, context):
+    if info is None or context.resolver.copies_defaults(info):
         return None
     if context.is_rebound_on_self(info, holder.attr):
         return None
@@ -91,15 +83,3 @@ def _class_container(
         return None
     shared = context.resolver.class_attribute(info, holder.attr)
     return (shared, holder.attr) if shared.kind is Kind.CONTAINER else None
-
-
-def _copies(info: ClassInfo, context: Context) -> bool:
-    bases = {base.rpartition(".")[2] for base in context.project.base_names(info)}
-    if bases & _COPYING_BASES or "type" in bases:  # a metaclass's self is a class
-        return True
-    return any(
-        word in ast.unparse(decorator)
-        for current in context.project.bases(info)
-        for decorator in current.node.decorator_list
-        for word in _COPYING_DECORATORS
-    )

@@ -10,7 +10,7 @@ from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Place
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
-from lanewise.readiness.syntax import FunctionNode
+from lanewise.readiness.syntax import defaults_of
 
 RULE = "FT106"
 _FIX = (
@@ -24,7 +24,9 @@ def find(context: Context) -> Iterator[Sighting]:
     for function in context.running:
         if function.name in ("__init_subclass__",):
             continue
-        for name, default in _defaults(function.node):
+        for name, default in defaults_of(function.node):
+            if isinstance(default, (ast.Name, ast.Attribute)):
+                continue  # a constant by its place: who changes it is found there
             made = context.resolver.made(default, function.parent, function.module)
             if made.kind is not Kind.CONTAINER:
                 continue
@@ -42,17 +44,6 @@ def find(context: Context) -> Iterator[Sighting]:
                 _FIX.format(name=name, empty=ast.unparse(default)),
                 Place(function.module.relative, default.lineno),
             )
-
-
-def _defaults(node: FunctionNode) -> Iterator[tuple[str, ast.expr]]:
-    arguments = node.args
-    positional = [*arguments.posonlyargs, *arguments.args]
-    given = positional[len(positional) - len(arguments.defaults) :]
-    for argument, default in zip(given, arguments.defaults, strict=True):
-        yield argument.arg, default
-    for argument, keyword in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
-        if keyword is not None:
-            yield argument.arg, keyword
 
 
 def _leak(name: str, function: Function, context: Context) -> tuple[ast.AST, str] | None:
