@@ -7,7 +7,7 @@ was asked about is an act; check and act are one step only under one lock.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,15 +32,14 @@ class Check:
         about: A key of it, its own value, whether it holds anything, or whether it holds too much.
         answer: The answer on which the region runs.
         node: The test.
-        region: The statements that run then.
-        continues: The region goes on with statements behind the one that tests.
+        region: The statements, or the parts of an expression, that run then.
     """
 
     shared: Shared
     about: About
     answer: Answer
     node: ast.expr
-    region: tuple[ast.stmt, ...]
+    region: tuple[ast.stmt | ast.expr, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +84,22 @@ class Checks:
                 yield _check(fact, _OTHER[fact.answer], otherwise)
 
     def _of_expression(self, node: ast.IfExp | ast.BoolOp, function: Function) -> Iterator[Check]:
-        """``X = X or make()`` and ``X = make() if X is None else X``."""
+        """``jobs.pop() if jobs else None``, ``X = X or make()``, ``k in seen or seen.append(k)``."""
         statement = function.module.parents.get(node)
-        if not isinstance(statement, (ast.Assign, ast.AnnAssign)):
+        assigned = isinstance(statement, (ast.Assign, ast.AnnAssign))
+        if isinstance(node, ast.IfExp):
+            for fact in self._facts(node.test, function):
+                yield _check(fact, fact.answer, [node.body])
+                yield _check(fact, _OTHER[fact.answer], [node.orelse])
+                if assigned:
+                    yield _check(fact, "absent", [statement])
             return
-        if isinstance(node, ast.BoolOp):
-            if not isinstance(node.op, ast.Or):
-                return
-            facts = self._facts(node.values[0], function)
-        else:
-            facts = self._facts(node.test, function)
-        for fact in facts:
-            yield _check(fact, "absent", [statement])
+        first, *others = node.values
+        for fact in self._facts(first, function):
+            holds = isinstance(node.op, ast.And)
+            yield _check(fact, fact.answer if holds else _OTHER[fact.answer], others)
+            if assigned and not holds:
+                yield _check(fact, "absent", [statement])
 
     def _of_try(self, node: ast.Try | ast.TryStar, function: Function) -> Iterator[Check]:
         for handler in node.handlers:
@@ -249,7 +252,7 @@ class Checks:
         return shared
 
 
-def _check(fact: _Fact, answer: Answer, region: list[ast.stmt]) -> Check:
+def _check(fact: _Fact, answer: Answer, region: Sequence[ast.stmt | ast.expr]) -> Check:
     return Check(fact.shared, fact.about, answer, fact.node, tuple(region))
 
 

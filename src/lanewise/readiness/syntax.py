@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 DefNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -53,7 +53,7 @@ def is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-def walk_inside(nodes: list[ast.stmt] | list[ast.expr]) -> Iterator[ast.AST]:
+def walk_inside(nodes: Sequence[ast.AST]) -> Iterator[ast.AST]:
     """Walk statements in source order without entering functions that they define."""
     stack: list[ast.AST] = list(reversed(nodes))
     while stack:
