@@ -199,6 +199,7 @@ def _unread(sources: list[Source]) -> list[Finding]:
 
 def _about(suppressions: list[Suppression]) -> list[Finding]:
     found: list[Finding] = []
+    level: Level
     for suppression in suppressions:
         rules = ", ".join(suppression.rules)
         name = f"{suppression.path}: ok({rules})"
@@ -212,16 +213,6 @@ def _about(suppressions: list[Suppression]) -> list[Finding]:
             fix = "delete the comment"
         else:
             continue
-        found.append(
-            Finding(
-                rule,
-                "warning" if level == "warning" else "info",
-                suppression.path,
-                suppression.line,
-                1,
-                name,
-                message,
-                fix,
-            )  # fmt: skip
-        )
+        place = (suppression.path, suppression.line, 1)
+        found.append(Finding(rule, level, *place, name, message, fix))
     return found

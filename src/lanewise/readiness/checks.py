@@ -85,21 +85,20 @@ class Checks:
 
     def _of_expression(self, node: ast.IfExp | ast.BoolOp, function: Function) -> Iterator[Check]:
         """``jobs.pop() if jobs else None``, ``X = X or make()``, ``k in seen or seen.append(k)``."""
-        statement = function.module.parents.get(node)
-        assigned = isinstance(statement, (ast.Assign, ast.AnnAssign))
+        parent = function.module.parents.get(node)
+        assigned = [parent] if isinstance(parent, (ast.Assign, ast.AnnAssign)) else []
         if isinstance(node, ast.IfExp):
             for fact in self._facts(node.test, function):
                 yield _check(fact, fact.answer, [node.body])
                 yield _check(fact, _OTHER[fact.answer], [node.orelse])
-                if assigned:
-                    yield _check(fact, "absent", [statement])
+                yield _check(fact, "absent", assigned)
             return
         first, *others = node.values
         for fact in self._facts(first, function):
             holds = isinstance(node.op, ast.And)
             yield _check(fact, fact.answer if holds else _OTHER[fact.answer], others)
-            if assigned and not holds:
-                yield _check(fact, "absent", [statement])
+            if not holds:
+                yield _check(fact, "absent", assigned)
 
     def _of_try(self, node: ast.Try | ast.TryStar, function: Function) -> Iterator[Check]:
         for handler in node.handlers:
@@ -232,18 +231,17 @@ class Checks:
             looked_up = self._looked_up(value, function)
             if looked_up is not None:
                 return _Fact(looked_up, "key", "present", value)
-            if isinstance(value, (ast.Name, ast.Attribute)):
-                shared = self._resolver.resolve(value, function)
-                if shared is not None and not shared.is_item:
-                    if shared.kind is not Kind.CONTAINER:
-                        return _Fact(shared, "value", "present", value)
+            if not isinstance(value, (ast.Name, ast.Attribute)):
+                continue
+            shared = self._resolver.resolve(value, function)
+            if shared is None or shared.is_item or shared.kind is Kind.CONTAINER:
+                continue
+            return _Fact(shared, "value", "present", value)
         return None
 
     def _looked_up(self, node: ast.expr, function: Function) -> Shared | None:
         receiver = method_call(node, "get")
-        if receiver is not None:
-            return self._container(receiver, function)
-        return None
+        return None if receiver is None else self._container(receiver, function)
 
     def _container(self, node: ast.expr, function: Function) -> Shared | None:
         shared = self._resolver.resolve(node, function)

@@ -35,6 +35,7 @@ _VIEW_METHODS = _HTTP_METHODS | {
     "get_context_data", "on_get", "on_post", "on_put", "on_delete", "handle", "websocket_connect",
 }  # fmt: skip
 
+
 @dataclass(frozen=True, slots=True)
 class EntryPoint:
     """A function that some thread begins with.

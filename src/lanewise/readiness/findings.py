@@ -70,7 +70,7 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """Stays the same when lines move: what a baseline keeps."""
-        text = "\0".join((self.rule, self.path, self.object))
+        text = f"{self.rule}\0{self.path}\0{self.object}"
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def to_document(self) -> dict[str, Any]:

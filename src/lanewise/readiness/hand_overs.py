@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lanewise.readiness.making import Maker
-from lanewise.readiness.modules import ClassInfo, Function, Module
+from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
 from lanewise.readiness.project import External, Project
 from lanewise.readiness.syntax import last_name
 
@@ -24,9 +24,7 @@ _PLAIN_NAMES = frozenset(
      "Depends", "Security"}
 )  # fmt: skip
 # They run one after the other, on one loop's thread or behind one request.
-_IN_TURN = frozenset(
-    {"add_done_callback", "call_soon_threadsafe", "add_task", "add_job", "spawn"}
-)
+_IN_TURN = frozenset({"add_done_callback", "call_soon_threadsafe", "add_task", "add_job", "spawn"})
 _MAPPERS = frozenset({"map", "imap", "imap_unordered", "starmap", "map_async", "starmap_async"})
 _URL_CALLS = frozenset(
     {"path", "re_path", "url", "Route", "WebSocketRoute", "APIRoute", "add_route", "add_api_route",
@@ -135,22 +133,18 @@ class HandOvers:
     ) -> _Given | None:
         args = tuple(node.args)
         if name == "run_in_executor":
-            if args and self._is_for_processes(args[0], function, module):
-                return None
-            return _Given(args[1:2], arguments=args[2:])
+            own = bool(args) and self._is_for_processes(args[0], function, module)
+            return None if own else _Given(args[1:2], arguments=args[2:])
         if name in _MAPPERS:
             return _Given(args[:1], many=True)
         if name in ("Depends", "Security"):
             return _Given(args[:1], "dependency of a route")
-        if name in _FIRST_ARGUMENT:
-            return _Given(args[:1], arguments=args[1:])
-        if name in ("run", "stream") and receiver is not None and _is_runtime(receiver):
+        by_runtime = name in ("run", "stream") and receiver is not None and _is_runtime(receiver)
+        if name in _FIRST_ARGUMENT or by_runtime:
             return _Given(args[:1], arguments=args[1:])
         return None
 
-    def _is_for_processes(
-        self, node: ast.expr, function: Function | None, module: Module
-    ) -> bool:
+    def _is_for_processes(self, node: ast.expr, function: Function | None, module: Module) -> bool:
         """What runs in a process of its own changes memory of its own."""
         if isinstance(node, ast.Call):
             entity = self._project.entity(node.func, function, module)
@@ -169,10 +163,8 @@ class HandOvers:
         return "process" in last_name(node).lower()
 
     @staticmethod
-    def _bound_to(
-        node: ast.expr, function: Function | None, module: Module
-    ) -> list[ast.Call]:
-        bounds = []
+    def _bound_to(node: ast.expr, function: Function | None, module: Module) -> list[ast.Call]:
+        bounds: list[Bound] = []
         if isinstance(node, ast.Name):
             scope = function
             while scope is not None and node.id not in scope.bound:
@@ -180,9 +172,9 @@ class HandOvers:
             bounds = (module.names if scope is None else scope.bound).get(node.id, [])
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             method = enclosing_method(function)
-            if method is not None and method.owner is not None:
-                if method.params[:1] == [node.value.id]:
-                    bounds = method.owner.on_self.get(node.attr, [])
+            own = method is not None and method.params[:1] == [node.value.id]
+            if own and method is not None and method.owner is not None:
+                bounds = method.owner.on_self.get(node.attr, [])
         return [b.value for b in bounds if isinstance(b.value, ast.Call)]
 
     def _functions(

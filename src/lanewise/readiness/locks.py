@@ -172,7 +172,9 @@ class Locks:
         if not any("contextmanager" in last_name(d) for d in entity.decorators):
             return False
         return any(
-            bool(self.written(inner, entity)) for inner in entity.nodes if isinstance(inner, ast.Yield)
+            bool(self.written(inner, entity))
+            for inner in entity.nodes
+            if isinstance(inner, ast.Yield)
         )
 
     def _enters_lock(self, node: ast.expr, function: Function) -> bool:
@@ -232,13 +234,13 @@ class Locks:
     def _escapes(name: str, function: Function) -> bool:
         """``LOCKS[key] = lock = Lock()`` gives it to others."""
         for node in function.nodes:
-            if isinstance(node, ast.Assign) and len(node.targets) > 1:
-                names = {t.id for t in node.targets if isinstance(t, ast.Name)}
-                if name in names:
-                    return True
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
-                if node.value.id == name:
-                    return True
+            if not isinstance(node, ast.Assign):
+                continue
+            names = {t.id for t in node.targets if isinstance(t, ast.Name)}
+            if len(node.targets) > 1 and name in names:
+                return True
+            if isinstance(node.value, ast.Name) and node.value.id == name:
+                return True
         return False
 
     def _makes_lock(self, node: ast.Call, function: Function) -> bool:

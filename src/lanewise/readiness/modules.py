@@ -141,8 +141,8 @@ def read_module(name: str, relative: str, tree: ast.Module) -> Module:
     stack: list[tuple[ast.AST, _Scope]] = []
     top = _Scope(None, None, guard=False)
     stack.extend((node, top) for node in reversed(tree.body))
-    for node in tree.body:
-        module.parents[node] = tree
+    for statement in tree.body:
+        module.parents[statement] = tree
     while stack:
         node, scope = stack.pop()
         _enter(module, node, scope)
@@ -163,16 +163,20 @@ def _enter(module: Module, node: ast.AST, scope: _Scope) -> None:
     elif isinstance(node, (ast.Name, ast.Attribute)):
         if not isinstance(node.ctx, ast.Load):
             _enter_target(module, node, scope)
-    elif isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar):
-        if node.name and scope.function is not None:
-            scope.function.locals.add(node.name)
     elif scope.function is not None:
-        if isinstance(node, ast.Global):
-            scope.function.globals.update(node.names)
-        elif isinstance(node, ast.Nonlocal):
-            scope.function.nonlocals.update(node.names)
-        elif isinstance(node, (ast.Yield, ast.YieldFrom)):
-            scope.function.is_generator = True
+        _enter_rest(node, scope.function)
+
+
+def _enter_rest(node: ast.AST, function: Function) -> None:
+    if isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)):
+        if node.name:
+            function.locals.add(node.name)
+    elif isinstance(node, ast.Global):
+        function.globals.update(node.names)
+    elif isinstance(node, ast.Nonlocal):
+        function.nonlocals.update(node.names)
+    elif isinstance(node, (ast.Yield, ast.YieldFrom)):
+        function.is_generator = True
 
 
 def _children(module: Module, node: ast.AST, scope: _Scope) -> list[tuple[ast.AST, _Scope]]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lanewise.readiness.hand_overs import enclosing_method
-from lanewise.readiness.kinds import words_of
 from lanewise.readiness.locks import Locks
 from lanewise.readiness.making import Maker
 from lanewise.readiness.modules import ClassInfo, Function, Module
@@ -20,6 +19,7 @@ from lanewise.readiness.project import Project
 from lanewise.readiness.syntax import last_name
 
 _AT_CLASS_CREATION = frozenset({"__init_subclass__", "__set_name__", "__prepare__"})
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMMAND_DECORATORS = frozenset({"command", "group", "callback"})
 _RUN_ONCE = frozenset(
     {"main", "_main", "cli", "run_from_command_line", "execute_from_command_line"}
@@ -98,10 +98,14 @@ class References:
         return self._maker.made(node, use.function, use.module).info
 
     def _are_related(self, one: ClassInfo, other: ClassInfo) -> bool:
-        return one in self._project.bases(other) or other in self._project.bases(one) or bool(
-            # A mixin's self may be of any class that takes both in.
-            set(self._project.subclasses.get(one, []))
-            & set(self._project.subclasses.get(other, []))
+        return (
+            one in self._project.bases(other)
+            or other in self._project.bases(one)
+            or bool(
+                # A mixin's self may be of any class that takes both in.
+                set(self._project.subclasses.get(one, []))
+                & set(self._project.subclasses.get(other, []))
+            )
         )
 
     @cached_property
@@ -225,9 +229,9 @@ def _how(node: ast.expr, module: Module) -> str:
     called = isinstance(parent, ast.Call) and parent.func is node
     top = parent if called else node
     above = module.parents.get(top) if top is not None else None
-    if isinstance(above, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-        if top in above.decorator_list:
-            return "decorator call" if called else "decorator"
+    decorators = above.decorator_list if isinstance(above, _DEFINITIONS) else []
+    if top in decorators:
+        return "decorator call" if called else "decorator"
     return "call" if called else "value"
 
 
@@ -249,12 +253,7 @@ def _is_metaclass_hook(function: Function) -> bool:
     if function.name not in ("__new__", "__init__", "__prepare__", "__setattr__"):
         return False
     bases = [last_name(base) for base in owner.node.bases]
-    return any(
-        base == "type"
-        or words_of(base)[-1:] in (["meta"], ["metaclass"], ["base"])
-        and "meta" in words_of(owner.name)
-        for base in bases
-    ) or any(base.lower().endswith(("meta", "metaclass")) for base in bases)
+    return any(base == "type" or base.lower().endswith(("meta", "metaclass")) for base in bases)
 
 
 def registers(function: Function) -> bool:

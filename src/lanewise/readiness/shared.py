@@ -111,8 +111,9 @@ class Resolver:
 
     def resolve(self, node: ast.expr, function: Function, steps: int = 0) -> Shared | None:
         """Return the shared object that an expression stands for, or lies in; None for others."""
-        if steps > _MOST_STEPS:
-            return None
+        return None if steps > _MOST_STEPS else self._resolved(node, function, steps)
+
+    def _resolved(self, node: ast.expr, function: Function, steps: int) -> Shared | None:
         if isinstance(node, ast.Name):
             return self._resolve_name(node.id, function, steps)
         if isinstance(node, ast.Attribute):
@@ -122,9 +123,7 @@ class Resolver:
         if isinstance(node, (ast.NamedExpr, ast.Await)):
             return self.resolve(node.value, function, steps + 1)
         receiver = method_call(node, *_READERS)
-        if receiver is not None:
-            return _inside(self.resolve(receiver, function, steps + 1))
-        return None
+        return None if receiver is None else _inside(self.resolve(receiver, function, steps + 1))
 
     def target(self, node: ast.expr, function: Function) -> Shared | None:
         """Return the shared object that an assignment to a target changes."""
@@ -212,6 +211,9 @@ class Resolver:
         if isinstance(entity, Variable):
             return self.variable(entity)
         base = self.resolve(node.value, function, steps + 1)
+        return self._attribute_of(base, node)
+
+    def _attribute_of(self, base: Shared | None, node: ast.Attribute) -> Shared | None:
         if base is None or base.kind in (Kind.LOCAL, Kind.CONTEXT_VAR):
             return None
         if base.is_item:

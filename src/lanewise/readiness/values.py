@@ -13,11 +13,14 @@ from lanewise.readiness.syntax import last_name
 _RESOURCE_WORDS = frozenset(
     {
         "open", "connect", "connection", "pool", "client", "thread", "session", "socket", "popen",
-        "engine", "executor", "process", "server", "channel", "producer", "consumer", "lock",
-        "mkdtemp", "mkstemp", "mmap", "tempfile", "object", "uuid1", "uuid4", "token", "urandom",
+        "engine", "executor", "server", "channel", "producer", "consumer", "lock", "mkdtemp",
+        "mkstemp", "mmap", "tempfile", "uuid1", "uuid4", "urandom",
     }
 )  # fmt: skip
-_MAKERS = frozenset({"create", "make", "new", "start", "build", "spawn", "launch"})
+_MAKERS = frozenset(
+    {"create", "make", "new", "start", "build", "spawn", "launch", "open", "connect"}
+)
+_LOOKS = frozenset({"get", "is", "has", "find", "close", "check"})
 # Values, not identities: two of them are as good as one.
 _VALUE_CLASSES = frozenset(
     {
@@ -58,16 +61,13 @@ class Values:
             return self._of_local(node.id, function, steps)
         if isinstance(node, (ast.IfExp, ast.BoolOp)):
             parts = [node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
-            return next(
-                (i for part in parts if (i := self.identity(part, function, steps + 1))), None
-            )
-        if isinstance(node, (ast.List, ast.Set)) and not node.elts:
-            return "a new empty list"
-        if isinstance(node, ast.Dict) and not node.keys:
-            return "a new empty dict"
+            found = (self.identity(part, function, steps + 1) for part in parts)
+            return next((identity for identity in found if identity), None)
         if isinstance(node, ast.Call):
             return self._of_call(node, function, steps)
-        return None
+        empty = isinstance(node, ast.List) and not node.elts
+        empty = empty or (isinstance(node, ast.Dict) and not node.keys)
+        return f"a new empty {type(node).__name__.lower()}" if empty else None
 
     def _of_local(self, name: str, function: Function, steps: int) -> str | None:
         if name in function.globals:
@@ -85,38 +85,40 @@ class Values:
             return None if self._is_value_class(entity) else f"a new {entity.name}"
         if isinstance(entity, Function):
             return self._of_function(entity, steps)
-        if name in _EMPTY and not node.args and not node.keywords:
-            return f"a new empty {name}"
         if name in ("__new__", "__call__") or self._is_own_class(node.func):
             return "a new instance"
-        words = words_of(name)
+        if name in _EMPTY and not node.args and not node.keywords:
+            return f"a new empty {name}"
         if isinstance(entity, External) and entity.dotted.startswith("builtins."):
             return "a new object" if name in ("open", "object") else None
+        return self._of_name(name)
+
+    def _of_name(self, name: str) -> str | None:
+        """What is outside the project is judged by its name."""
         if _CLASS_NAME.match(name):
             return None if self._is_value_name(name) else f"a new {name}"
-        if words[:1] and (words[0] in _MAKERS or set(words) & _RESOURCE_WORDS):
-            return None if words[0] in ("get", "is", "has", "find") else f"what {name}() makes"
-        return None
+        words = words_of(name)
+        makes = (
+            bool(words)
+            and words[0] not in _LOOKS
+            and (words[0] in _MAKERS or words[-1] in _RESOURCE_WORDS)
+        )
+        return f"what {name}() makes" if makes else None
 
     def _of_function(self, called: Function, steps: int) -> str | None:
         """A function of the project makes what it returns."""
         if steps > _MOST_STEPS or isinstance(called.node, ast.Lambda):
             return None
-        if called.is_async or called.is_generator:
-            made_async = called.is_async and not called.is_generator
-            if not made_async:
-                return None
+        if called.is_generator:
+            return None
         for node in called.nodes:
             if isinstance(node, ast.Return) and node.value is not None:
                 found = self.identity(node.value, called, steps + 2)
                 if found is not None:
                     return found
         words = words_of(called.name)
-        if set(words) & (_RESOURCE_WORDS - {"object", "token", "process"}) and words[0] in (
-            *_MAKERS, "open", "connect",
-        ):  # fmt: skip
-            return f"what {called.name}() makes"
-        return None
+        makes = bool(words) and words[0] in _MAKERS and words[-1] in _RESOURCE_WORDS
+        return f"what {called.name}() makes" if makes else None
 
     @staticmethod
     def _is_own_class(node: ast.expr) -> bool:

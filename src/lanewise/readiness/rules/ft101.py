@@ -52,9 +52,8 @@ def _assigned(
 ) -> Iterator[Sighting]:
     if not isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)):
         return
-    if isinstance(value, (*_LAZY, ast.Name, ast.Attribute, ast.Subscript, ast.Constant)):
-        if not isinstance(value, ast.Name):
-            return
+    if isinstance(value, (*_LAZY, ast.Attribute, ast.Subscript, ast.Constant)):
+        return
     shared = context.resolver.target(target, function)
     if shared is None or not context.counts(shared, function):
         return
@@ -97,7 +96,7 @@ def _is_fallback(node: ast.expr, function: Function) -> bool:
     )
 
 
-def _computed(
+def _computed(  # noqa: PLR0913 - because: both statements of one update
     value: ast.expr,
     earlier: ast.expr,
     target: ast.expr,
@@ -153,9 +152,10 @@ def _counted(node: ast.Call, function: Function, context: Context) -> Iterator[S
     if receiver is None or not node.args:
         return
     shared = context.resolver.resolve(receiver, function)
-    if shared is not None and shared.type_name == "Counter" and not shared.is_item:
-        if context.counts(shared, function):
-            yield from _sighting(receiver, node, shared, function, context)
+    if shared is None or shared.type_name != "Counter" or shared.is_item:
+        return
+    if context.counts(shared, function):
+        yield from _sighting(receiver, node, shared, function, context)
 
 
 def _sighting(  # noqa: PLR0913 - because: the two ends of one update
@@ -192,8 +192,6 @@ def _level(function: Function) -> tuple[Level, str]:
 
 
 def _whose(shared: Shared) -> str:
-    what = "an item of it is changed" if shared.is_item else "it"
-    del what
     where = {
         "global": "is a module's global",
         "class": "belongs to the class, so every instance shares it",

@@ -95,6 +95,10 @@ def _judge(act: Act, function: Function, context: Context) -> _Judged | None:
         return _judge_once_only(act)
     if change.method in ("append", "insert", "appendleft") and act.check.about == "key":
         return _Judged("warning", "it can be in there twice", _LOCK)
+    return _judge_store(act, change, function, context)
+
+
+def _judge_store(act: Act, change: Change, function: Function, context: Context) -> _Judged:
     identity = context.values.identity(change.value, function)
     if identity is not None and change.method != "update":
         return _Judged(

@@ -17,6 +17,8 @@ _FIX = (
     "give each instance its own in __init__ (self.{name} = {empty}); where sharing is meant, change it "
     "through the class and under a lock"
 )
+
+
 def find(context: Context) -> Iterator[Sighting]:
     """Yield every change through ``self`` of what the class holds."""
     for function in context.running:

@@ -22,7 +22,7 @@ _FIX = (
 def find(context: Context) -> Iterator[Sighting]:
     """Yield every default that leaks from one call into others."""
     for function in context.running:
-        if function.name in ("__init_subclass__",):
+        if function.name == "__init_subclass__":
             continue
         for name, default in defaults_of(function.node):
             if isinstance(default, (ast.Name, ast.Attribute)):

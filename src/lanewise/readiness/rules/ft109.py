@@ -35,10 +35,10 @@ def find(context: Context) -> Iterator[Sighting]:
             found = _read(node, function, context)
             if found is None:
                 continue
-            key, attribute = found
-            if (key, attribute) not in set_at_import or (key, attribute) in begun:
+            if found not in set_at_import or found in begun:
                 continue
-            if not _is_sure(node, attribute, function):
+            assert isinstance(node, ast.expr)
+            if not _is_sure(node, found[1], function):
                 yield _sighting(node, function, found, set_at_import[found])
 
 
@@ -100,11 +100,9 @@ def _variable_key(
     entity = context.project.entity(node, function, module)
     if key is None or not isinstance(entity, Variable):
         return None
-    for bound in entity.bounds:
-        if isinstance(bound.value, ast.Call):
-            if any(keyword.arg == "default" for keyword in bound.value.keywords):
-                return None
-    return key
+    calls = [bound.value for bound in entity.bounds if isinstance(bound.value, ast.Call)]
+    has_default = any(keyword.arg == "default" for call in calls for keyword in call.keywords)
+    return None if has_default else key
 
 
 def _has_own(node: ast.Attribute, module: Module, context: Context) -> bool:
@@ -163,15 +161,7 @@ def _is_caught(node: ast.expr, function: Function) -> bool:
 
 def _set_where_threads_begin(context: Context) -> set[tuple[str, str]]:
     """What functions given as ``initializer=`` set."""
-    names = {
-        last_name(keyword.value)
-        for module in context.project.modules
-        for holder in (module, *module.all_functions)
-        for node in holder.nodes
-        if isinstance(node, ast.Call)
-        for keyword in node.keywords
-        if keyword.arg == "initializer"
-    }
+    names = _initializers(context)
     found: set[tuple[str, str]] = set()
     for function in context.project.functions:
         if function.name not in names:
@@ -187,3 +177,15 @@ def _set_where_threads_begin(context: Context) -> set[tuple[str, str]]:
                 if key is not None:
                     found.add((key, ""))
     return found
+
+
+def _initializers(context: Context) -> set[str]:
+    nodes = [node for module in context.project.modules for node in module.nodes]
+    nodes += [node for function in context.project.functions for node in function.nodes]
+    return {
+        last_name(keyword.value)
+        for node in nodes
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "initializer"
+    }
