@@ -309,7 +309,7 @@ CASES: list[tuple[str, Pair]] = [
         "FT108",
         Pair(
             "a dependency of a route",
-            "os.chdir",
+            "here: working directory",
             "import os\nfrom fastapi import Depends\ndef here():\n    os.chdir('/')\n"
             "def page(x=Depends(here)):\n    pass\n",
             "import os\ndef here():\n    os.chdir('/')\ndef page(x=here):\n    pass\n",
@@ -319,7 +319,7 @@ CASES: list[tuple[str, Pair]] = [
         "FT108",
         Pair(
             "a decorator that is a function of a framework",
-            "os.chdir",
+            "here: working directory",
             "import os\nfrom litestar import get\n@get('/')\ndef here():\n    os.chdir('/')\n",
             "import os\ndef get(x):\n    return lambda f: f\n@get('/')\ndef here():\n"
             "    os.chdir('/')\n",

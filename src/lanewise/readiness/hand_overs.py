@@ -15,7 +15,7 @@ _FIRST_ARGUMENT = frozenset(
     {
         "submit", "to_thread", "run_in_threadpool", "run_sync", "start_new_thread", "apply_async",
         "add_task", "add_done_callback", "run_in_thread", "spawn", "defer_to_thread", "deferToThread",
-        "sync_to_async", "add_job", "call_soon_threadsafe", "Depends", "Security",
+        "sync_to_async", "add_job", "Depends", "Security",
     }
 )  # fmt: skip
 # These are functions that are imported by name, too.
@@ -23,8 +23,8 @@ _PLAIN_NAMES = frozenset(
     {"to_thread", "run_in_threadpool", "start_new_thread", "sync_to_async", "deferToThread",
      "Depends", "Security"}
 )  # fmt: skip
-# They run one after the other, on one loop's thread or behind one request.
-_IN_TURN = frozenset({"add_done_callback", "call_soon_threadsafe", "add_task", "add_job", "spawn"})
+# They run one after the other, on one thread or behind one request.
+_IN_TURN = frozenset({"add_done_callback", "add_task", "add_job", "spawn"})
 _MAPPERS = frozenset({"map", "imap", "imap_unordered", "starmap", "map_async", "starmap_async"})
 _URL_CALLS = frozenset(
     {"path", "re_path", "url", "Route", "WebSocketRoute", "APIRoute", "add_route", "add_api_route",

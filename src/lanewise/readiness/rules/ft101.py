@@ -89,11 +89,9 @@ def _read_of(
 def _is_fallback(node: ast.expr, function: Function) -> bool:
     """``x = given.pop("x", x)`` keeps the old value where no new one is given."""
     parent = function.module.parents.get(node)
-    return (
-        isinstance(parent, ast.Call)
-        and last_name(parent.func) in ("get", "pop", "getattr", "setdefault")
-        and node in parent.args[1:]
-    )
+    if not isinstance(parent, ast.Call) or node not in parent.args[1:]:
+        return False
+    return last_name(parent.func) in ("get", "pop", "getattr", "setdefault", "cast")
 
 
 def _computed(  # noqa: PLR0913 - because: both statements of one update

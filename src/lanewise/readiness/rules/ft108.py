@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.modules import Function
 from lanewise.readiness.project import External
-from lanewise.readiness.syntax import method_call
 
 RULE = "FT108"
 
@@ -62,8 +61,8 @@ _CALLS: dict[str, tuple[str, str]] = {
     "gc.freeze": ("the garbage collector", _COLLECTOR),
     "gc.set_threshold": ("the garbage collector", _COLLECTOR),
     "signal.signal": (
-        "a signal's handler, and outside the main thread it raises ValueError",
-        "set handlers once at start, in the main thread",
+        "signal handlers",
+        "set handlers once at start: outside the main thread it raises ValueError",
     ),
     "signal.setitimer": ("the process's timer", "use a timeout of the call itself"),
     "signal.alarm": ("the process's timer", "use a timeout of the call itself"),
@@ -92,37 +91,28 @@ def find(context: Context) -> Iterator[Sighting]:
             found = _changed(node, function, context)
             if found is None or context.regions(node, function):
                 continue
-            name, (what, fix) = found
+            what, fix = found
             yield Sighting(
                 RULE,
                 "warning",
                 function,
                 node,
-                f"{function.full_name}: {name}",
+                f"{function.full_name}: {what.removeprefix('the ')}",
                 f"{ast.unparse(node)[:70]} changes {what} for every thread of the process",
                 fix,
             )
 
 
-def _changed(
-    node: ast.AST, function: Function, context: Context
-) -> tuple[str, tuple[str, str]] | None:
+def _changed(node: ast.AST, function: Function, context: Context) -> tuple[str, str] | None:
+    """Return what a node changes and what to do instead."""
     if isinstance(node, ast.Call):
-        name = _dotted(node.func, function, context)
-        if name == "warnings.catch_warnings" and _is_empty_call(node):
-            return name, _CALLS[name]
-        return None if name not in _CALLS else (name, _CALLS[name])
+        return _CALLS.get(_dotted(node.func, function, context))
     if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
         name = _dotted(node.value, function, context)
-        return (name, _TARGETS[name]) if name == "os.environ" else None
+        return _TARGETS[name] if name == "os.environ" else None
     if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-        name = _dotted(node, function, context)
-        return (name, _TARGETS[name]) if name in _TARGETS else None
+        return _TARGETS.get(_dotted(node, function, context))
     return None
-
-
-def _is_empty_call(node: ast.Call) -> bool:
-    return method_call(node) is None
 
 
 def _dotted(node: ast.expr, function: Function, context: Context) -> str:
