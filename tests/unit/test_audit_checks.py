@@ -64,6 +64,22 @@ CONTAINER_PAIRS = [
         "info",
     ),
     Pair(
+        "not in, and the work has effects",
+        "app.cache",
+        """
+        cache = {}
+        def load(k):
+            db.execute(k)
+            return k
+        def get(k):
+            if k not in cache:
+                cache[k] = load(k)
+            return cache[k]
+        """,
+        None,
+        "warning",
+    ),
+    Pair(
         "in, with an early return",
         "app.cache",
         CACHE

@@ -125,6 +125,8 @@ WITH_THREADS = {
     "called at import and later": "def _load():\n    global n\n    n += 1\n_load()\ndef again():\n    _load()\n",
     "main() as a thread": "def main():\n    global n\n    n += 1\ndef go():\n"
     "    threading.Thread(target=main).start()\n",
+    "a method with a namesake in a decorator": "class A:\n    def get(self):\n        global n\n        n += 1\n"
+    "@app.get('/')\ndef f():\n    pass\n",
     "given away at import": "def _load():\n    global n\n    n += 1\nhandlers = {'x': _load}\n",
 }  # fmt: skip
 

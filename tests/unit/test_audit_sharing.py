@@ -301,6 +301,15 @@ LOOP_PAIRS = [
         "warning",
     ),
     Pair(
+        "a defaultdict that is looked up",
+        "app.groups",
+        "from collections import defaultdict\ngroups = defaultdict(list)\ndef put(k, x):\n"
+        "    groups[k].append(x)\ndef show():\n    for k in groups:\n        print(k)\n",
+        "groups = {'a': []}\ndef put(k, x):\n    groups[k].append(x)\ndef show():\n"
+        "    for k in groups:\n        print(k)\n",
+        "warning",
+    ),
+    Pair(
         "a copy taken by .copy()",
         "app.hooks",
         "hooks = []\ndef drop():\n    hooks.clear()\ndef run():\n    for h in hooks:\n        h()\n",

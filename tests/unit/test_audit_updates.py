@@ -376,6 +376,7 @@ PROJECT = {
         ("from shop.state import hits\ndef f(k):\n    hits[k] += 1\n", "shop.state.hits"),
         ("from .state import hits as h\ndef f(k):\n    h[k] += 1\n", "shop.state.hits"),
         ("def f(k):\n    from .state import hits\n    hits[k] += 1\n", "shop.state.hits"),
+        ("from shop.state import *\ndef f(k):\n    hits[k] += 1\n", "shop.state.hits"),
         ("from elsewhere import hits\ndef f(k):\n    hits[k] += 1\n", None),
         ("from .state import hits\ndef f(k, hits):\n    hits[k] += 1\n", None),
     ],
@@ -385,6 +386,14 @@ def test_shared_state_is_followed_through_imports(
 ) -> None:
     report = audit(tmp_path, {**PROJECT, "shop/worker.py": worker})
     assert [f.object for f in report.findings] == ([] if found is None else [found])
+
+
+def test_a_namespace_package_is_known_by_its_directory(tmp_path: Path) -> None:
+    files = {
+        "state.py": "n = 0\n",
+        "worker.py": "from shop import state\ndef f():\n    state.n += 1\n",
+    }
+    assert [f.object for f in audit(tmp_path / "shop", files).findings] == ["state.n"]
 
 
 def test_one_finding_for_one_object_names_every_place(tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ class Module:
     is_package: bool
     tree: ast.Module
     imports: dict[str, str] = field(default_factory=dict)
+    star_imports: list[str] = field(default_factory=list)
     names: dict[str, list[Bound]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ClassInfo] = field(default_factory=dict)
     functions: dict[str, Function] = field(default_factory=dict)
@@ -268,6 +269,9 @@ def _enter_import(module: Module, node: ast.Import | ast.ImportFrom, scope: _Sco
             local = alias.asname or alias.name.split(".")[0]
             target = alias.name if alias.asname else local
         else:
+            if alias.name == "*":
+                module.star_imports.append(_base_of(module, node))
+                continue
             local = alias.asname or alias.name
             target = f"{_base_of(module, node)}.{alias.name}"
         names[local] = target

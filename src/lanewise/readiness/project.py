@@ -96,6 +96,16 @@ class Project:
             return self.find(module.imports[name], hops + 1)
         if name in module.names or (module.name, name) in self.rebound:
             return Variable(module, name)
+        return self._from_star(module, name, hops)
+
+    def _from_star(self, module: Module, name: str, hops: int) -> Entity | None:
+        if name.startswith("_") or hops > _MOST_HOPS:
+            return None
+        for source in module.star_imports:
+            there = self._by_name.get(source)
+            found = None if there is None else self.member(there, name, hops + 1)
+            if found is not None:
+                return found
         return None
 
     def find(self, dotted: str, hops: int = 0) -> Entity:
@@ -196,6 +206,8 @@ def module_names(root: Path, path: Path) -> list[str]:
         package = package.parent
     relative = list(path.relative_to(root).parts[:-1]) + parts
     names = [".".join(relative), ".".join(relative[1:]) if relative[:1] == ["src"] else ""]
+    # ``audit app`` of a namespace package, whose modules say ``from app.state import ...``.
+    names.append(".".join([root.resolve().name, *relative]))
     if len(chain) > len(parts):
         names.insert(0, ".".join(chain))
     names.append(path.stem)

@@ -86,6 +86,14 @@ class References:
             return use.how != "value"
         return self._are_related(info, function.owner)
 
+    def _is_sure(self, use: Use, function: Function) -> bool:
+        if function.owner is None or isinstance(use.node, ast.Name):
+            return True
+        assert isinstance(use.node, ast.Attribute)
+        if self._class_of(use.node.value, use) is not None:
+            return True
+        return self._project.entity(use.node, use.function, use.module) is function
+
     def _class_of(self, node: ast.expr, use: Use) -> ClassInfo | None:
         method = enclosing_method(use.function)
         if (
@@ -125,7 +133,8 @@ class References:
 
     def _is_quiet(self, function: Function, found: set[Function]) -> bool:
         uses = self.of(function)
-        return bool(uses) and all(
+        # A namesake's use speaks against it, but not for it.
+        return any(self._is_sure(use, function) for use in uses) and all(
             use.how != "value" and (use.function is None or use.function in found) for use in uses
         )
 

@@ -39,6 +39,14 @@ _PURE_CALLS = frozenset(
         "getmro", "get_type_hints", "import_module", "dirname", "abspath", "realpath", "sub",
     }
 )  # fmt: skip
+# What a second time can be told from the first.
+_EFFECTS = frozenset(
+    {
+        "execute", "executemany", "commit", "send", "sendall", "post", "put", "publish", "write",
+        "insert", "save", "delete", "unlink", "mkdir", "makedirs", "remove", "Popen", "check_call",
+        "charge", "enqueue", "submit", "start",
+    }
+)  # fmt: skip
 _CLASS_NAME = re.compile(r"^_*[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
 _EMPTY = frozenset({"dict", "list", "set", "defaultdict", "OrderedDict", "deque", "Counter", "bytearray",
                     "WeakKeyDictionary", "WeakValueDictionary", "WeakSet"})  # fmt: skip
@@ -119,6 +127,28 @@ class Values:
         words = words_of(called.name)
         makes = bool(words) and words[0] in _MAKERS and words[-1] in _RESOURCE_WORDS
         return f"what {called.name}() makes" if makes else None
+
+    def effect(self, node: ast.expr | None, function: Function) -> str | None:
+        """Name the function of the project that makes a value and does something else as well."""
+        if isinstance(node, ast.Name) and node.id in function.bound:
+            values = [bound.value for bound in function.bound[node.id]]
+            return next((e for v in values if v is not node and (e := self._effect_of(v, function))), None)
+        return self._effect_of(node, function)
+
+    def _effect_of(self, node: ast.expr | None, function: Function) -> str | None:
+        if isinstance(node, ast.Await):
+            node = node.value
+        if not isinstance(node, ast.Call):
+            return None
+        called = self._project.entity(node.func, function, function.module)
+        if not isinstance(called, Function):
+            return None
+        writes = any(name in called.bound for name in called.globals)
+        calls = any(
+            isinstance(inner, ast.Call) and last_name(inner.func) in _EFFECTS
+            for inner in called.nodes
+        )
+        return called.name if writes or calls else None
 
     @staticmethod
     def _is_own_class(node: ast.expr) -> bool:

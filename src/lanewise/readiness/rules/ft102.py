@@ -112,6 +112,9 @@ def _judge_store(act: Act, change: Change, function: Function, context: Context)
             "warning", "each thread goes on with a value of its own, and only one is kept",
             _SETDEFAULT,
         )  # fmt: skip
+    effect = context.values.effect(change.value, function)
+    if effect is not None:
+        return _Judged("warning", f"what {effect}() does besides is done twice", _LOCK)
     return _Judged("info", "the work is done twice, with the same result", _SETDEFAULT)
 
 

@@ -92,6 +92,9 @@ def _judge(act: Act, function: Function, context: Context) -> tuple[Level, str]:
         return "warning", "each goes on with a value of its own, and only one is kept"
     if act.check.shared.kind is Kind.CONTAINER and _is_filled_later(act, function, context):
         return "warning", "others see it before it is complete"
+    effect = context.values.effect(value, function)
+    if effect is not None:
+        return "warning", f"what {effect}() does besides is done twice"
     return "info", "the work is done twice, with the same result"
 
 

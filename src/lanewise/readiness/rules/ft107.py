@@ -71,10 +71,22 @@ def _looped(node: ast.expr, function: Function, context: Context) -> Shared | No
 def _changers(context: Context) -> dict[str, list[Function]]:
     found: dict[str, list[Function]] = {}
     for function in context.running:
-        for change, shared in context.changes(function):
-            if change.effect == "other" or shared.kind is not Kind.CONTAINER:
-                continue
+        shareds = [
+            shared
+            for change, shared in context.changes(function)
+            if change.effect != "other" and shared.kind is Kind.CONTAINER
+        ]
+        for shared in [*shareds, *_by_looking(function, context)]:
             functions = found.setdefault(shared.key, [])
             if function not in functions:
                 functions.append(function)
     return found
+
+
+def _by_looking(function: Function, context: Context) -> Iterator[Shared]:
+    """A defaultdict gets the key that is looked up."""
+    for node in function.nodes:
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+            shared = context.resolver.resolve(node.value, function)
+            if shared is not None and shared.type_name == "defaultdict" and not shared.is_item:
+                yield shared
