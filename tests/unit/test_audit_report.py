@@ -242,6 +242,17 @@ def test_sarif_has_what_the_standard_demands(tmp_path: Path) -> None:
         assert result["partialFingerprints"]
 
 
+@pytest.mark.parametrize("option", ["--json", "--sarif"])
+@pytest.mark.parametrize("name", ["p", "p/app.py", "nowhere/a.json"])
+def test_a_project_is_not_overwritten_with_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, name: str
+) -> None:
+    root = write_project(tmp_path / "p", HAZARD)
+    assert main(["audit", str(root), option, str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err.startswith("lanewise: ")
+    assert (root / "app.py").read_text(encoding="utf-8") == HAZARD
+
+
 def test_level_and_rule_choose(tmp_path: Path) -> None:
     write_project(tmp_path, HAZARD + MILD.replace("f(", "g("))
     assert objects(tmp_path) == ["app.n", "app.cache"]

@@ -9,7 +9,8 @@ from typing import Any
 from lanewise.cli.audit_report import print_report
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
-from lanewise.errors import AuditError
+from lanewise.errors import AuditError, MeasureError
+from lanewise.measuring.store import check_writable
 from lanewise.readiness.audit import AuditOptions, AuditReport, audit_project
 from lanewise.readiness.baseline import read_baseline, write_baseline
 from lanewise.readiness.explain import page
@@ -62,6 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
         Output().line(page(arguments.explain.upper()).rstrip())
         return 0
     writes = arguments.write_baseline
+    for file in (arguments.json, arguments.sarif, arguments.baseline if writes else None):
+        if file not in (None, _TO_STDOUT):
+            _check_output(file)
     options = AuditOptions(
         level=arguments.level,
         rules=tuple(rule.upper() for rule in arguments.rule),
@@ -82,6 +86,23 @@ def run(arguments: argparse.Namespace) -> int:
             Output().note(f"{len(report.findings)} findings written to {baseline}")
         return 0
     return 1 if report.found_something else 0
+
+
+def _check_output(file: Path) -> None:
+    """``audit --json app`` takes the project for the file to write: before it is overwritten, ask.
+
+    Raises:
+        AuditError: It looks like what is to be audited, or cannot be written.
+    """
+    if file.is_dir() or file.suffix == ".py":
+        raise AuditError(
+            f"{file} looks like what is to be audited, not like a file to write. Put the path first: "
+            f"lanewise audit {file} --json"
+        )
+    try:
+        check_writable(file)
+    except MeasureError as error:
+        raise AuditError(str(error)) from error
 
 
 def _tell(report: AuditReport, arguments: argparse.Namespace) -> None:

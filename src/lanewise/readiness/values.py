@@ -132,7 +132,9 @@ class Values:
         """Name the function of the project that makes a value and does something else as well."""
         if isinstance(node, ast.Name) and node.id in function.bound:
             values = [bound.value for bound in function.bound[node.id]]
-            return next((e for v in values if v is not node and (e := self._effect_of(v, function))), None)
+            return next(
+                (e for v in values if v is not node and (e := self._effect_of(v, function))), None
+            )
         return self._effect_of(node, function)
 
     def _effect_of(self, node: ast.expr | None, function: Function) -> str | None:
