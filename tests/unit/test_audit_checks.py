@@ -209,6 +209,18 @@ CONTAINER_PAIRS = [
         "warning",
     ),
     Pair(
+        "looked up under the lock, compared under it again",
+        "app.cache",
+        CACHE
+        + LOCK
+        + "def get(k):\n    with lock:\n        c = cache.get(k)\n    with lock:\n        if c is None:\n"
+        "            cache[k] = c = Client()\n    return c\n",
+        CACHE + LOCK + "def get(k):\n    c = cache.get(k)\n    if c is None:\n        with lock:\n"
+        "            c = cache.get(k)\n            if c is None:\n                cache[k] = c = Client()\n"
+        "    return c\n",
+        "warning",
+    ),
+    Pair(
         "in, then del",
         "app.cache",
         CACHE + "def drop(k):\n    if k in cache:\n        del cache[k]\n",

@@ -49,6 +49,9 @@ PROTECTED = {
     "def _g():\n    _h()\ndef _h():\n    global n\n    n += 1\n",
     "a private method": "class A:\n    def f(self):\n        with self._lock:\n            self._g()\n"
     "    def _g(self):\n        global n\n        n += 1\n",
+    "a method of a private class": "class _Count:\n    def left(self):\n        global n\n        n += 1\n"
+    "_count = _Count()\nlk = threading.Lock()\ndef f(line):\n    with lk:\n        _count.left()\n"
+    "    return line.left\n",
     "named for it": "def bump_locked():\n    global n\n    n += 1\n",
     "documented": 'def bump():\n    """Count. The caller holds the lock."""\n    global n\n    n += 1\n',
     "a lock of the enclosing call": "def f(pool):\n    k = 0\n    door = threading.Lock()\n    def w():\n"

@@ -63,6 +63,12 @@ WAYS = [
     ("lambda", "def start(pool):\n    pool.submit(lambda: helper())\n"),
     ("method", "class W:\n    def start(self, pool):\n        pool.submit(self.work)\n"
      "    def work(self):\n        self.deeper()\n    def deeper(self):\n        helper()\n"),
+    ("method of an unknown object", "class W:\n    def tidy_up(self):\n        helper()\n"
+     "@app.get('/')\ndef go(w):\n    w.tidy_up()\n"),
+    ("property", "class W:\n    @property\n    def x(self):\n        helper()\n    @app.get('/')\n"
+     "    def go(self):\n        return self.x\n"),
+    ("overridden method", "class A:\n    @app.get('/')\n    def go(self):\n        self.step()\n"
+     "    def step(self):\n        pass\nclass B(A):\n    def step(self):\n        helper()\n"),
     ("constructor", "class C:\n    def __init__(self):\n        helper()\n"
      "@app.get('/')\ndef go():\n    C()\n"),
 ]  # fmt: skip
@@ -75,6 +81,8 @@ NO_WAYS = [
     ("plain get", "@cache.get\ndef go():\n    helper()\n"),
     ("subprocess.run", "import subprocess\ndef go():\n    subprocess.run(helper)\n"),
     ("builtin map", "def go():\n    return list(map(helper, []))\n"),
+    ("a method name of the standard types", "class W:\n    def update(self):\n        helper()\n"
+     "@app.get('/')\ndef go(d):\n    d.update()\n"),
     ("main", "def main():\n    helper()\nif __name__ == '__main__':\n    main()\n"),
 ]  # fmt: skip
 

@@ -175,7 +175,8 @@ class Checks:
         if fact is None:
             return None
         equal = isinstance(operator, (ast.Is, ast.Eq))
-        return _Fact(fact.shared, fact.about, "absent" if equal else "present", test)
+        # Where it was looked up counts, not where the answer is compared later.
+        return _Fact(fact.shared, fact.about, "absent" if equal else "present", fact.node)
 
     def _size(self, test: ast.Compare, function: Function) -> _Fact | None:
         left = test.left
@@ -224,8 +225,9 @@ class Checks:
 
     def _of_local(self, node: ast.Name, function: Function) -> _Fact | None:
         """``value = cache.get(key)``, then a test of ``value``."""
-        for bound in function.bound.get(node.id, []):
-            if bound.value is None or bound.entered or bound.node.lineno > node.lineno:
+        earlier = [b for b in function.bound.get(node.id, []) if b.node.lineno <= node.lineno]
+        for bound in sorted(earlier, key=lambda b: b.node.lineno, reverse=True):
+            if bound.value is None or bound.entered:
                 continue
             value = bound.value.value if isinstance(bound.value, ast.Await) else bound.value
             looked_up = self._looked_up(value, function)

@@ -88,6 +88,12 @@ def _judge(act: Act, function: Function, context: Context) -> tuple[Level, str]:
         if _does_work(act):
             return "warning", "what it stands for is done twice, or taken for done too early"
         return "info", "it is set twice, to the same value"
+    return _judge_value(act, value, function, context)
+
+
+def _judge_value(
+    act: Act, value: ast.expr | None, function: Function, context: Context
+) -> tuple[Level, str]:
     if returns_fresh(value, act.node, function, context):
         return "warning", "each goes on with a value of its own, and only one is kept"
     if act.check.shared.kind is Kind.CONTAINER and _is_filled_later(act, function, context):
