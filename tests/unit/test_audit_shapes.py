@@ -100,6 +100,15 @@ CASES: list[tuple[str, Pair]] = [
     (
         "FT101",
         Pair(
+            "held by the program itself",
+            "Counter.value",
+            COUNTER + "counter = Counter()\n",
+            COUNTER + "if __name__ == '__main__':\n    counter = Counter()\n    counter.inc()\n",
+        ),
+    ),
+    (
+        "FT101",
+        Pair(
             "a dataclass that the module holds",
             "Stats.hits",
             "from dataclasses import dataclass\n@dataclass\nclass Stats:\n    hits: int = 0\n"

@@ -36,9 +36,10 @@ def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
     for module in project.modules:
         names = {*module.names, *(n for m, n in project.rebound if m == module.name)}
         for name in names:
-            info = maker.variable(Variable(module, name)).info
-            if info is not None:
-                yield info
+            if not _is_of_program(module, name):
+                info = maker.variable(Variable(module, name)).info
+                if info is not None:
+                    yield info
         yield from _inside_displays(module, maker)
         for current in module.all_classes:
             for bounds in current.body.values():
@@ -49,6 +50,12 @@ def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
             yield from _by_cached(function, maker)
             yield from _on_what_is_held(module, function, project, maker)
         yield from _on_what_is_held(module, None, project, maker)
+
+
+def _is_of_program(module: Module, name: str) -> bool:
+    """Bound below ``if __name__ == "__main__"`` only: nobody who imports the module has it."""
+    bounds = module.names.get(name, [])
+    return bool(bounds) and all(bound.node in module.main_guard for bound in bounds)
 
 
 def _inside_displays(module: Module, maker: Maker) -> Iterator[ClassInfo]:

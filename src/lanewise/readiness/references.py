@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,7 +43,7 @@ class References:
     def __init__(self, project: Project, maker: Maker) -> None:
         self._project = project
         self._maker = maker
-        self._of: dict[Function, list[Use]] = {}
+        self._classes: dict[ast.expr, ClassInfo | None] = {}
         self.uses: dict[str, list[Use]] = defaultdict(list)
         names = {function.name for function in project.functions}
         for module in project.modules:
@@ -65,13 +66,30 @@ class References:
 
     def of(self, function: Function) -> list[Use]:
         """Return every use outside the function itself that may be of it."""
-        if function not in self._of:
-            self._of[function] = [
-                use
-                for use in self.uses.get(function.name, [])
-                if use.function is not function and self._may_be(use, function)
-            ]
-        return self._of[function]
+        return [use for use in self._elsewhere(function) if self._may_be(use, function)]
+
+    def _elsewhere(self, function: Function) -> Iterator[Use]:
+        return (use for use in self.uses.get(function.name, []) if use.function is not function)
+
+    def all_are(self, function: Function, holds: Callable[[Use], bool], *, sure: bool) -> bool:
+        """Tell whether a function is used, and something holds for every use that may be of it.
+
+        Args:
+            function: The function.
+            holds: What should hold.
+            sure: At least one use must be of this function beyond doubt: a namesake's use speaks
+                against a claim, but not for it.
+        """
+        good: list[Use] = []
+        for use in self._elsewhere(function):
+            if holds(use):
+                good.append(use)
+            elif self._may_be(use, function):  # asked last, for popular names have many uses
+                return False
+        return any(
+            self._may_be(use, function) and (not sure or self._is_sure(use, function))
+            for use in good
+        )
 
     def _may_be(self, use: Use, function: Function) -> bool:
         if function.owner is None:
@@ -95,6 +113,11 @@ class References:
         return self._project.entity(use.node, use.function, use.module) is function
 
     def _class_of(self, node: ast.expr, use: Use) -> ClassInfo | None:
+        if node not in self._classes:
+            self._classes[node] = self._look_up_class(node, use)
+        return self._classes[node]
+
+    def _look_up_class(self, node: ast.expr, use: Use) -> ClassInfo | None:
         method = enclosing_method(use.function)
         if (
             isinstance(node, ast.Name)
@@ -132,16 +155,17 @@ class References:
             found |= more
 
     def _is_quiet(self, function: Function, found: set[Function]) -> bool:
-        uses = self.of(function)
-        # A namesake's use speaks against it, but not for it.
-        return any(self._is_sure(use, function) for use in uses) and all(
-            use.how != "value" and (use.function is None or use.function in found) for use in uses
+        return self.all_are(
+            function,
+            lambda use: use.how != "value" and (use.function is None or use.function in found),
+            sure=True,
         )
 
     def _returned(self, function: Function) -> list[Function]:
         """``@register("name")`` runs the function that ``register`` returns, at import too."""
-        uses = self.of(function)
-        if not uses or not all(use.how == "decorator call" for use in uses):
+        if not function.functions:
+            return []
+        if not self.all_are(function, lambda use: use.how == "decorator call", sure=True):
             return []
         returned = {
             node.value.id
@@ -158,13 +182,12 @@ class References:
         """
         found: set[Function] = set()
         for function in self._project.functions:
-            if function.parent is not None and function.parent.parent is not None:
+            if not function.functions:
                 continue
-            uses = self.of(function)
             at_import = any(
                 use.how in ("decorator", "decorator call")
                 or (use.how == "call" and use.function is None)
-                for use in uses
+                for use in self.of(function)
             )
             if at_import:
                 found.update(_inner(function))
@@ -183,20 +206,18 @@ class References:
             found |= more
 
     def _only_under_lock(self, function: Function, found: set[Function], locks: Locks) -> bool:
-        uses = self.of(function)
-        return (
-            bool(uses)
-            and all(
-                use.how == "call"
-                and use.function is not None
-                and (
-                    use.function in found
-                    or (use.function.name == "__init__" and use.function.owner is function.owner)
-                    or bool(locks.written(use.node, use.function))
-                )
-                for use in uses
-            )
-            and not all(u.function is not None and u.function.name == "__init__" for u in uses)
+        def is_held(use: Use) -> bool:
+            caller = use.function
+            if use.how != "call" or caller is None:
+                return False
+            made = caller.name == "__init__" and caller.owner is function.owner
+            return caller in found or made or bool(locks.written(use.node, caller))
+
+        def is_made(use: Use) -> bool:
+            return use.function is not None and use.function.name == "__init__"
+
+        return self.all_are(function, is_held, sure=False) and not self.all_are(
+            function, is_made, sure=False
         )
 
     @cached_property
@@ -210,16 +231,15 @@ class References:
         }
         candidates = [f for f in self._project.functions if f.owner is not None]
         while True:
-            more = {
-                f
-                for f in candidates
-                if f not in found
-                and self.of(f)
-                and all(use.how == "call" and use.function in found for use in self.of(f))
-            }
+            more = {f for f in candidates if f not in found and self._is_made_only(f, found)}
             if not more:
                 return found
             found |= more
+
+    def _is_made_only(self, function: Function, found: set[Function]) -> bool:
+        return self.all_are(
+            function, lambda use: use.how == "call" and use.function in found, sure=False
+        )
 
 
 def _inner(function: Function) -> set[Function]:
