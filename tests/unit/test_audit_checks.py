@@ -221,6 +221,16 @@ CONTAINER_PAIRS = [
         "warning",
     ),
     Pair(
+        "a key that names the thread",
+        "app.running",
+        "running = set()\ndef show(x):\n    key = id(x)\n    if key in running:\n"
+        "        return '...'\n    running.add(key)\n    return str(x)\n",
+        "from threading import get_ident\nrunning = set()\ndef show(x):\n"
+        "    key = id(x), get_ident()\n    if key in running:\n        return '...'\n"
+        "    running.add(key)\n    return str(x)\n",
+        "warning",
+    ),
+    Pair(
         "in, then del",
         "app.cache",
         CACHE + "def drop(k):\n    if k in cache:\n        del cache[k]\n",

@@ -65,6 +65,14 @@ PAIRS = [
         "def hit(k):\n    hits = {}\n    hits[k] += 1\n    return hits\n",
     ),
     Pair(
+        "a key that names the thread",
+        "app.hits",
+        "import threading\nhits = {}\ndef hit(k):\n    key = (k, threading.active_count())\n"
+        "    hits[key] += 1\n",
+        "import threading\nhits = {}\ndef hit(k):\n    key = (k, threading.get_ident())\n"
+        "    hits[key] += 1\n",
+    ),
+    Pair(
         "item through get",
         "app.hits",
         "hits = {}\ndef hit(k):\n    hits[k] = hits.get(k, 0) + 1\n",

@@ -8,6 +8,7 @@ from typing import Literal
 
 from lanewise.readiness.modules import Function
 from lanewise.readiness.shared import Resolver, Shared
+from lanewise.readiness.syntax import last_name
 
 Effect = Literal["store", "insert", "remove", "clear", "other"]
 
@@ -82,6 +83,26 @@ def _stored(node: ast.Subscript, function: Function) -> ast.expr | None:
     if isinstance(parent, ast.AnnAssign):
         return parent.value
     return None
+
+
+_WHO_RUNS = frozenset(
+    {"get_ident", "get_native_id", "current_thread", "currentThread", "current_task"}
+)
+
+
+def is_own_key(key: ast.expr | None, function: Function) -> bool:
+    """Tell whether a key names the thread that uses it, so that no other thread has the same."""
+    if key is None:
+        return False
+    values = [key]
+    for node in ast.walk(key):
+        if isinstance(node, ast.Name) and node.id not in function.globals:
+            values += [b.value for b in function.bound.get(node.id, []) if b.value is not None]
+    return any(
+        isinstance(node, ast.Call) and last_name(node.func) in _WHO_RUNS
+        for value in values
+        for node in ast.walk(value)
+    )
 
 
 def changed(change: Change, function: Function, resolver: Resolver) -> Shared | None:

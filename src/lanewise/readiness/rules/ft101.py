@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from lanewise.readiness.changes import is_own_key
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
@@ -165,6 +166,8 @@ def _sighting(  # noqa: PLR0913 - because: the two ends of one update
     read: ast.AST | None = None,
 ) -> Iterator[Sighting]:
     if read is None and context.regions(node, function, shared):
+        return
+    if isinstance(target, ast.Subscript) and is_own_key(target.slice, function):
         return
     level, remark = _level(function)
     between = "" if read is None else " (the old value is read first, then written)"

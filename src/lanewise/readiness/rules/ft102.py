@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lanewise.readiness.changes import Change, change_of, changed
+from lanewise.readiness.changes import Change, change_of, changed, is_own_key
 from lanewise.readiness.checks import Check
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
@@ -65,7 +65,7 @@ def _acts(check: Check, function: Function, context: Context) -> Iterator[Act]:
         return
     for node in walk_inside(list(check.region)):
         change = change_of(node, function)
-        if change is None or not _matters(check, change):
+        if change is None or not _matters(check, change) or is_own_key(change.key, function):
             continue
         shared = context.resolver.resolve(change.holder, function)
         if shared is None or shared.key != check.shared.key:
