@@ -564,3 +564,16 @@ def test_made_on_first_use(tmp_path: Path, pair: Pair) -> None:
 def test_forgetting_is_no_first_use(tmp_path: Path) -> None:
     source = ONE + "def reset():\n    global _one\n    if _one is not None:\n        _one = None\n"
     assert of_rule(audit(tmp_path, source), "FT103") == []
+
+
+@pytest.mark.parametrize(
+    ("between", "words"),
+    [("await ready()", "do it to each other"), ("prepare()", "needs a second thread or loop")],
+)
+def test_coroutines_take_turns_at_awaits(tmp_path: Path, between: str, words: str) -> None:
+    source = CACHE + (
+        f"async def get(k):\n    await first()\n    if k not in cache:\n        {between}\n"
+        "        cache[k] = Client()\n    return cache[k]\n"
+    )
+    [finding] = of_rule(audit(tmp_path, source), "FT102")
+    assert words in finding.message

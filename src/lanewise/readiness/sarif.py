@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from lanewise.readiness.audit import AuditReport
+from lanewise.readiness.explain import page
 from lanewise.readiness.findings import Finding, Level
 from lanewise.readiness.rules import RULES
 
@@ -29,6 +30,7 @@ def to_sarif(report: AuditReport, version: str) -> dict[str, Any]:
             "id": rule.id,
             "name": rule.title.title().replace(" ", "").replace(",", "").replace("-", ""),
             "shortDescription": {"text": rule.title},
+            "help": {"text": f"lanewise audit --explain {rule.id}", "markdown": page(rule.id)},
         }
         for rule in RULES
     ]

@@ -21,12 +21,29 @@ class Act:
     change: Change | None = None
     locked: bool = False
 
-    @property
-    def remark(self) -> str:
-        """What to add where a lock is held, but not around both."""
-        if not self.locked:
+    def remark(self, function: Function) -> str:
+        """What to add: of a lock that is not held around both, of coroutines that take turns."""
+        if self.locked:
+            return (
+                ". The lock is not held from the check to the change, and nothing is asked again "
+                "under it"
+            )
+        if not function.is_async:
             return ""
-        return ". The lock is not held from the check to the change, and nothing is asked again under it"
+        if self._waits(function):
+            return ". There is an await in between, so coroutines of one loop do it to each other"
+        return ". No await lies in between, so it needs a second thread or loop to go wrong"
+
+    def _waits(self, function: Function) -> bool:
+        awaits = (ast.Await, ast.AsyncFor, ast.AsyncWith)
+        last = self.node.end_lineno or self.node.lineno
+        parent = function.module.parents.get(self.node)
+        if isinstance(parent, ast.Assign):  # the value is made before the target is stored to
+            last = parent.end_lineno or last
+        return any(
+            isinstance(node, awaits) and self.check.node.lineno <= node.lineno <= last
+            for node in function.nodes
+        )
 
 
 def unguarded(acts: list[Act], function: Function, context: Context) -> Iterator[Act]:

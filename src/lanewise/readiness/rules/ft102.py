@@ -49,7 +49,7 @@ def find(context: Context) -> Iterator[Sighting]:
                 act.node,
                 shared.key,
                 f"between the check of {shared.short} ({_short(asked)}) and the change "
-                f"({_short(done)}) another thread can change it: {judged.why}{act.remark}",
+                f"({_short(done)}) another thread can change it: {judged.why}{act.remark(function)}",
                 judged.fix,
                 shared.defined,
             )

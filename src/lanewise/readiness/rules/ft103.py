@@ -35,7 +35,7 @@ def find(context: Context) -> Iterator[Sighting]:
                 act.node,
                 shared.key,
                 f"{shared.short} is made on first use, and two threads can both find it missing: "
-                f"{why}{act.remark}",
+                f"{why}{act.remark(function)}",
                 _FIX,
                 shared.defined,
             )
