@@ -1,0 +1,80 @@
+"""An audit's findings as people read them."""
+
+from __future__ import annotations
+
+import textwrap
+from itertools import groupby
+
+from lanewise.cli.output import Output
+from lanewise.readiness.audit import AuditReport
+from lanewise.readiness.findings import LEVELS, Finding, Level
+from lanewise.readiness.rules import rule_of
+
+_STYLES: dict[Level, str] = {
+    "critical": "bold red",
+    "error": "red",
+    "warning": "yellow",
+    "info": "dim",
+}
+_MOST_PLACES = 5
+
+
+def print_report(output: Output, report: AuditReport) -> None:
+    """Print findings, the worst first, those of one rule together; then the tally."""
+    order = sorted(
+        report.findings, key=lambda f: (LEVELS.index(f.level), f.rule, f.path, f.line, f.object)
+    )
+    for (level, rule), group in groupby(order, key=lambda f: (f.level, f.rule)):
+        findings = list(group)
+        output.title(f"{rule} {level}: {rule_of(rule).title} ({len(findings)})")
+        for finding in findings:
+            _print_finding(output, finding)
+        _print_fixes(output, findings)
+    _print_tally(output, report)
+
+
+def _print_finding(output: Output, finding: Finding) -> None:
+    output.line(f"{finding.place}  {finding.object}", style=_STYLES[finding.level])
+    _print_wrapped(output, finding.message)
+    if finding.reachable_from is not None:
+        _print_wrapped(output, f"reached from {finding.reachable_from}", style="dim")
+    if finding.also:
+        places = ", ".join(str(place) for place in finding.also[:_MOST_PLACES])
+        more = len(finding.also) - _MOST_PLACES
+        text = f"also {places}" + (f" and {more} more" if more > 0 else "")
+        _print_wrapped(output, text, style="dim")
+
+
+def _print_fixes(output: Output, findings: list[Finding]) -> None:
+    for fix in dict.fromkeys(finding.fix for finding in findings):
+        _print_wrapped(output, f"fix: {fix}", indent="  ")
+
+
+def _print_wrapped(
+    output: Output, text: str, style: str | None = None, indent: str = "    "
+) -> None:
+    width = max(output.console.width, 40)
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        output.line(line, style=style)
+
+
+def _print_tally(output: Output, report: AuditReport) -> None:
+    found = ", ".join(f"{count} {level}" for level, count in report.tally.items() if count)
+    output.line(
+        f"\n{report.files} files, {report.lines:,} lines: {found or 'nothing found'}", style="bold"
+    )
+    if report.suppressed:
+        output.note(f"{report.suppressed} places are suppressed by comments, with their reasons")
+    if report.known:
+        output.note(f"{report.known} findings are in the baseline and not told")
+    if report.findings:
+        rule = next((f.rule for f in report.findings if f.rule > "FT099"), report.findings[0].rule)
+        output.note(f"why, and when it is no problem: lanewise audit --explain {rule}")

@@ -1,0 +1,157 @@
+"""All that a rule may ask about a project."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from lanewise.readiness.changes import Change, change_of, changed
+from lanewise.readiness.checks import Check, Checks
+from lanewise.readiness.entry_points import EntryPoints
+from lanewise.readiness.findings import Level, Place
+from lanewise.readiness.hand_overs import HandOver, enclosing_method, loop_around
+from lanewise.readiness.kinds import NEVER_SHARED, Kind
+from lanewise.readiness.locks import Locks, Regions
+from lanewise.readiness.modules import ClassInfo, Function
+from lanewise.readiness.project import Project
+from lanewise.readiness.reach import Reach
+from lanewise.readiness.references import References
+from lanewise.readiness.shared import Resolver, Shared
+from lanewise.readiness.values import Values
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One place where a rule's hazard was seen; those of one object become one finding."""
+
+    rule: str
+    level: Level
+    function: Function
+    node: ast.AST
+    object: str
+    message: str
+    fix: str
+    defined: Place | None = None
+
+    @property
+    def line(self) -> int:
+        """Counted from 1."""
+        return int(getattr(self.node, "lineno", 1))
+
+    @property
+    def column(self) -> int:
+        """Counted from 1."""
+        return int(getattr(self.node, "col_offset", 0)) + 1
+
+
+class Context:
+    """A project with everything that follows from its text."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.resolver = Resolver(project)
+        self.locks = Locks(self.resolver)
+        self.references = References(project, self.resolver.maker)
+        self.entries = EntryPoints(project, self.resolver.maker)
+        self._mark_crowds()
+        self.locks.held_by_callers = self.references.held_by_callers(self.locks)
+        self.reach = Reach(project, self.resolver, self.entries)
+        self.values = Values(project)
+        self.checks = Checks(self.resolver)
+
+    def _mark_crowds(self) -> None:
+        for function, entry in self.entries.found.items():
+            if entry.crowd and function.parent is not None:
+                self.resolver.crowded.add(function)
+            if entry.crowd and function.owner is not None:
+                self.resolver.crowded_classes.update(self.project.bases(function.owner))
+
+        for function in self.references.handed_out:
+            self.resolver.crowded.add(function)
+        for hand_over in self.entries.hand_overs:
+            self._mark_params(hand_over)
+
+    def _mark_params(self, hand_over: HandOver) -> None:
+        """What is bound before a loop of hand-overs and given by each of them is shared by all."""
+        target, giver = hand_over.target, hand_over.function
+        if giver is None or hand_over.in_turn:
+            return
+        loop = loop_around(hand_over.node, giver.module, giver)
+        skip = 1 if hand_over.bound else 0
+        for name, argument in zip(target.params[skip:], hand_over.arguments, strict=False):
+            if not isinstance(argument, ast.Name) or argument.id not in giver.bound:
+                continue
+            bounds = giver.bound[argument.id]
+            if loop is None or any(
+                bound.node is inner for bound in bounds for inner in ast.walk(loop)
+            ):
+                continue
+            made = self.resolver.maker.merged(bounds, giver, giver.module)
+            if made.kind is not Kind.OTHER:
+                self.resolver.shared_params[target, name] = made
+                if made.info is not None:
+                    self.resolver.crowded_classes.update(self.project.bases(made.info))
+
+    @cached_property
+    def running(self) -> list[Function]:
+        """Functions that may run while other threads do."""
+        quiet = self.references.quiet
+        return [f for f in self.project.functions if f not in quiet or self._is_entry(f)]
+
+    def _is_entry(self, function: Function) -> bool:
+        return function in self.entries.found
+
+    def regions(self, node: ast.AST, function: Function, of: Shared | None = None) -> Regions:
+        """Return the locks held at a node that protect an object."""
+        return self.locks.regions(node, function, of)
+
+    def counts(self, shared: Shared | None, function: Function) -> bool:
+        """Tell whether a change of an object by a function is other threads' business."""
+        if shared is None or shared.kind in NEVER_SHARED:
+            return False
+        if shared.scope == "instance" and self._while_made(function):
+            return False
+        return not (shared.info is not None and shared.kind is Kind.LOCAL)
+
+    def _while_made(self, function: Function) -> bool:
+        method = enclosing_method(function)
+        return method is not None and method in self.references.only_while_made
+
+    def changes(self, function: Function) -> Iterator[tuple[Change, Shared]]:
+        """Yield every change of a shared container that a function makes in place."""
+        for node in function.nodes:
+            change = change_of(node, function)
+            if change is None:
+                continue
+            shared = changed(change, function, self.resolver)
+            if shared is not None and self.counts(shared, function):
+                yield change, shared
+
+    @cached_property
+    def checks_of(self) -> dict[Function, list[Check]]:
+        """The checks of every running function that has some."""
+        found = {f: self.checks.of(f) for f in self.running}
+        return {f: checks for f, checks in found.items() if checks}
+
+    def is_rebound_on_self(self, info: ClassInfo, name: str) -> bool:
+        """Tell whether an instance gets an attribute of its own in place of the class's."""
+        family = [*self.project.bases(info), *self.project.subclasses.get(info, [])]
+        for current in family:
+            for bound in current.on_self.get(name, []):
+                if not isinstance(bound.node, ast.Attribute) or not isinstance(
+                    bound.node.ctx, ast.Store
+                ):
+                    continue
+                parent = current.module.parents.get(bound.node)
+                if not isinstance(parent, ast.AugAssign):
+                    return True
+        return False
+
+    def statement(self, node: ast.AST, function: Function) -> ast.stmt | None:
+        """Return the statement that an expression stands in."""
+        current: ast.AST | None = node
+        while current is not None and not isinstance(current, ast.stmt):
+            current = function.module.parents.get(current)
+        return current

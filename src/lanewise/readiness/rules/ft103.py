@@ -1,0 +1,121 @@
+"""FT103: made when it is first needed, by everybody who needs it first."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from lanewise.readiness.checks import Check
+from lanewise.readiness.context import Context, Sighting
+from lanewise.readiness.findings import Level
+from lanewise.readiness.kinds import Kind
+from lanewise.readiness.modules import Function
+from lanewise.readiness.rules.common import Act, returns_fresh, unguarded
+from lanewise.readiness.syntax import last_name, walk_inside
+
+RULE = "FT103"
+_FIX = (
+    "make it at import, or hold one lock around the check and the assignment; to spare later callers "
+    "the lock, ask once more under it (if X is None: with lock: if X is None: X = ...)"
+)
+_CHATTER = frozenset({"debug", "info", "warning", "warn", "error", "exception", "print", "log"})
+
+
+def find(context: Context) -> Iterator[Sighting]:
+    """Yield every lazy initialisation that two threads can go through."""
+    for function, checks in context.checks_of.items():
+        acts = [act for check in checks for act in _acts(check, function, context)]
+        for act in unguarded(acts, function, context):
+            shared = act.check.shared
+            level, why = _judge(act, function, context)
+            yield Sighting(
+                RULE,
+                level,
+                function,
+                act.node,
+                shared.key,
+                f"{shared.short} is made on first use, and two threads can both find it missing: "
+                f"{why}{act.remark(function)}",
+                _FIX,
+                shared.defined,
+            )
+
+
+def _acts(check: Check, function: Function, context: Context) -> Iterator[Act]:
+    shared = check.shared
+    if check.about == "key" or check.shared.is_item or not context.counts(shared, function):
+        return
+    for node in walk_inside(list(check.region)):
+        if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Store):
+            continue
+        found = context.resolver.target(node, function)
+        if found is None or found.key != shared.key or found.is_item:
+            continue
+        value = _value(node, function)
+        if value is None or _is_falsy(value) or not _initialises(check, value):
+            continue
+        yield Act(check, node)
+
+
+def _initialises(check: Check, value: ast.expr) -> bool:
+    """A value replaces a missing one; ``if ready: ready = "done"`` is no first use."""
+    return check.answer == "absent" or (
+        isinstance(value, ast.Constant) and value.value is True and check.answer != "present"
+    )
+
+
+def _value(node: ast.expr, function: Function) -> ast.expr | None:
+    parent = function.module.parents.get(node)
+    if isinstance(parent, ast.Assign) and node in parent.targets:
+        return parent.value
+    if isinstance(parent, (ast.AnnAssign, ast.NamedExpr)) and parent.target is node:
+        return parent.value
+    if isinstance(parent, ast.withitem):
+        return parent.context_expr
+    return None
+
+
+def _is_falsy(value: ast.expr) -> bool:
+    return isinstance(value, ast.Constant) and not value.value
+
+
+def _judge(act: Act, function: Function, context: Context) -> tuple[Level, str]:
+    value = _value(act.node, function)
+    identity = context.values.identity(value, function)
+    if identity is not None:
+        return "warning", f"each makes {identity}, and one of them is lost while it is in use"
+    if isinstance(value, ast.Constant) and isinstance(value.value, bool):
+        if _does_work(act):
+            return "warning", "what it stands for is done twice, or taken for done too early"
+        return "info", "it is set twice, to the same value"
+    return _judge_value(act, value, function, context)
+
+
+def _judge_value(
+    act: Act, value: ast.expr | None, function: Function, context: Context
+) -> tuple[Level, str]:
+    if returns_fresh(value, act.node, function, context):
+        return "warning", "each goes on with a value of its own, and only one is kept"
+    if act.check.shared.kind is Kind.CONTAINER and _is_filled_later(act, function, context):
+        return "warning", "others see it before it is complete"
+    effect = context.values.effect(value, function)
+    if effect is not None:
+        return "warning", f"what {effect}() does besides is done twice"
+    return "info", "the work is done twice, with the same result"
+
+
+def _does_work(act: Act) -> bool:
+    for node in walk_inside(list(act.check.region)):
+        if isinstance(node, ast.Call) and last_name(node) not in _CHATTER:
+            return True
+    return False
+
+
+def _is_filled_later(act: Act, function: Function, context: Context) -> bool:
+    """``X = {}`` first and the entries one by one: the name is taken for ready too early."""
+    for node in walk_inside(list(act.check.region)):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            found = context.resolver.resolve(node.value, function)
+            if found is not None and found.key == act.check.shared.key:
+                return True
+    return False

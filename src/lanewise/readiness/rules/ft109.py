@@ -1,0 +1,191 @@
+"""FT109: a thread-local value that only the importing thread has."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from lanewise.readiness.context import Context, Sighting
+from lanewise.readiness.findings import Place
+from lanewise.readiness.kinds import Kind
+from lanewise.readiness.modules import Function, Module
+from lanewise.readiness.project import Variable
+from lanewise.readiness.syntax import last_name, method_call
+
+RULE = "FT109"
+_FIX_LOCAL = (
+    "set it where each thread begins (initializer= of the executor), read it with getattr(local, name, "
+    "default), or subclass threading.local and set it in __init__"
+)
+_FIX_VAR = "give the ContextVar a default=, or pass the context on (contextvars.copy_context().run)"
+
+_Set = dict[tuple[str, str], Place]  # (key of the local, attribute) -> where it is set
+
+
+def find(context: Context) -> Iterator[Sighting]:
+    """Yield every read of a value that was set at import, for one thread only."""
+    set_at_import: _Set = {}
+    for module in context.project.modules:
+        set_at_import.update(_set_by(module, context))
+    if not set_at_import:
+        return
+    begun = _set_where_threads_begin(context)
+    for function in context.running:
+        for node in function.nodes:
+            found = _read(node, function, context)
+            if found is None:
+                continue
+            if found not in set_at_import or found in begun:
+                continue
+            assert isinstance(node, ast.expr)
+            if not _is_sure(node, found[1], function):
+                yield _sighting(node, function, found, set_at_import[found])
+
+
+def _sighting(node: ast.expr, function: Function, found: tuple[str, str], place: Place) -> Sighting:
+    key, attribute = found
+    name = key.rpartition(".")[2]
+    if not attribute:
+        return Sighting(
+            RULE, "error", function, node, key,
+            f"{name} is set at import, in the importing thread's context only: "
+            f"{ast.unparse(node)} raises LookupError in threads that start with an empty one",
+            _FIX_VAR, place,
+        )  # fmt: skip
+    return Sighting(
+        RULE, "error", function, node, f"{key}.{attribute}",
+        f"{name}.{attribute} is set at import, for the importing thread only: every other thread gets "
+        "AttributeError here",
+        _FIX_LOCAL, place,
+    )  # fmt: skip
+
+
+def _set_by(module: Module, context: Context) -> _Set:
+    found: _Set = {}
+    for node in module.nodes:
+        if node in module.main_guard:
+            continue
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            key = _local_key(node.value, None, module, context)
+            if key is not None and not _has_own(node, module, context):
+                found[key, node.attr] = Place(module.relative, node.lineno)
+        receiver = method_call(node, "set")
+        if receiver is not None:
+            key = _variable_key(receiver, None, module, context)
+            if key is not None:
+                found[key, ""] = Place(module.relative, receiver.lineno)
+    return found
+
+
+def _shared_key(
+    node: ast.expr, function: Function | None, module: Module, context: Context, kind: Kind
+) -> str | None:
+    entity = context.project.entity(node, function, module)
+    if not isinstance(entity, Variable):
+        return None
+    shared = context.resolver.variable(entity)
+    return shared.key if shared.kind is kind else None
+
+
+def _local_key(
+    node: ast.expr, function: Function | None, module: Module, context: Context
+) -> str | None:
+    return _shared_key(node, function, module, context, Kind.LOCAL)
+
+
+def _variable_key(
+    node: ast.expr, function: Function | None, module: Module, context: Context
+) -> str | None:
+    key = _shared_key(node, function, module, context, Kind.CONTEXT_VAR)
+    entity = context.project.entity(node, function, module)
+    if key is None or not isinstance(entity, Variable):
+        return None
+    calls = [bound.value for bound in entity.bounds if isinstance(bound.value, ast.Call)]
+    has_default = any(keyword.arg == "default" for call in calls for keyword in call.keywords)
+    return None if has_default else key
+
+
+def _has_own(node: ast.Attribute, module: Module, context: Context) -> bool:
+    """A subclass of local that sets the attribute for each thread, or for the class."""
+    entity = context.project.entity(node.value, None, module)
+    if not isinstance(entity, Variable):
+        return False
+    info = context.resolver.variable(entity).info
+    return info is not None and any(
+        node.attr in current.on_self or node.attr in current.body
+        for current in context.project.bases(info)
+    )
+
+
+def _read(node: ast.AST, function: Function, context: Context) -> tuple[str, str] | None:
+    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+        key = _local_key(node.value, function, function.module, context)
+        return None if key is None else (key, node.attr)
+    receiver = method_call(node, "get")
+    if receiver is not None and isinstance(node, ast.Call) and not node.args:
+        key = _variable_key(receiver, function, function.module, context)
+        return None if key is None else (key, "")
+    return None
+
+
+def _is_sure(node: ast.expr, attribute: str, function: Function) -> bool:
+    """Tell whether the function sets the value first, asks for it, or catches its absence."""
+    for other in function.nodes:
+        line = getattr(other, "lineno", 0)
+        if line > node.lineno:
+            continue
+        if isinstance(other, ast.Attribute) and isinstance(other.ctx, ast.Store):
+            if attribute and other.attr == attribute:
+                return True
+        elif isinstance(other, ast.Call):
+            if last_name(other) in ("hasattr", "getattr"):
+                return True
+            if not attribute and method_call(other, "set") is not None:
+                return True
+    return _is_caught(node, function)
+
+
+def _is_caught(node: ast.expr, function: Function) -> bool:
+    current: ast.AST | None = node
+    while current is not None and current is not function.node:
+        parent = function.module.parents.get(current)
+        if isinstance(parent, ast.Try) and current in parent.body:
+            caught = " ".join(
+                ast.unparse(h.type) if h.type else "Exception" for h in parent.handlers
+            )
+            if any(w in caught for w in ("AttributeError", "LookupError", "Exception")):
+                return True
+        current = parent
+    return False
+
+
+def _set_where_threads_begin(context: Context) -> set[tuple[str, str]]:
+    """What functions given as ``initializer=`` set."""
+    names = _initializers(context)
+    found: set[tuple[str, str]] = set()
+    for function in context.project.functions:
+        if function.name not in names:
+            continue
+        for node in function.nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                key = _local_key(node.value, function, function.module, context)
+                if key is not None:
+                    found.add((key, node.attr))
+            receiver = method_call(node, "set")
+            if receiver is not None:
+                key = _variable_key(receiver, function, function.module, context)
+                if key is not None:
+                    found.add((key, ""))
+    return found
+
+
+def _initializers(context: Context) -> set[str]:
+    nodes = [node for module in context.project.modules for node in module.nodes]
+    nodes += [node for function in context.project.functions for node in function.nodes]
+    return {
+        last_name(keyword.value)
+        for node in nodes
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg == "initializer"
+    }

@@ -1,0 +1,297 @@
+"""Which expressions stand for something that other threads see too."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from lanewise.readiness.findings import Place
+from lanewise.readiness.hand_overs import enclosing_method
+from lanewise.readiness.held import copies_defaults, held_classes
+from lanewise.readiness.kinds import Kind
+from lanewise.readiness.making import Made, Maker
+from lanewise.readiness.modules import ClassInfo, Function, Module
+from lanewise.readiness.project import Entity, Project, Variable, place_of
+from lanewise.readiness.syntax import default_of, last_name, method_call
+
+Scope = Literal["global", "class", "instance", "closure"]
+
+_READERS = ("get", "setdefault", "__getitem__")
+_MOST_STEPS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Something that more than one thread can reach.
+
+    Attributes:
+        key: Its dotted name, the same wherever it is used.
+        short: How a message calls it.
+        kind: What it is.
+        type_name: The class or function that made it, where known.
+        scope: A module's global, a class's attribute, an attribute of an instance that a module
+            holds, or a variable of an enclosing function.
+        defined: Where it is bound.
+        info: The class of it, for instances of project classes.
+        is_item: Meant is something inside it.
+    """
+
+    key: str
+    short: str
+    kind: Kind
+    type_name: str
+    scope: Scope
+    defined: Place | None
+    info: ClassInfo | None = None
+    is_item: bool = False
+
+
+class Resolver:
+    """Finds the shared object behind an expression."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.maker = Maker(project)
+        self._copying: dict[ClassInfo, bool] = {}
+        self.crowded: set[Function] = set()
+        """Functions that several threads run at once, set once entry points are known."""
+        self.crowded_classes: set[ClassInfo] = set()
+        """Classes that hand their own methods to several threads."""
+        self.shared_params: dict[tuple[Function, str], Made] = {}
+        """Parameters for which several threads get the same object."""
+
+    def made(self, node: ast.expr | None, function: Function | None, module: Module) -> Made:
+        """Say what a value is."""
+        return self.maker.made(node, function, module)
+
+    # --- where it lives ---------------------------------------------------------------------------
+
+    def variable(self, variable: Variable) -> Shared:
+        """Describe a module's global."""
+        module, name = variable.module, variable.name
+        made = self.maker.variable(variable)
+        return Shared(
+            f"{module.name}.{name}", name, made.kind, made.type_name, "global",
+            place_of(variable.bounds, module), made.info,
+        )  # fmt: skip
+
+    def class_attribute(self, info: ClassInfo, name: str) -> Shared:
+        """Describe an attribute that all instances of a class share."""
+        holder = next((c for c in self.project.bases(info) if name in c.body), info)
+        bounds = holder.body.get(name, [])
+        made = self.maker.merged(bounds, None, holder.module)
+        return Shared(
+            f"{holder.full_name}.{name}", f"{holder.name}.{name}", made.kind, made.type_name,
+            "class", place_of(bounds, holder.module), made.info,
+        )  # fmt: skip
+
+    def instance_attribute(self, info: ClassInfo, name: str) -> Shared | None:
+        """Describe an attribute of an instance that many threads share."""
+        for holder in self.project.bases(info):
+            bounds = holder.on_self.get(name, [])
+            if bounds:
+                made = self.maker.merged(bounds, None, holder.module)
+                return Shared(
+                    f"{holder.full_name}.{name}", f"{holder.name}.{name}", made.kind,
+                    made.type_name, "instance", place_of(bounds, holder.module), made.info,
+                )  # fmt: skip
+        return None
+
+    @cached_property
+    def _held(self) -> set[ClassInfo]:
+        return held_classes(self.project, self.maker)
+
+    def is_held(self, info: ClassInfo) -> bool:
+        """Tell whether several threads may hold one instance of a class."""
+        return info in self._held or info in self.crowded_classes
+
+    # --- what an expression stands for ------------------------------------------------------------
+
+    def resolve(self, node: ast.expr, function: Function, steps: int = 0) -> Shared | None:
+        """Return the shared object that an expression stands for, or lies in; None for others."""
+        return None if steps > _MOST_STEPS else self._resolved(node, function, steps)
+
+    def _resolved(self, node: ast.expr, function: Function, steps: int) -> Shared | None:
+        if isinstance(node, ast.Name):
+            return self._resolve_name(node.id, function, steps)
+        if isinstance(node, ast.Attribute):
+            return self._resolve_attribute(node, function, steps)
+        if isinstance(node, ast.Subscript):
+            return self._resolve_item(node, function, steps)
+        if isinstance(node, (ast.NamedExpr, ast.Await)):
+            return self.resolve(node.value, function, steps + 1)
+        receiver = method_call(node, *_READERS)
+        return None if receiver is None else _inside(self.resolve(receiver, function, steps + 1))
+
+    def target(self, node: ast.expr, function: Function) -> Shared | None:
+        """Return the shared object that an assignment to a target changes."""
+        if isinstance(node, ast.Name):
+            if node.id in function.globals:
+                return self._global(node.id, function)
+            if node.id in function.nonlocals:
+                return self._closure(node.id, function)
+            return None
+        return self.resolve(node, function)
+
+    def _global(self, name: str, function: Function) -> Shared | None:
+        entity = self.project.name(name, function, function.module)
+        return self.variable(entity) if isinstance(entity, Variable) else None
+
+    def _resolve_name(self, name: str, function: Function, steps: int) -> Shared | None:
+        if name in function.locals and name not in function.globals:
+            if name in function.imports:
+                return self._global(name, function)
+            bounds = function.bound.get(name, [])
+            if (function, name) in self.shared_params and not bounds:
+                return self._param(name, function)
+            if name in function.params and not bounds:
+                return self._default(name, function)
+            alias = len(bounds) == 1 and name not in function.params
+            if alias and bounds[0].value is not None and not bounds[0].entered:
+                value = bounds[0].value
+                if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
+                    return self._alias(self.resolve(value, function, steps + 1))
+            return None
+        return self._closure(name, function) or self._global(name, function)
+
+    @staticmethod
+    def _alias(found: Shared | None) -> Shared | None:
+        """A local name for a container is the container; for a number it is only its value."""
+        if found is None or found.is_item or found.kind in (Kind.NUMBER, Kind.CONSTANT, Kind.NONE):
+            return found if found is not None and found.is_item else None
+        return found
+
+    def _default(self, name: str, function: Function) -> Shared | None:
+        """``def f(key, cache=CACHE)``: the module's container by another name."""
+        default = default_of(function.node, name)
+        if not isinstance(default, ast.Name) or function.owner is not None:
+            return None
+        shared = self._global(default.id, function)
+        return shared if shared is not None and shared.kind is Kind.CONTAINER else None
+
+    def _param(self, name: str, function: Function) -> Shared:
+        made = self.shared_params[function, name]
+        place = Place(function.module.relative, function.node.lineno)
+        return Shared(
+            f"{function.full_name}({name})", f"{function.name}'s {name}", made.kind,
+            made.type_name, "closure", place, made.info,
+        )  # fmt: skip
+
+    def _closure(self, name: str, function: Function) -> Shared | None:
+        if function not in self.crowded:
+            return None
+        outer = function.parent
+        while outer is not None:
+            if name in outer.globals:
+                return None
+            if name in outer.locals:
+                break
+            outer = outer.parent
+        if outer is None or name in outer.functions or name in outer.imports:
+            return None
+        bounds = outer.bound.get(name, [])
+        made = self.maker.merged(bounds, outer, outer.module)
+        return Shared(
+            f"{outer.full_name}.{name}", f"{outer.name}'s {name}", made.kind, made.type_name,
+            "closure", place_of(bounds, outer.module), made.info,
+        )  # fmt: skip
+
+    def _resolve_attribute(
+        self, node: ast.Attribute, function: Function, steps: int
+    ) -> Shared | None:
+        info = self.class_meant(node.value, function)
+        if info is not None:
+            return self.class_attribute(info, node.attr)
+        info = self.self_meant(node.value, function)
+        if info is not None:
+            return self._on_self(info, node.attr)
+        entity = self.project.entity(node, function, function.module)
+        if isinstance(entity, Variable):
+            return self.variable(entity)
+        base = self.resolve(node.value, function, steps + 1)
+        return self._attribute_of(base, node)
+
+    def _attribute_of(self, base: Shared | None, node: ast.Attribute) -> Shared | None:
+        if base is None or base.kind in (Kind.LOCAL, Kind.CONTEXT_VAR):
+            return None
+        if base.is_item:
+            return base
+        if base.info is not None:
+            return self.instance_attribute(base.info, node.attr) or self._of_class(base.info, node)
+        return _inside(base) if base.type_name == "SimpleNamespace" else None
+
+    def _of_class(self, info: ClassInfo, node: ast.Attribute) -> Shared | None:
+        """A class's attribute is what an instance starts with; assigning gives it its own."""
+        if any(node.attr in c.body for c in self.project.bases(info)):
+            scope: Scope = "class" if isinstance(node.ctx, ast.Load) else "instance"
+            return replace(self.class_attribute(info, node.attr), scope=scope)
+        return None
+
+    def _on_self(self, info: ClassInfo, name: str) -> Shared | None:
+        instance = self.instance_attribute(info, name)
+        if instance is not None:
+            return instance if self.is_held(info) else None
+        if not any(name in c.body for c in self.project.bases(info)):
+            return None
+        shared = self.class_attribute(info, name)
+        if not self.copies_defaults(info) or self._is_metaclass(info):
+            return shared
+        return replace(shared, scope="instance") if self.is_held(info) else None
+
+    def _is_metaclass(self, info: ClassInfo) -> bool:
+        return "type" in self.project.base_names(info)
+
+    def copies_defaults(self, info: ClassInfo) -> bool:
+        """Tell whether each instance has its own of what the class's body binds."""
+        if info not in self._copying:
+            self._copying[info] = copies_defaults(self.project, info)
+        return self._copying[info]
+
+    def _resolve_item(self, node: ast.Subscript, function: Function, steps: int) -> Shared | None:
+        call = node.value
+        if isinstance(call, ast.Call) and last_name(call) in ("globals", "vars"):
+            key = node.slice
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and not call.args:
+                variable = Variable(function.module, key.value)
+                return self.variable(variable) if variable.bounds else None
+            return None
+        return _inside(self.resolve(node.value, function, steps + 1))
+
+    def class_meant(self, node: ast.expr, function: Function) -> ClassInfo | None:
+        """Return the class for ``cls``, ``type(self)``, ``self.__class__`` and ``Name``."""
+        if isinstance(node, ast.Attribute) and node.attr == "__class__":
+            return self.self_meant(node.value, function)
+        if isinstance(node, ast.Call) and last_name(node) == "type" and len(node.args) == 1:
+            return self.self_meant(node.args[0], function)
+        if isinstance(node, ast.Name):
+            method = enclosing_method(function)
+            if (
+                method is not None
+                and method.kind_of_method == "class"
+                and method.params[:1] == [node.id]
+            ):
+                return method.owner
+        entity: Entity | None = self.project.entity(node, function, function.module)
+        return entity if isinstance(entity, ClassInfo) else None
+
+    def self_meant(self, node: ast.expr, function: Function) -> ClassInfo | None:
+        """Return the class whose instance ``self`` is, else None."""
+        method = enclosing_method(function)
+        if (
+            isinstance(node, ast.Name)
+            and method is not None
+            and method.kind_of_method == "instance"
+            and method.params[:1] == [node.id]
+        ):
+            return method.owner
+        return None
+
+
+def _inside(found: Shared | None) -> Shared | None:
+    if found is None or found.is_item:
+        return found
+    if found.kind not in (Kind.CONTAINER, Kind.NONE):
+        return None
+    return replace(found, is_item=True)

@@ -1,0 +1,1 @@
+"""The same backend, safe: nothing in it may be reported."""

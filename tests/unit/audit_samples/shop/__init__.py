@@ -1,0 +1,1 @@
+"""A shop backend with a hazard of each kind: material to audit, never imported."""
