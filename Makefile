@@ -51,6 +51,7 @@ lint: $(VENV)/.linters
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lanewise audit src
 	cd examples/supplyr && $(abspath $(BIN))/mypy
 
 matrix:

@@ -39,6 +39,17 @@ def test_process_wide_state_is_told_where_a_task_reaches_it(
     assert of_rule(audit(tmp_path / "not", source + "def work():\n    helper()\n"), "FT108") == []
 
 
+@pytest.mark.parametrize(
+    "args", ["locale.LC_ALL", "locale.LC_ALL, None", "locale.LC_ALL, locale=None"]
+)
+def test_to_ask_for_the_locale_changes_nothing(tmp_path: Path, args: str) -> None:
+    source = (
+        "import locale\nfrom lanewise import task\n"
+        f"@task\ndef work():\n    return locale.setlocale({args})\n"
+    )
+    assert of_rule(audit(tmp_path, source), "FT108") == []
+
+
 WAYS = [
     ("task with options", "from lanewise import task\n@task(timeout_s=2)\ndef go():\n    helper()\n"),
     ("flask", "@app.route('/x')\ndef go():\n    helper()\n"),

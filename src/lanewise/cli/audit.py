@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from lanewise.cli import audit_dependencies
 from lanewise.cli.audit_report import print_report
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
@@ -13,6 +14,7 @@ from lanewise.errors import AuditError, MeasureError
 from lanewise.measuring.store import check_writable
 from lanewise.readiness.audit import AuditOptions, AuditReport, audit_project
 from lanewise.readiness.baseline import read_baseline, write_baseline
+from lanewise.readiness.dependencies import DependencyReport
 from lanewise.readiness.explain import page
 from lanewise.readiness.findings import LEVELS
 from lanewise.readiness.sarif import to_sarif
@@ -54,6 +56,7 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--include-tests", action="store_true", help="audit test files too")
     parser.add_argument("--explain", metavar="FT102", help="print a rule's page and end")
+    audit_dependencies.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -78,14 +81,17 @@ def run(arguments: argparse.Namespace) -> int:
             "without them"
         )
     report = audit_project(arguments.path, options)
-    _tell(report, arguments)
+    needed = (
+        audit_dependencies.audited(arguments) if audit_dependencies.are_wanted(arguments) else None
+    )
+    _tell(report, needed, arguments)
     if writes:
         baseline = arguments.baseline or _BASELINE
         write_baseline(baseline, report.findings)
         if arguments.json != _TO_STDOUT:
             Output().note(f"{len(report.findings)} findings written to {baseline}")
         return 0
-    return 1 if report.found_something else 0
+    return 1 if report.found_something or (needed is not None and needed.blockers) else 0
 
 
 def _check_output(file: Path) -> None:
@@ -105,12 +111,19 @@ def _check_output(file: Path) -> None:
         raise AuditError(str(error)) from error
 
 
-def _tell(report: AuditReport, arguments: argparse.Namespace) -> None:
+def _tell(
+    report: AuditReport, needed: DependencyReport | None, arguments: argparse.Namespace
+) -> None:
     if arguments.sarif is not None:
         print_json(to_sarif(report, library_version()), arguments.sarif)
     if arguments.json is not None:
         to_stdout = arguments.json == _TO_STDOUT
-        print_json(report.to_document(), None if to_stdout else arguments.json)
+        document = report.to_document()
+        if needed is not None:
+            document["dependencies"] = audit_dependencies.document(needed)
+        print_json(document, None if to_stdout else arguments.json)
         if to_stdout:
             return
     print_report(Output(), report)
+    if needed is not None:
+        audit_dependencies.tell(Output(), needed)

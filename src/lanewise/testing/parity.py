@@ -217,11 +217,11 @@ def _put_back(environment: dict[str, str], directory: Path) -> None:
     """Let neither the next lane nor the caller inherit what calls have done to this process."""
     for name in [*os.environ]:
         if name not in environment:
-            del os.environ[name]
+            del os.environ[name]  # lanewise: ok(FT108: what calls have changed is put back)
     for name, value in environment.items():
         if os.environ.get(name) != value:
-            os.environ[name] = value
-    os.chdir(directory)
+            os.environ[name] = value  # lanewise: ok(FT108: as above)
+    os.chdir(directory)  # lanewise: ok(FT108: as above)
 
 
 def _differences(seen: dict[tuple[str, LaneName], list[Seen]]) -> Iterable[str]:

@@ -20,7 +20,8 @@ class HangsUp(Protocol):
 _changing = threading.Lock()
 _live: weakref.WeakSet[HangsUp] = weakref.WeakSet()
 _hooked: list[bool] = []
-_warned: list[bool] = []
+# Not empty until it is warned: to take an item out of a list is one step on every build.
+_unwarned = [True]
 
 
 def lives(home: HangsUp) -> None:
@@ -44,9 +45,12 @@ def has_ended(home: HangsUp) -> None:
 def _before_fork() -> None:
     # Without the lock, which another thread may hold: a fork must not wait for us. To look whether a set
     # is empty needs none on any build.
-    if not _live or _warned:
+    if not _live:
         return
-    _warned.append(True)
+    try:
+        _unwarned.pop()
+    except IndexError:
+        return  # another fork has
     warnings.warn(
         "this process forks while lanewise has live interpreters: the copy gets their memory without "
         "their threads, with locks as they happened to stand. Start processes with subprocess, or with "

@@ -106,13 +106,23 @@ def find(context: Context) -> Iterator[Sighting]:
 def _changed(node: ast.AST, function: Function, context: Context) -> tuple[str, str] | None:
     """Return what a node changes and what to do instead."""
     if isinstance(node, ast.Call):
-        return _CALLS.get(_dotted(node.func, function, context))
+        name = _dotted(node.func, function, context)
+        # With a category alone, or None, it only tells.
+        if name == "locale.setlocale" and _only_asks(node):
+            return None
+        return _CALLS.get(name)
     if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
         name = _dotted(node.value, function, context)
         return _TARGETS[name] if name == "os.environ" else None
     if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
         return _TARGETS.get(_dotted(node, function, context))
     return None
+
+
+def _only_asks(call: ast.Call) -> bool:
+    """Whether ``setlocale`` is given no locale to set."""
+    given = [*call.args[1:], *(one.value for one in call.keywords if one.arg == "locale")]
+    return all(isinstance(one, ast.Constant) and one.value is None for one in given)
 
 
 def _dotted(node: ast.expr, function: Function, context: Context) -> str:
