@@ -37,6 +37,7 @@ def test_dependencies_begin_with_what_the_project_declares(project):
     pytest.importorskip("packaging")
     (project / "app.py").write_text("def hit():\n    return 1\n")
     (project / "inner").mkdir()
+    (project / "inner" / "mod.py").write_text("LIMIT = 3\n")
     found = audit("inner", "--dependencies", "--json", cwd=project)
     names = {
         one["name"]: one["verdict"]
