@@ -113,7 +113,7 @@ class OverloadedError(LanewiseError):
         retry_after_s: Seconds after which a new attempt has a fair chance; spread by chance, so that
             those who were refused together do not come back together.
         reason: ``"full"``, ``"displaced"`` (by a call of a higher class), ``"predicted_wait"``
-            (nearly ``queue_timeout_s``, or longer), ``"queue_timeout"`` or ``"deadline"`` (it could
+            (more than half of ``queue_timeout_s``), ``"queue_timeout"`` or ``"deadline"`` (it could
             not be met).
         lane: Which lane, or None.
     """

@@ -82,8 +82,8 @@ class Runtime:
         max_queue: Calls that one lane holds at once, running and waiting. With ``queue_timeout_s`` as
             many again wait before it, and beyond that the least urgent is refused.
         queue_timeout_s: How long a call may wait for its lane. One that is expected to wait for more than
-            three quarters of it is refused when it comes, one that has waited longer then. None waits
-            for ever.
+            half of it is refused when it comes, for that may be wrong by a factor; one that has waited
+            longer then. None waits for ever.
         start_method: Of worker processes: ``"forkserver"`` or ``"spawn"``.
         preload: Modules that worker processes find loaded. What calls import is learned anyway.
         on_cancel: What happens to a running call when nobody awaits it any more or its time is over:

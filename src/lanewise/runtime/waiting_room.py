@@ -6,7 +6,7 @@ whom to refuse. The rules, in order:
 * **Bulkhead.** A lane has places of its own. Another lane's flood takes none of them.
 * **Priority.** Of those that wait, a higher class goes first; where room ends, the lowest goes home.
 * **Fair share.** Within a class, tasks take turns. A flood of one task delays that task.
-* **No vain hope.** A call that is expected to wait for nearly as long as it may, or longer than it has
+* **No vain hope.** A call that is expected to wait for half as long as it may, or longer than it has
   time, is refused when it comes, while its caller can still do something else.
 * **First come, first served** within a task, while that holds what it promises. Once its oldest call has
   nearly waited for as long as one may, what was expected was wrong, and the newest goes first, since its
@@ -35,9 +35,10 @@ _FAR_OFF = 10.0
 _FIRST_GUESS_S = 1.0
 # And never less than this: who comes back at once meets the same crowd.
 _LEAST_RETRY_S = 0.05
-# Parts of the time that a call may wait: where more is expected it is refused, for what is expected may
-# be wrong by as much as lies between; and where one has waited for more, it was.
-_HOPE = 0.75
+# Parts of the time that a call may wait. Where more is expected it is refused, for what is expected may
+# be wrong by a factor: a machine that others use, too, is half as fast for a second now and then. And
+# where one has waited for more, it was wrong.
+_HOPE = 0.5
 _OLD = 0.875
 # With more tasks than this waiting in one class their turns are not counted one by one.
 _MAX_TURNS = 64
