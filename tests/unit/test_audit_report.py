@@ -69,6 +69,18 @@ def test_encodings_are_those_that_the_files_declare(tmp_path: Path) -> None:
     assert sorted(objects(tmp_path)) == ["bom.n", "crlf.n", "latin.n"]
 
 
+def test_names_that_are_not_utf8_can_be_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "caf\udce9.py").write_text(HAZARD, encoding="utf-8")
+    assert main(["audit", str(tmp_path), "--json"]) == 1
+    [finding] = json.loads(capsys.readouterr().out)["findings"]
+    assert finding["path"] == "caf\ufffd.py"
+    sarif = tmp_path / "a.sarif"
+    assert main(["audit", str(tmp_path), "--sarif", str(sarif)]) == 1
+    assert "caf%EF%BF%BD.py" in sarif.read_text(encoding="utf-8")
+
+
 def test_long_and_deep_files_are_no_trouble(tmp_path: Path) -> None:
     lines = "".join(f"x{i} = {i}\n" for i in range(20_000))
     chain = "y = " + "+".join(["1"] * 3_000) + "\n"

@@ -100,6 +100,50 @@ CASES: list[tuple[str, Pair]] = [
     (
         "FT101",
         Pair(
+            "an attribute of a function",
+            "hit.count",
+            "def hit():\n    hit.count += 1\nhit.count = 0\n",
+            "def hit(box):\n    box.count += 1\nhit.count = 0\n",
+        ),
+    ),
+    (
+        "FT102",
+        Pair(
+            "a dict of a function",
+            "get.known",
+            "def get(k):\n    if k not in get.known:\n        get.known[k] = connect(k)\n"
+            "    return get.known[k]\nget.known = {}\n",
+            "import threading\nlock = threading.Lock()\ndef get(k):\n    with lock:\n"
+            "        if k not in get.known:\n            get.known[k] = connect(k)\n"
+            "        return get.known[k]\nget.known = {}\n",
+            "warning",
+        ),
+    ),
+    (
+        "FT103",
+        Pair(
+            "made on a function's first call",
+            "get.client",
+            "def get():\n    if not hasattr(get, 'client'):\n        get.client = connect()\n"
+            "    return get.client\n",
+            "def get(box):\n    if not hasattr(box, 'client'):\n        box.client = connect()\n"
+            "    return box.client\n",
+            "warning",
+        ),
+    ),
+    (
+        "FT101",
+        Pair(
+            "an attribute of a decorator's wrapper",
+            "inner.calls",
+            "def counted(fn):\n    def inner(*a):\n        inner.calls += 1\n        return fn(*a)\n"
+            "    inner.calls = 0\n    return inner\n@counted\ndef f():\n    pass\n",
+            None,
+        ),
+    ),
+    (
+        "FT101",
+        Pair(
             "held by the program itself",
             "Counter.value",
             COUNTER + "counter = Counter()\n",

@@ -10,7 +10,7 @@ from typing import Any
 from lanewise.errors import AuditError
 from lanewise.readiness.baseline import Baseline
 from lanewise.readiness.context import Context, Sighting
-from lanewise.readiness.files import Source, find_files, read_source
+from lanewise.readiness.files import Source, find_files, printable, read_source
 from lanewise.readiness.findings import LEVELS, Finding, Level, Place, at_least
 from lanewise.readiness.project import Project
 from lanewise.readiness.rules import RULE_IDS, RULES
@@ -82,7 +82,7 @@ class AuditReport:
         """Return the report as plain values, for JSON."""
         return {
             "schema": 1,
-            "root": str(self.root),
+            "root": printable(str(self.root)),
             "files": self.files,
             "lines": self.lines,
             "tally": self.tally,

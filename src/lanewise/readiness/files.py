@@ -93,9 +93,14 @@ def _is_test(name: str) -> bool:
     )
 
 
+def printable(name: str) -> str:
+    """Return a file's name so that it can be printed and written, where it is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def read_source(path: Path, root: Path) -> Source:
     """Read and parse one file. What is wrong with it is told, never raised."""
-    relative = path.relative_to(root).as_posix()
+    relative = printable(path.relative_to(root).as_posix())
     try:
         with tokenize.open(path) as file:
             text = file.read()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from lanewise.readiness.files import Source
+from lanewise.readiness.files import Source, printable
 from lanewise.readiness.findings import Place
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, read_module
@@ -211,7 +211,7 @@ def module_names(root: Path, path: Path) -> list[str]:
     if len(chain) > len(parts):
         names.insert(0, ".".join(chain))
     names.append(path.stem)
-    return [name for name in dict.fromkeys(names) if name] or [path.stem]
+    return [printable(name) for name in dict.fromkeys(names) if name] or [printable(path.stem)]
 
 
 def place_of(bounds: list[Bound], module: Module) -> Place | None:

@@ -12,7 +12,7 @@ from lanewise.readiness.hand_overs import enclosing_method
 from lanewise.readiness.held import copies_defaults, held_classes
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
-from lanewise.readiness.modules import ClassInfo, Function, Module
+from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
 from lanewise.readiness.project import Entity, Project, Variable, place_of
 from lanewise.readiness.syntax import default_of, last_name, method_call
 
@@ -210,8 +210,31 @@ class Resolver:
         entity = self.project.entity(node, function, function.module)
         if isinstance(entity, Variable):
             return self.variable(entity)
+        owner = self.project.entity(node.value, function, function.module)
+        if isinstance(owner, Function):
+            return self._function_attribute(owner, node.attr)
         base = self.resolve(node.value, function, steps + 1)
         return self._attribute_of(base, node)
+
+    def _function_attribute(self, owner: Function, name: str) -> Shared | None:
+        """``hit.count``, which is a global by another name."""
+        if name.startswith("__") or (owner.parent is not None and owner not in self.crowded):
+            return None
+        holder = owner.module if owner.parent is None else owner.parent
+        bounds = [
+            Bound(parent.value, node, None)
+            for node in holder.nodes
+            if isinstance(node, ast.Attribute)
+            and node.attr == name
+            and isinstance(node.value, ast.Name)
+            and node.value.id == owner.name
+            and isinstance(parent := owner.module.parents.get(node), ast.Assign)
+        ]
+        made = self.maker.merged(bounds, owner.parent, owner.module)
+        return Shared(
+            f"{owner.full_name}.{name}", f"{owner.name}.{name}", made.kind, made.type_name, "global",
+            place_of(bounds, owner.module), made.info,
+        )  # fmt: skip
 
     def _attribute_of(self, base: Shared | None, node: ast.Attribute) -> Shared | None:
         if base is None or base.kind in (Kind.LOCAL, Kind.CONTEXT_VAR):
