@@ -146,7 +146,7 @@ class Door:
         why = {
             "full": "it has no room and this is the least urgent call",
             "displaced": "it has no room and calls of a higher class came",
-            "predicted_wait": f"its wait is expected to be over half of the {may_wait} that calls may wait",
+            "predicted_wait": f"it would probably wait over half of the {may_wait} that calls may wait",
             "queue_timeout": f"no place came free within the {may_wait} that calls may wait",
             "deadline": "the call could not end before its deadline",
         }[reason]
