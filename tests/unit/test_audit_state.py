@@ -175,6 +175,15 @@ PROPERTY_PAIRS = [
         "warning",
     ),
     Pair(
+        "cached_property that opens a file, by way of a function",
+        "Log.file",
+        "from functools import cached_property\nclass Log:\n    @cached_property\n    def file(self):\n"
+        "        return begin(self.path)\ndef begin(path):\n    return open(path)\n",
+        "from functools import cached_property\nclass Log:\n    @cached_property\n    def file(self):\n"
+        "        return begin(self.path)\ndef begin(path):\n    return path.parent\n",
+        "warning",
+    ),
+    Pair(
         "with a lock inside",
         "Db.pool",
         "import functools\nclass Db:\n    @functools.cached_property\n    def pool(self):\n"

@@ -98,7 +98,7 @@ class Values:
         if name in _EMPTY and not node.args and not node.keywords:
             return f"a new empty {name}"
         if isinstance(entity, External) and entity.dotted.startswith("builtins."):
-            return "a new object" if name in ("open", "object") else None
+            return {"open": "an open file", "object": "a new object"}.get(name)
         return self._of_name(name)
 
     def _of_name(self, name: str) -> str | None:
