@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.machinery import EXTENSION_SUFFIXES
 
 from lanewise.host.facts import free_threaded_build, gil_enabled
+from lanewise.runtime.lock_flips import forget_imports, last_flip, watch_imports
 
 _EVERY_S = 1.0
 
@@ -25,10 +26,13 @@ class LockWatch:
         self._enabled = gil_enabled()
         self._known = set(sys.modules)
         self._timer: asyncio.TimerHandle | None = None
+        self._watches = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to ask."""
         if free_threaded_build():
+            watch_imports()
+            self._watches = True
             self._timer = loop.call_later(_EVERY_S, self._ask, loop)
 
     def stop(self) -> None:
@@ -36,6 +40,9 @@ class LockWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._watches:
+            self._watches = False
+            forget_imports()
 
     def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(_EVERY_S, self._ask, loop)
@@ -45,7 +52,7 @@ class LockWatch:
             self._changed(enabled)
             if enabled:
                 warnings.warn(
-                    f"the GIL is on again: {self._culprits()} does not say that it can do without. "
+                    f"the GIL is on again: {self._culprits()} does not declare that it can do without. "
                     "Threads take turns from now on, and routes follow that. Use a version of that "
                     "package which supports free threading, or PYTHON_GIL=0 at your own risk",
                     RuntimeWarning,
@@ -54,7 +61,10 @@ class LockWatch:
         self._known = set(sys.modules)
 
     def _culprits(self) -> str:
-        """Extension modules that were loaded since the last look: one of them did it."""
+        """The module that did it, with the imports that led there, or those among which it is."""
+        flip = last_flip()
+        if flip is not None:
+            return str(flip)
         new = [
             name
             for name, module in list(sys.modules.items())

@@ -38,6 +38,8 @@ _UNSTOPPABLE_SHARE = 0.1
 # The lane that takes over while the best one is full must carry at least this part of it.
 _SPILL_SHARE = 0.3
 _MAX_LEVEL = 64
+# A lane that carries less than this part of what its costs alone would give is told to be contended.
+_CONTENDED_SHARE = 0.6
 _NO_CHOICE = (0, 0)
 # Calls that hold the lock for less of their time than this harm nobody on a thread.
 FREE_OF_THE_LOCK = 0.2
@@ -419,6 +421,12 @@ class Router:
         choice = self._choice(plan, size, concurrency)
         for one in sorted(choice.estimates, key=lambda one: -one.throughput_per_s):
             verdict = "" if one.keeps_budget else ", breaks the loop budget"
+            row = plan.observation_at(one.contender, plan.size_of_call(size), concurrency)
+            if row is not None and row.efficiency < _CONTENDED_SHARE and row.concurrency > 1:
+                verdict += (
+                    f", {row.efficiency:.0%} of what its costs alone would give: calls there wait for "
+                    "something that they share"
+                )
             lines.append(
                 f"  {one.contender}: {one.throughput_per_s:,.0f} calls/s, "
                 f"loop lag {one.loop_lag_s * 1e3:.2g} ms{verdict}"
