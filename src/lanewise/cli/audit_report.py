@@ -9,6 +9,7 @@ from lanewise.cli.output import Output
 from lanewise.readiness.audit import AuditReport
 from lanewise.readiness.findings import LEVELS, Finding, Level
 from lanewise.readiness.rules import rule_of
+from lanewise.readiness.task_verdicts import order_of_work
 
 _STYLES: dict[Level, str] = {
     "critical": "bold red",
@@ -30,7 +31,34 @@ def print_report(output: Output, report: AuditReport) -> None:
         for finding in findings:
             _print_finding(output, finding)
         _print_fixes(output, findings)
+    _print_tasks(output, report)
     _print_tally(output, report)
+
+
+def _print_tasks(output: Output, report: AuditReport) -> None:
+    """What it means for each task, and what to mend first."""
+    if not report.tasks:
+        return
+    output.title(f"Tasks ({len(report.tasks)})")
+    for task in report.tasks:
+        style = "yellow" if task.obstacles else None
+        output.line(f"{task.place}  {task.task}", style=style)
+        allowed = [lane for lane, why in task.lanes.items() if not why]
+        today = f"today: {', '.join(allowed)}"
+        if task.imports and "interpreter" in allowed:
+            today += f" (if {', '.join(task.imports)} may be imported there: --interpreters)"
+        _print_wrapped(output, today)
+        later = f"without the lock: {task.without_the_lock}"
+        if task.obstacles:
+            objects = ", ".join(f"{one.object} ({one.rule})" for one in task.obstacles)
+            later += f", until this is safe: {objects}"
+        _print_wrapped(output, later)
+    work = order_of_work(report.tasks)
+    if work:
+        output.line("mend first:")
+    for obstacle, tasks in work[:_MOST_PLACES]:
+        count = f"{tasks} task{'s' if tasks > 1 else ''}"
+        _print_wrapped(output, f"{obstacle.rule} {obstacle.object} at {obstacle.place}: {count}")
 
 
 def _print_finding(output: Output, finding: Finding) -> None:

@@ -15,6 +15,7 @@ from lanewise.readiness.findings import LEVELS, Finding, Level, Place, at_least
 from lanewise.readiness.project import Project
 from lanewise.readiness.rules import RULE_IDS, RULES
 from lanewise.readiness.suppressions import Suppression, Suppressions, read_suppressions
+from lanewise.readiness.task_verdicts import TaskVerdict, task_verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ class AuditReport:
         lines: How many lines they have.
         suppressed: How many places were kept back by comments.
         known: How many findings the baseline holds.
+        tasks: What all that means for each task that the project declares, whatever the options leave
+            out of the findings.
     """
 
     root: Path
@@ -66,6 +69,7 @@ class AuditReport:
     suppressed: int = 0
     known: int = 0
     options: AuditOptions = field(default_factory=AuditOptions)
+    tasks: tuple[TaskVerdict, ...] = ()
 
     @property
     def tally(self) -> dict[Level, int]:
@@ -89,6 +93,7 @@ class AuditReport:
             "suppressed": self.suppressed,
             "known": self.known,
             "findings": [finding.to_document() for finding in self.findings],
+            "tasks": [task.to_document() for task in self.tasks],
         }
 
 
@@ -124,6 +129,7 @@ def audit_project(path: Path, options: AuditOptions | None = None) -> AuditRepor
         suppressed=len(sightings) - len(kept),
         known=len(known),
         options=options,
+        tasks=task_verdicts(context, kept),
     )
 
 

@@ -49,6 +49,16 @@ class Reach:
             current = current.parent
         return None
 
+    def closure(self, function: Function) -> set[Function]:
+        """Return a function and everything that it may come to."""
+        found, waiting = {function}, [function]
+        while waiting:
+            for called in self._calls_of(waiting.pop()):
+                if called not in found:
+                    found.add(called)
+                    waiting.append(called)
+        return found
+
     def words(self, function: Function) -> str | None:
         """Say how a function is reached, or None."""
         entry = self.entry(function)
