@@ -195,3 +195,14 @@ def test_one_reading_without_a_core_does_not_make_crossing_dear():
     for _ in range(40):
         seen.ran("process", CallReport(run_s=0.01, near_s=0.02, args_bytes=10, result_bytes=10), 1)
     assert seen.near_s == pytest.approx(0.02), "but what stays is learned"
+
+
+def test_a_few_long_calls_tell_how_long_they_stay_and_a_few_short_ones_do_not():
+    seen = settled(0.1)
+    assert not seen.stayed("process", 2, 0.15)
+    assert not seen.latencies["process", 2].tells
+    assert seen.stayed("process", 2, 0.15), "a quarter of a second was no start-up"
+    assert seen.latencies["process", 2].tells
+    for _ in range(3):
+        assert not seen.stayed("thread", 2, 0.001)
+    assert not seen.latencies["thread", 2].tells

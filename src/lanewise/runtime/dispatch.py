@@ -397,7 +397,7 @@ class Dispatcher:
             report = CallReport(queue=decision.lane == "thread" and seen.asks_for_the_queue)
             terms = terms.reporting_to(report)
         at_once = track.running
-        if seen is not None and not seen.is_calm:
+        if seen is not None and not seen.is_calm and (report is None or not report.watch):
             at_once = 0  # beside a call that is watched others wait for its worker: it says nothing
         started = time.perf_counter()
         outcome: Outcome = "failed"

@@ -12,7 +12,7 @@ from lanewise.model.measurement import Contender
 from lanewise.model.task import DEFAULT_VARIANT
 from lanewise.plan.lane_model import Machine, model_lane
 from lanewise.plan.task_plan import CostPoint, Observation, TaskPlan
-from lanewise.runtime.seen import LATENCY_CALLS, Seen
+from lanewise.runtime.seen import Seen
 
 if TYPE_CHECKING:
     from lanewise.runtime.routing import Decision
@@ -196,7 +196,7 @@ def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Ite
     size = plan.size_of_call(seen.size)
     cost = plan.cost_at(variant, size)
     for (lane, at_once), latency in seen.latencies.items():
-        if latency.calls < LATENCY_CALLS or lane not in machine.calibration.lanes:
+        if not latency.tells or lane not in machine.calibration.lanes:
             continue
         modelled = model_lane(lane, cost, at_once, machine)
         efficiency = at_once / latency.mean_s / modelled.throughput_per_s

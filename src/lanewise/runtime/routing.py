@@ -38,6 +38,8 @@ _UNSTOPPABLE_SHARE = 0.1
 # The lane that takes over while the best one is full must carry at least this part of it.
 _SPILL_SHARE = 0.3
 _MAX_LEVEL = 64
+# Watching takes a hundredth of a call that takes so long.
+_LONG_S = 0.010
 # A lane that carries less than this part of what its costs alone would give is told to be contended.
 _CONTENDED_SHARE = 0.6
 _NO_CHOICE = (0, 0)
@@ -381,6 +383,10 @@ class Router:
             known.crossed(decision.lane)
         if report is not None and report.watch:
             changed = seen.watched_call(report)
+            # To watch a long call takes next to nothing, and where it crosses for nothing else these few
+            # are all that tells how long it really stays.
+            if report.run_s is not None and report.run_s >= _LONG_S:
+                changed = seen.stayed(decision.lane, at_once, latency_s) or changed
         else:
             stays_otherwise = at_once > 0 and seen.stayed(decision.lane, at_once, latency_s)
             ran = seen.passed() if report is None else seen.ran(decision.lane, report, at_once)

@@ -46,6 +46,7 @@ _EXILE_CALLS = 16
 _LATENCY_DRIFT = math.log(1.15)
 # Calls on a lane from which on their mean says something: the first ones may find it cold.
 LATENCY_CALLS = 16
+_TELLING_S = 0.25
 _LATENCY_LOOKS = 256
 # Calls after which what is known of how other lanes did is looked at for its age, the first time.
 _FIRST_AGE_CALLS = 512
@@ -78,11 +79,17 @@ class Latency:
     calls_before: int = 0
     next_look: int = LATENCY_CALLS
 
+    @property
+    def tells(self) -> bool:
+        """Whether it says something: after some calls, or so much time that it was no start-up."""
+        return self.calls >= LATENCY_CALLS or self.calls * self.mean_s >= _TELLING_S
+
     def add(self, latency_s: float) -> bool:
         """Add one; return whether decisions that rest on it are to be made anew."""
+        told = self.tells
         self.calls += 1
         self.mean_s += max(_NEWEST / 4, 1.0 / self.calls) * (latency_s - self.mean_s)
-        if self.calls < self.next_look:
+        if self.calls < self.next_look and (told or not self.tells):
             return False
         # Ever less often: a decision takes as long as some calls do, and noise alone would have one made
         # every dozen calls.
