@@ -296,8 +296,16 @@ def test_a_collection_is_named_with_its_time():
 # --- the report ---------------------------------------------------------------------------------
 
 
-def seen(*stacks, busy_share=None):
-    return Seen(tuple(looks(*stacks)), len(stacks), ASYNCIO, busy_share, {}, ran=True)
+def seen(*stacks, busy_share=None, starved_share=0.0):
+    return Seen(
+        tuple(looks(*stacks)),
+        len(stacks),
+        ASYNCIO,
+        busy_share,
+        {},
+        ran=True,
+        starved_share=starved_share,
+    )
 
 
 def source(tmp_path, text):
@@ -323,6 +331,15 @@ def test_a_report_reads_the_line_and_finds_what_to_move(tmp_path):
     assert "rt.run(compute, …)" in found.advice
     assert (found.at_s, found.duration_s, found.samples, found.where_share) == (1000.0, 0.4, 1, 1.0)
     assert found.stack[-1] == f"{file}:4 inner"
+
+
+@pytest.mark.parametrize(("starved_share", "blamed"), [(0.8, False), (0.2, True)])
+def test_a_loop_that_lacked_a_core_is_told_so_and_no_line_is_blamed(starved_share, blamed):
+    late = Late(due_s=10.0, late_s=0.4, at_s=1000.0, gc_s=0.0)
+    stacks = (*ON_ASYNCIO, HANDLE, HANDLER)
+    found = stall_of(late, seen(stacks, busy_share=1.0, starved_share=starved_share), ROOTS)
+    assert ("no core" in found.advice) is not blamed
+    assert ("80%" in found.advice) is not blamed
 
 
 def test_a_report_without_source_still_names_the_place():

@@ -81,6 +81,10 @@ _WAITS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+# From here on it is the lack of a core that is to blame, whatever the loop was doing.
+STARVED_SHARE = 0.5
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is known of one stall whose loop ran something.
@@ -222,6 +226,15 @@ def advise_idle(
     return (
         f"the loop's thread {what} got no {'lock or ' if gil else ''}core: {why}{who}: give CPU-bound "
         "work to lane='process'"
+    )
+
+
+def advise_starved(share: float) -> str:
+    """Say what kept a loop from going on whose thread was ready to, and had no core."""
+    return (
+        f"for {min(share, 1.0):.0%} of it the loop's thread was ready to run and had no core, so that "
+        "line is only where it happened to stand: fewer processes= or threads, more cores, or less "
+        "beside it on this machine"
     )
 
 

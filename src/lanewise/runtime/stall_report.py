@@ -17,7 +17,14 @@ import _lanewise_worker
 from lanewise.host.facts import gil_enabled
 from lanewise.model.units import format_seconds
 from lanewise.runtime.loop_lag import Stall
-from lanewise.runtime.stall_advice import Scene, advise, advise_collection, advise_idle
+from lanewise.runtime.stall_advice import (
+    STARVED_SHARE,
+    Scene,
+    advise,
+    advise_collection,
+    advise_idle,
+    advise_starved,
+)
 from lanewise.runtime.stalls import (
     Blame,
     Frame,
@@ -65,6 +72,7 @@ class Seen:
             to run without one; None where unknown, or where it may have waited for the lock.
         cpu_s: CPU time of all threads in that time, by identity, where known.
         ran: Whether the process used a core at all.
+        starved_share: The part of ``busy_share`` in which that thread was ready to run and had no core.
     """
 
     looks: tuple[Look, ...]
@@ -73,6 +81,7 @@ class Seen:
     busy_share: float | None
     cpu_s: Mapping[int, float]
     ran: bool
+    starved_share: float = 0.0
 
 
 def code_roots() -> Roots:
@@ -109,6 +118,8 @@ def _advice(found: Blame, seen: Seen, roots: Roots) -> str:
         culprit = holder(seen.looks, seen.cpu_s)
         gil = gil_enabled()
         return advise_idle(culprit, seen.busy_share, seen=seen.count > 0, ran=seen.ran, gil=gil)
+    if seen.starved_share >= STARVED_SHARE:
+        return advise_starved(seen.starved_share)
     scene = Scene(
         frame=frame,
         line=linecache.getline(frame.file, frame.line).strip(),

@@ -233,6 +233,7 @@ class Watchdog:
             busy_share=self._busy_share(spent),
             cpu_s=spent.threads_s,
             ran=spent.process_s >= _STOOD_STILL_SHARE * spent.at_s,
+            starved_share=spent.queued_s / spent.at_s if spent.at_s > 0 else 0.0,
         )
 
     def _busy_share(self, spent: CoreTimes) -> float | None:
