@@ -387,3 +387,28 @@ if __name__ == "__main__":
 """
     )
     assert printed.split() == ["1", "0", "2"]
+
+
+def test_in_a_forked_child_it_says_where_it_was_started_and_does_not_hang():
+    printed = program(
+        """
+import os, sys, warnings, lanewise
+warnings.simplefilter("ignore")  # of forking beside threads
+if __name__ == "__main__":
+    before = lanewise.Executor(1)
+    with lanewise.Executor(1) as pool:
+        pool.submit(abs, -1).result()
+        child = os.fork()
+        if child == 0:
+            try:
+                pool.submit(abs, -3)
+            except RuntimeError as error:
+                print("forked" in str(error), flush=True)
+            pool.shutdown()
+            print(before.submit(abs, -4).result(), flush=True)  # not started before the fork
+            before.shutdown()
+            os._exit(0)
+        print(os.waitpid(child, 0)[1], pool.submit(abs, -2).result())
+"""
+    )
+    assert printed.split() == ["True", "4", "0", "2"]

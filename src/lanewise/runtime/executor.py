@@ -113,7 +113,8 @@ class Executor(StandardExecutor):
             Its future. Cancelling it removes a call that has not been handed to a worker.
 
         Raises:
-            RuntimeError: The executor was shut down, or the interpreter ends.
+            RuntimeError: The executor was shut down, or the interpreter ends, or it was started before
+                this process was forked.
             BrokenProcessPool: Its workers cannot be started.
         """
         return self._engine.submit(fn, args, kwargs)
@@ -197,6 +198,8 @@ class _Engine:
         self._stopping = False
         self._cancelling = False
         self._broken: BaseException | None = None
+        # The process that started it; 0 before that.
+        self._pid = 0
         # owner: the loop's thread.
         self._running = 0
         self._changed: asyncio.Event | None = None
@@ -206,6 +209,11 @@ class _Engine:
     def submit(
         self, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Future[Any]:
+        if self._is_a_copy:
+            raise RuntimeError(
+                "this executor was started in the process that this one was forked from, and its thread "
+                "and workers are there: make one after the fork, in the process that uses it"
+            )
         future: Future[Any] = Future()
         # The call runs elsewhere, so variables that are to go with it are those of who submits it.
         context = contextvars.copy_context() if self._propagates else None
@@ -220,14 +228,24 @@ class _Engine:
             self._wake()
         return future
 
+    @property
+    def _is_a_copy(self) -> bool:
+        """Whether this process was forked from the one that started it.
+
+        Asked before the guard, which a thread that is not here may have held.
+        """
+        return self._pid not in (0, os.getpid())
+
     def stop(self, *, cancel: bool) -> None:
+        if self._is_a_copy:
+            return  # what it would wake is the other process's
         with self._guard:
             self._stopping = True
             self._cancelling |= cancel
             self._wake()
 
     def join(self) -> None:
-        thread = self._thread
+        thread = None if self._is_a_copy else self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
@@ -249,7 +267,7 @@ class _Engine:
                 raise RuntimeError("cannot schedule new futures after interpreter shutdown")
             thread.start()
             _engines.add(self)
-        self._thread = thread
+        self._thread, self._pid = thread, os.getpid()
 
     # --- in the engine's thread -----------------------------------------------------------------
 
