@@ -10,6 +10,7 @@ from tests.unit.builders import (
     exact_observations,
     make_calibration,
     make_cost,
+    make_machine,
     make_observation,
     make_plan,
 )
@@ -254,3 +255,13 @@ def test_every_lane_and_variant_is_estimated_once() -> None:
         f"{lane}/{variant}" for lane in LANES for variant in ("default", "b")
     )
     assert [lane for lane, _ in excluded] == ["interpreter", "cluster"]
+
+
+def test_of_calls_that_would_take_for_ever_the_shorter_ones_are_chosen():
+    plan = make_plan(
+        make_cost(1.0, 1e-6),
+        make_cost(2.0, 1.0),
+        make_cost(1.0, 1e-6, variant="native"),
+        make_cost(2.0, 1e-3, variant="native"),
+    )
+    assert choose(plan, 1e7, 1, make_machine(), 1e-3).contender.variant == "native"

@@ -13,10 +13,8 @@ from _lanewise_worker.deadline import DEADLINE
 from lanewise.errors import LaneUnavailableError
 from lanewise.lanes.resolve import plain_function
 from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms
+from lanewise.plan.lane_model import SLICE_S
 
-# Time in calls between two looks of the loop at everything else. A timer's callback is seen after two
-# such looks, so this and a call may come twice within the default loop budget of a millisecond.
-_SLICE_S = 0.00025
 # What a call costs the loop beside itself: routing, counting, the task's own step.
 _OVERHEAD_S = 0.000_005
 
@@ -64,7 +62,7 @@ class EventLoopLane:
     @property
     def is_due(self) -> bool:
         """Whether calls have kept the loop for so long that it must get a :meth:`turn`."""
-        return self._owed_s >= _SLICE_S
+        return self._owed_s >= SLICE_S
 
     async def turn(self) -> None:
         """Let the loop look at everything else, and wait for a slice of time.

@@ -47,7 +47,8 @@ class LaneCost:
     """What one lane adds to a call that does nothing.
 
     Attributes:
-        dispatch_s: Time from submission to result with nothing else in flight.
+        dispatch_s: Time from submission to result with nothing else in flight; on the loop's own lane
+            of a call that waits for a turn of the loop first.
         per_call_s: Time per call with many in flight: what the event loop's side must spend, so
             its inverse is the most calls per second that the lane can carry.
         transfer_bytes_per_s: How fast bytes cross there and come back, where that is another speed than

@@ -23,6 +23,8 @@ _UNMEASURED_SPREAD = 0.25
 _CROSSING_LOSS = 0.5
 # Lanes that break the budget count as equally harmful when their lags differ by less than this.
 _SIMILAR_HARM = 1.5
+# Less than any throughput: sizes far beyond the measured ones make for very long calls indeed.
+_NONE = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,9 @@ def _least_harmful(estimates: list[Estimate]) -> list[Estimate]:
 
 def _gain(best: Estimate, other: Estimate) -> float:
     """How much more the best one carries, as a logarithm: 0.07 is about 7 %."""
-    return math.log(best.throughput_per_s / max(other.throughput_per_s, 1e-12))
+    return math.log(max(best.throughput_per_s, _NONE)) - math.log(
+        max(other.throughput_per_s, _NONE)
+    )
 
 
 def _doubt(best: Estimate, other: Estimate) -> float:
@@ -219,7 +223,7 @@ def _reason(
         text += f"; {best.contender} gains too little to be worth a change"
     elif others:
         second = max(others, key=lambda one: one.throughput_per_s)
-        times = winner.throughput_per_s / max(second.throughput_per_s, 1e-12)
+        times = winner.throughput_per_s / max(second.throughput_per_s, _NONE)
         text += f", {times:.2g}× {second.contender} (limited by {second.bottleneck})"
     faster_but_harmful = [
         one
