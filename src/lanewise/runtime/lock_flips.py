@@ -42,7 +42,7 @@ class LockFlip:
 
 
 class _Hook:
-    """The wrapped loader. Owner of everything here: its lock; the flip itself is written once."""
+    """The wrapped loader. Owner of everything here: its lock."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -70,6 +70,11 @@ class _Hook:
                 ExtensionFileLoader.create_module = self._original  # type: ignore[method-assign]  # because: as above
             self._original = self._ours = None
 
+    def _note(self, flip: LockFlip) -> None:
+        with self._lock:
+            if self.flip is None:  # what comes later found it on already
+                self.flip = flip
+
     def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> Any:
             if gil_enabled():
@@ -78,8 +83,9 @@ class _Hook:
                 return original(loader, spec)
             finally:
                 # Each load switches the lock on for its own moment; here that is over.
-                if gil_enabled() and self.flip is None:
-                    self.flip = LockFlip(spec.name, str(spec.origin), _chain(sys._getframe()))  # noqa: SLF001 - because: the stack of an import, which traceback would read from files
+                if gil_enabled():
+                    frame = sys._getframe()  # noqa: SLF001 - because: the stack of an import, which traceback would read from files
+                    self._note(LockFlip(spec.name, str(spec.origin), _chain(frame)))
 
         return create_module
 
