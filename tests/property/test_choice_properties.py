@@ -59,9 +59,20 @@ def test_the_lane_is_one_that_may_run_the_task_or_there_is_none(
 
 
 def crossing_is_worth_it(one: Estimate, estimates: tuple[Estimate, ...]) -> bool:
-    """As documented: a process that carries less than half of another lane spends more than it saves."""
-    others = [other.throughput_per_s for other in estimates if other.contender.lane != "process"]
-    return one.contender.lane != "process" or one.throughput_per_s * 2 >= max(others, default=0)
+    """As documented: a process that carries less than half of another lane spends more than it saves.
+
+    By what was observed where it was of both, by their costs where it was not.
+    """
+    if one.contender.lane != "process":
+        return True
+    for other in estimates:
+        if other.contender.lane != "process":
+            both = one.measured and other.measured
+            mine = one.throughput_per_s if both else one.modelled_per_s
+            theirs = other.throughput_per_s if both else other.modelled_per_s
+            if mine * 2 < theirs:
+                return False
+    return True
 
 
 @given(plans(), SIZES, LEVELS, machines())

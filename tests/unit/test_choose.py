@@ -265,3 +265,11 @@ def test_of_calls_that_would_take_for_ever_the_shorter_ones_are_chosen():
         make_cost(2.0, 1e-3, variant="native"),
     )
     assert choose(plan, 1e7, 1, make_machine(), 1e-3).contender.variant == "native"
+
+
+def test_a_lane_that_was_slow_on_a_busy_machine_is_not_dropped_for_one_that_nobody_tried():
+    plan = make_plan(
+        make_cost(100.0, 0.025), observations=(make_observation("process", 100.0, efficiency=0.1),)
+    )
+    choice = choose(plan, 100.0, 1, make_machine(), 1e-3)
+    assert choice.contender.lane == "process", choice.reason

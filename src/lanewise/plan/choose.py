@@ -34,6 +34,7 @@ class Estimate:
     Attributes:
         spread: Relative uncertainty of the throughput (half of a 95 % interval).
         keeps_budget: Whether the lag that it causes stays within the loop budget.
+        modelled_per_s: The throughput that follows from costs alone, whatever was observed.
     """
 
     contender: Contender
@@ -43,6 +44,7 @@ class Estimate:
     keeps_budget: bool
     bottleneck: str
     measured: bool
+    modelled_per_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ def _estimate(  # noqa: PLR0913 - because: the coordinates of one point
         keeps_budget=lag_s <= loop_budget_s,
         bottleneck=modelled.bottleneck,
         measured=seen is not None,
+        modelled_per_s=modelled.throughput_per_s,
     )
 
 
@@ -167,14 +170,23 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
 
 
 def _worth_crossing(estimates: list[Estimate]) -> list[Estimate]:
-    """Drop those to which calls must be sent and that carry less than half of the best other one."""
-    here = [one.throughput_per_s for one in estimates if one.contender.lane in SHARING_MEMORY]
-    least = _CROSSING_LOSS * max(here, default=0.0)
+    """Drop those to which calls must be sent and that carry less than half of the best other one.
+
+    Like is compared with like: what was observed of both, or what follows from costs of both. On a
+    machine that is busy with something else every lane is slow, and only that shows it on which calls were.
+    """
+    here = [one for one in estimates if one.contender.lane in SHARING_MEMORY]
     return [
         one
         for one in estimates
-        if one.contender.lane in SHARING_MEMORY or one.throughput_per_s >= least
+        if one.contender.lane in SHARING_MEMORY
+        or all(_carries(one, other) >= _CROSSING_LOSS * _carries(other, one) for other in here)
     ]
+
+
+def _carries(one: Estimate, beside: Estimate) -> float:
+    both = one.measured and beside.measured
+    return one.throughput_per_s if both else one.modelled_per_s
 
 
 def _least_harmful(estimates: list[Estimate]) -> list[Estimate]:

@@ -386,7 +386,9 @@ class Router:
             # To watch a long call takes next to nothing, and where it crosses for nothing else these few
             # are all that tells how long it really stays.
             if report.run_s is not None and report.run_s >= _LONG_S:
-                changed = seen.stayed(decision.lane, at_once, latency_s) or changed
+                # Without what it waited for a core, which is not the lane's.
+                own_s = latency_s - (report.run_queue_s or 0.0)
+                changed = seen.stayed(decision.lane, at_once, own_s) or changed
         else:
             stays_otherwise = at_once > 0 and seen.stayed(decision.lane, at_once, latency_s)
             ran = seen.passed() if report is None else seen.ran(decision.lane, report, at_once)
