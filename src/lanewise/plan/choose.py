@@ -173,7 +173,7 @@ def _worth_crossing(estimates: list[Estimate]) -> list[Estimate]:
     """Drop those to which calls must be sent and that carry less than half of the best other one.
 
     Like is compared with like: what was observed of both, or what follows from costs of both. On a
-    machine that is busy with something else every lane is slow, and only that shows it on which calls were.
+    busy machine every lane is slow, and only the one on which calls were shows it.
     """
     here = [one for one in estimates if one.contender.lane in SHARING_MEMORY]
     return [
