@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from _lanewise_worker import views
 from _lanewise_worker.codec import Encoded, encode
 from _lanewise_worker.import_probe import refusal_in
+from lanewise.lanes.functions import module_of
 from lanewise.lanes.interpreter import imports
-from lanewise.lanes.interpreter.packing import module_of
 from lanewise.testing import calls
 
 LARGE = 300_000

@@ -14,13 +14,21 @@ from typing import Any
 from _lanewise_worker.wire import STREAM_WINDOW
 from lanewise.model.lane import Failed
 
+# Comes after the last item. No StopAsyncIteration, which an item may have raised itself.
+END: Any = object()
+
 
 @dataclass(slots=True, eq=False)
 class StreamSink:
-    """Items that have come and were not taken yet. Owner: the loop."""
+    """Items that have come and were not taken yet. Owner: the loop.
+
+    Attributes:
+        credit: How many more the generator may still make before it waits.
+    """
 
     items: deque[Any] = field(default_factory=deque)
     awaited: asyncio.Future[None] | None = None
+    credit: int = STREAM_WINDOW
 
     def put(self, item: Any) -> None:
         """An item, or a :class:`Failed`, came."""
@@ -36,6 +44,28 @@ class StreamSink:
         """Wait until something changes."""
         self.awaited = asyncio.get_running_loop().create_future()
         await self.awaited
+
+    async def next(self, ended: asyncio.Future[Any], grant: Callable[[int], bool]) -> Any:
+        """Return the next item of a generator elsewhere, or ``END``; raise what it raised.
+
+        Args:
+            ended: Has how the whole stream ended.
+            grant: Gives the generator room for so many more items; False where it has not begun.
+        """
+        while True:
+            if self.credit <= STREAM_WINDOW // 2 and grant(STREAM_WINDOW - self.credit):
+                self.credit = STREAM_WINDOW
+            if self.items:
+                break
+            if ended.done():
+                ended.result()
+                return END
+            await self.change()
+        item = self.items.popleft()
+        self.credit -= 1
+        if isinstance(item, Failed):
+            raise item.error
+        return item
 
 
 class ThreadStream:

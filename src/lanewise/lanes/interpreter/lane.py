@@ -17,8 +17,8 @@ from lanewise.lanes.interpreter.crew import Crew
 from lanewise.lanes.interpreter.imports import ImportTrials
 from lanewise.lanes.interpreter.packing import Call, Packer
 from lanewise.lanes.process.handles import HandleBook
-from lanewise.lanes.streaming import StreamSink
-from lanewise.model.lane import PLAIN_TERMS, Failed, LaneName, Terms, mark_abandoned
+from lanewise.lanes.streaming import END, StreamSink
+from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms, mark_abandoned
 
 _log = logging.getLogger("lanewise")
 
@@ -158,21 +158,16 @@ class InterpreterLane:
         )
         crew, future = self._entered(), call.future
         future.add_done_callback(lambda _: sink.wake())
-        credit = wire.STREAM_WINDOW
+
+        def grant(room: int) -> bool:
+            if not call.began:
+                return False
+            crew.grant(call, room)
+            return True
+
         try:
-            while sink.items or not future.done():
-                if credit <= wire.STREAM_WINDOW // 2 and call.began:
-                    crew.grant(call, wire.STREAM_WINDOW - credit)
-                    credit = wire.STREAM_WINDOW
-                if not sink.items:
-                    await sink.change()
-                    continue
-                item = sink.items.popleft()
-                credit -= 1
-                if isinstance(item, Failed):
-                    raise item.error
+            while (item := await sink.next(future, grant)) is not END:
                 yield item
-            future.result()
         except asyncio.CancelledError as cancelled:
             if not crew.withdraw(call) and crew.is_running(call):
                 mark_abandoned(cancelled, crew.going_on(call))

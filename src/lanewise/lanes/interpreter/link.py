@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from _lanewise_worker import views, wire
 from _lanewise_worker.codec import Encoded, decode
 from lanewise.lanes.interpreter.home import Home
+from lanewise.lanes.outbox import Outbox
 from lanewise.lanes.process.handles import Shared
 from lanewise.model.lane import CallReport
 
@@ -52,9 +52,9 @@ class Link:
         self._on_frame = on_frame
         self._on_end = on_end
         self._frames = wire.Frames()
-        self._backlog: deque[memoryview] = deque()
         self.home = Home(loop, self._over)
         self._channel = self.home.channel
+        self._outbox = Outbox(loop, self._channel)
         self._fd = self._channel.fileno()
         loop.add_reader(self._fd, self._readable)
 
@@ -62,34 +62,8 @@ class Link:
 
     def send(self, data: bytes) -> None:
         """Send, now as far as the socket takes it, the rest when it has room again."""
-        if self._fd < 0:
-            return  # it has ended
-        if self._backlog:
-            self._backlog.append(memoryview(data))
-            return
-        try:
-            sent = self._channel.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # it has ended, which its thread tells
-        if sent < len(data):
-            self._backlog.append(memoryview(data)[sent:])
-            self._loop.add_writer(self._fd, self._writable)
-
-    def _writable(self) -> None:
-        try:
-            while self._backlog:
-                sent = self._channel.send(self._backlog[0])
-                if sent < len(self._backlog[0]):
-                    self._backlog[0] = self._backlog[0][sent:]
-                    return
-                self._backlog.popleft()
-        except BlockingIOError:
-            return
-        except OSError:
-            self._backlog.clear()  # it has ended, which its thread tells
-        self._loop.remove_writer(self._fd)
+        if self._fd >= 0:  # else it has ended, which its thread tells
+            self._outbox.send(data)
 
     def start(self, call: Call) -> None:
         """Send a call, and before it what the interpreter needs and does not have yet.
@@ -203,7 +177,7 @@ class Link:
     def _unwatch(self) -> None:
         # Once: when the channel is closed its number may become that of another link's.
         fd, self._fd = self._fd, -1
-        self._backlog.clear()
+        self._outbox.stop()
         if fd >= 0:
             self._loop.remove_reader(fd)
             self._loop.remove_writer(fd)

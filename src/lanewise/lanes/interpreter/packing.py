@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import pickle
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from _lanewise_worker import views, wire
 from _lanewise_worker.codec import Encoded, encode, encode_arguments
-from _lanewise_worker.crossing import COUNT
-from lanewise.errors import NotPortableError
+from lanewise.lanes.functions import FunctionBook, note_packed, surroundings
 from lanewise.lanes.process.context import CarriedContext
 from lanewise.lanes.process.handles import HandleBook, Shared
-from lanewise.lanes.process.lane import explain_call
-from lanewise.lanes.resolve import identity_of, plain_function
 from lanewise.lanes.streaming import StreamSink
 from lanewise.model.lane import CallReport, Terms
-
-# Functions that are sent once and then called by number.
-_MAX_FUNCTIONS = 4_096
-_INSTEAD = "Or pin the task with @task(lane='thread')"
 
 
 @dataclass(slots=True, eq=False)
@@ -91,7 +83,7 @@ class Packer:
         self._carried = CarriedContext(propagate)
         self._carries = bool(self._carried)
         self._is_known = is_known
-        self._functions: dict[Any, tuple[int, bytes, str, str]] = {}
+        self._functions = FunctionBook("interpreter", book.take_noted)
 
     def call(  # noqa: PLR0913 - because: a call and how it crosses
         self,
@@ -111,24 +103,17 @@ class Packer:
         """
         report = terms.report
         began = 0.0 if report is None else time.perf_counter()
-        key, known = self._known(function, variant)
-        number, definition, name, module = known or self._defined(function, variant, key)
+        key, (number, definition, name, module) = self._functions.find(function, variant)
         body = self._body(number, kind, function, variant, args, kwargs)
         flags = wire.EMPTY if body is None else 0
         extra = b""
         if terms.deadline is not None or self._carries:
             flags |= wire.EXTRA
-            data = pickle.dumps((terms.deadline, self._carried.values()), 5)
-            extra = COUNT.pack(len(data)) + data
+            extra = surroundings(terms.deadline, self._carried.values())
         packed = b"" if body is None else body
         if report is not None:
             flags |= wire.WATCHED
-            report.near_s = time.perf_counter() - began
-            report.args_bytes = (
-                packed.stream_bytes + packed.buffer_bytes
-                if isinstance(packed, Encoded)
-                else len(packed)
-            )
+            note_packed(report, packed, time.perf_counter() - began)
         made = Call(
             future,
             key,
@@ -149,34 +134,7 @@ class Packer:
 
     def forget(self) -> None:
         """Every interpreter that knew a number is gone."""
-        self._functions.clear()
-
-    def _known(
-        self, function: Callable[..., Any], variant: str
-    ) -> tuple[Any, tuple[int, bytes, str, str] | None]:
-        key: Any = (function, variant)
-        try:
-            known = self._functions.get(key)
-        except TypeError:  # cannot be hashed
-            known = None
-        if known is None:
-            plain_function(function, variant)  # an unknown variant is told here, not over there
-            key = (identity_of(function), variant)
-        return key, known
-
-    def _defined(
-        self, function: Callable[..., Any], variant: str, key: tuple[Any, ...]
-    ) -> tuple[int, bytes, str, str]:
-        """Give a function a number, if it pickles by its name alone; 0 where it goes with each call."""
-        name, module = name_of(function), module_of(plain_function(function, variant))
-        if key[0] is not function or len(self._functions) >= _MAX_FUNCTIONS:
-            return 0, b"", name, module
-        try:
-            definition = pickle.dumps((function, variant), 5)
-        except Exception as error:
-            raise self._unportable(error, function, (), {}) from error
-        known = self._functions[key] = (len(self._functions) + 1, definition, name, module)
-        return known
+        self._functions.forget()
 
     def _body(  # noqa: PLR0913 - because: a call and how it crosses
         self,
@@ -201,40 +159,4 @@ class Packer:
                 return encode((function, variant, args, kwargs))
             return encode_arguments(args, kwargs)
         except Exception as error:
-            raise self._unportable(error, function, args, kwargs) from error
-
-    def _unportable(
-        self,
-        error: Exception,
-        function: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-    ) -> NotPortableError:
-        self._book.take_noted()
-        where = explain_call(error, function, args, kwargs)
-        self._book.take_noted()
-        return NotPortableError(
-            f"a call of {name_of(function)} cannot cross to another interpreter: {where}. {_INSTEAD}"
-        )
-
-
-def name_of(function: Any) -> str:
-    """What messages call a function."""
-    for attribute in ("name", "__qualname__"):
-        found = getattr(function, attribute, None)
-        if isinstance(found, str):
-            return found
-    return repr(function)
-
-
-def module_of(function: Any) -> str:
-    """Return the module that must be imported for a function; nothing where none is known."""
-    while hasattr(function, "func"):  # partial objects
-        function = function.func
-    bound = getattr(function, "__self__", None)
-    if bound is not None and not isinstance(bound, type(pickle)):
-        function = bound if isinstance(bound, type) else type(bound)
-    elif not hasattr(function, "__qualname__"):
-        function = type(function)
-    found = getattr(function, "__module__", None)
-    return found if isinstance(found, str) else ""
+            raise self._functions.unportable(error, function, args, kwargs) from error

@@ -8,7 +8,6 @@ import contextvars
 import logging
 import multiprocessing
 import os
-import pickle
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -16,11 +15,10 @@ from typing import Any, TypeVar
 
 from _lanewise_worker import wire
 from _lanewise_worker.codec import Encoded, encode, encode_arguments
-from _lanewise_worker.crossing import COUNT
 from _lanewise_worker.replay import collect_levels
-from _lanewise_worker.running import explain
-from lanewise.errors import LaneUnavailableError, NotPortableError
+from lanewise.errors import LaneUnavailableError
 from lanewise.host.facts import usable_cores
+from lanewise.lanes.functions import FunctionBook, note_packed, surroundings
 from lanewise.lanes.process.context import CarriedContext
 from lanewise.lanes.process.counts import WorkerStatistics
 from lanewise.lanes.process.crew import Crew
@@ -30,11 +28,10 @@ from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call
 from lanewise.lanes.process.upkeep import CrewOptions
-from lanewise.lanes.resolve import identity_of, plain_function
-from lanewise.lanes.streaming import StreamSink
+from lanewise.lanes.resolve import identity_of
+from lanewise.lanes.streaming import END, StreamSink
 from lanewise.model.lane import (
     PLAIN_TERMS,
-    CallReport,
     Failed,
     LaneName,
     Terms,
@@ -46,8 +43,6 @@ T = TypeVar("T")
 
 _log = logging.getLogger("lanewise")
 
-# Functions that are sent once and then called by number.
-_MAX_FUNCTIONS = 4_096
 # How long a worker looks for the next call before it sleeps: about twice what a program takes from one
 # result to the next call. Where calls come less often it hardly ever looks (see the worker's ``Line``).
 _AWAKE_S = 0.000_2
@@ -129,8 +124,8 @@ class ProcessLane:
         self._crew: Crew | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening: asyncio.Lock = asyncio.Lock()
-        self._functions: dict[Any, tuple[int, bytes, str]] = {}
         self._handles = HandleBook()
+        self._functions = FunctionBook("process", self._handles.take_noted)
         self._handles.on_gone.append(self._handle_gone)
 
     # --- lifetime -------------------------------------------------------------------------------
@@ -153,7 +148,9 @@ class ProcessLane:
                 )
             self._loop = asyncio.get_running_loop()
             if self._initializer[0] is not None:  # once, and before anything is started
-                self._packed_initializer = self._pickled(self._initializer, "the initializer")
+                self._packed_initializer = self._functions.pickled(
+                    self._initializer, "the initializer"
+                )
             launcher = self._made_launcher()
             crew = Crew(self._loop, self.processes, launcher, self._options)
             launcher.on_death, launcher.on_lost = crew.on_death, crew.on_lost
@@ -194,7 +191,7 @@ class ProcessLane:
         crew, self._crew = self._crew, None
         if crew is None:
             return
-        self._functions.clear()
+        self._functions.forget()
         killed = await crew.close(grace_s)
         if killed:
             _log.warning(
@@ -285,21 +282,16 @@ class ProcessLane:
         sink = out.stream = StreamSink()
         out.future.add_done_callback(lambda _: sink.wake())
         crew.submit(call)
-        credit = wire.STREAM_WINDOW
+
+        def grant(room: int) -> bool:
+            if call.state != "sent":
+                return False
+            crew.grant(call, room)
+            return True
+
         try:
-            while sink.items or not out.future.done():
-                if credit <= wire.STREAM_WINDOW // 2 and call.state == "sent":
-                    crew.grant(call, wire.STREAM_WINDOW - credit)
-                    credit = wire.STREAM_WINDOW
-                if not sink.items:
-                    await sink.change()
-                    continue
-                item = sink.items.popleft()
-                credit -= 1
-                if isinstance(item, Failed):
-                    raise item.error
+            while (item := await sink.next(out.future, grant)) is not END:
                 yield item
-            out.future.result()
         except asyncio.CancelledError as cancelled:
             self._cancelled(crew, call, terms, cancelled)
             raise
@@ -360,10 +352,9 @@ class ProcessLane:
         kwargs: dict[str, Any],
         terms: Terms,
     ) -> Call:
-        key, known = self._known(function, variant)
+        key, (number, definition, name, _) = self._functions.find(function, variant)
         if kind != wire.CALL:
             key = (*key, kind)  # a chunk's or a stream's run time says nothing of a call's
-        number, definition, name = known or self._defined(function, variant, key)
         if crew.quarantine.suspects:
             refused = crew.quarantine.refusal(key, name, crew.now_s())
             if refused is not None:
@@ -384,9 +375,10 @@ class ProcessLane:
         extra = b""
         if terms.deadline is not None or self._carries:
             flags |= wire.EXTRA
-            extra = _extra(terms.deadline, self._carried.values())
+            extra = surroundings(terms.deadline, self._carried.values())
         if report is not None:
-            flags |= _noted(report, body, time.perf_counter() - began)
+            note_packed(report, body, time.perf_counter() - began)
+            flags |= wire.WATCHED if report.watch else 0
         future = crew.loop.create_future()
         shares = self._handles.take_noted()
         out = Outgoing(future, name, kind, number, flags, body, extra, shares, definition)
@@ -398,20 +390,6 @@ class ProcessLane:
         # What a stream has yielded cannot be taken back.
         return Call(key, out, True, terms.idempotent and kind != wire.STREAM)
 
-    def _known(
-        self, function: Callable[..., Any], variant: str
-    ) -> tuple[Any, tuple[int, bytes, str] | None]:
-        """Return what is known of a function, and the key under which it is."""
-        key: Any = (function, variant)
-        try:
-            known = self._functions.get(key)
-        except TypeError:  # cannot be hashed
-            known = None
-        if known is None:
-            plain_function(function, variant)  # an unknown variant is told here, not by a worker
-            key = (identity_of(function), variant)
-        return key, known
-
     def _arguments(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> bytes | Encoded:
@@ -420,7 +398,7 @@ class ProcessLane:
                 return self._without_handles(args, kwargs)
             return encode_arguments(args, kwargs)
         except Exception as error:
-            raise self._unportable(error, function, args, kwargs) from error
+            raise self._functions.unportable(error, function, args, kwargs) from error
 
     def _without_handles(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes | Encoded:
         """Send the numbers of handles beside the arguments: to pickle a handle as an object takes longer.
@@ -445,42 +423,7 @@ class ProcessLane:
         try:
             return encode(value)
         except Exception as error:
-            raise self._unportable(error, function, args, kwargs) from error
-
-    def _defined(
-        self, function: Callable[..., Any], variant: str, key: tuple[Any, ...]
-    ) -> tuple[int, bytes, str]:
-        """Give a function a number, if it pickles by its name alone; 0 where it goes with each call."""
-        if key[0] is not function or len(self._functions) >= _MAX_FUNCTIONS:
-            return 0, b"", _name(function)
-        name = _name(function)
-        definition = self._pickled((function, variant), name)
-        known = self._functions[function, variant] = (len(self._functions) + 1, definition, name)
-        return known
-
-    def _pickled(self, value: Any, name: str) -> bytes:
-        try:
-            return pickle.dumps(value, 5)
-        except Exception as error:
-            raise NotPortableError(
-                f"{name} cannot cross to another process: {explain(error, value[0], 'the function')}. "
-                "Or pin the task with @task(lane='thread')"
-            ) from error
-
-    def _unportable(
-        self,
-        error: Exception,
-        function: Callable[..., Any],
-        args: Sequence[Any],
-        kwargs: dict[str, Any],
-    ) -> NotPortableError:
-        self._handles.take_noted()
-        where = explain_call(error, function, args, kwargs)
-        self._handles.take_noted()
-        return NotPortableError(
-            f"a call of {_name(function)} cannot cross to another process: {where}. "
-            "Or pin the task with @task(lane='thread')"
-        )
+            raise self._functions.unportable(error, function, args, kwargs) from error
 
     def _cancelled(
         self, crew: Crew, call: Call, terms: Terms, cancelled: asyncio.CancelledError
@@ -502,40 +445,3 @@ class ProcessLane:
             return
         with contextlib.suppress(RuntimeError):  # the loop is closed, and the workers are gone
             loop.call_soon_threadsafe(crew.drop_share, number)
-
-
-def _noted(report: CallReport, body: bytes | Encoded, packed_s: float) -> int:
-    """Note how a call went out; return the flags that it needs."""
-    report.near_s = packed_s
-    report.args_bytes = (
-        len(body) if isinstance(body, bytes) else body.stream_bytes + body.buffer_bytes
-    )
-    return wire.WATCHED if report.watch else 0
-
-
-def explain_call(
-    error: BaseException, function: Any, args: Sequence[Any], kwargs: dict[str, Any]
-) -> str:
-    """Say which part of a call cannot be pickled."""
-    from _lanewise_worker.culprit import describe_culprit, find_culprit  # noqa: PLC0415 - because: rare
-
-    parts = [("the function", function), *((f"args[{n}]", one) for n, one in enumerate(args))]
-    parts += [(f"kwargs[{name!r}]", one) for name, one in kwargs.items()]
-    for name, part in parts:
-        found = find_culprit(part, name)
-        if found is not None:
-            return describe_culprit(found)
-    return f"{type(error).__name__}: {error}"
-
-
-def _extra(deadline: float | None, values: tuple[tuple[str, Any], ...]) -> bytes:
-    data = pickle.dumps((deadline, values), 5)
-    return COUNT.pack(len(data)) + data
-
-
-def _name(function: Any) -> str:
-    for attribute in ("name", "__qualname__"):
-        found = getattr(function, attribute, None)
-        if isinstance(found, str):
-            return found
-    return repr(function)

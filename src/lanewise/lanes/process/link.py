@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from _lanewise_worker.codec import Encoded, decode
 from _lanewise_worker.crossing import pack_inline, receive_fd, unpack_inline
 from _lanewise_worker.replay import OutputRelay
 from _lanewise_worker.shared_memory import aligned
+from lanewise.lanes.outbox import Outbox
 from lanewise.lanes.process.handles import Shared
 from lanewise.lanes.process.pool import Worker
 from lanewise.model.lane import CallReport
@@ -68,7 +68,7 @@ class Link:
         self._on_end = on_end
         self._channel = born.channel
         self._frames = wire.Frames()
-        self._backlog: deque[memoryview] = deque()
+        self._outbox = Outbox(loop, born.channel)
         self._sender: Sender | None = None
         self._receiver: Receiver | None = None
         self._closed = False
@@ -80,34 +80,8 @@ class Link:
 
     def send(self, data: bytes) -> None:
         """Send, now as far as the socket takes it, the rest when it has room again."""
-        if self._closed or self.ended:
-            return
-        if self._backlog:
-            self._backlog.append(memoryview(data))
-            return
-        try:
-            sent = self._channel.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return  # the worker is gone, which reading will tell
-        if sent < len(data):
-            self._backlog.append(memoryview(data)[sent:])
-            self._loop.add_writer(self._channel.fileno(), self._writable)
-
-    def _writable(self) -> None:
-        try:
-            while self._backlog:
-                sent = self._channel.send(self._backlog[0])
-                if sent < len(self._backlog[0]):
-                    self._backlog[0] = self._backlog[0][sent:]
-                    return
-                self._backlog.popleft()
-        except BlockingIOError:
-            return
-        except OSError:
-            self._backlog.clear()
-        self._loop.remove_writer(self._channel.fileno())
+        if not (self._closed or self.ended):
+            self._outbox.send(data)
 
     def share(self, handle: Shared[Any]) -> None:
         """Give the worker a shared object that it does not have yet."""
@@ -179,7 +153,7 @@ class Link:
         if not self.ended:
             self.ended = True
             self._unwatch(self._channel.fileno())
-            self._backlog.clear()
+            self._outbox.stop()
             self._on_end(self)
 
     def load(self, flags: int, body: Any, report: CallReport | None = None) -> Any:
