@@ -40,15 +40,18 @@ warnings.simplefilter("always")
 async def main():
     async with Runtime(lanes=("thread",)) as rt:
         assert not gil_enabled()
-        with warnings.catch_warnings(record=True) as told:
-            warnings.simplefilter("always")
-            import x_declared
-            assert not gil_enabled()
-            import middle
-            assert gil_enabled()
-            while not any("GIL is on again" in str(one.message) for one in told):
-                await asyncio.sleep(0.01)
-        print(next(str(one.message) for one in told if "GIL is on again" in str(one.message)))
+        told = asyncio.get_running_loop().create_future()
+
+        def tell(message, *_):
+            if "GIL is on again" in str(message) and not told.done():
+                told.set_result(str(message))
+
+        warnings.showwarning = tell
+        import x_declared
+        assert not gil_enabled()
+        import middle
+        assert gil_enabled()
+        print(await told)
         assert await rt.run(square, 3) == 9
         assert rt.statistics().gil_enabled
     from importlib.machinery import ExtensionFileLoader
