@@ -13,6 +13,7 @@ from lanewise.readiness.files import Source, printable
 from lanewise.readiness.findings import Place
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, read_module
+from lanewise.readiness.syntax import dotted_text
 
 _BUILTINS = frozenset(dir(builtins))
 _MOST_HOPS = 8  # re-exports followed; a cycle of imports ends here
@@ -139,14 +140,12 @@ class Project:
 
     def entity(self, node: ast.expr, function: Function | None, module: Module) -> Entity | None:
         """Return what a name or a dotted name stands for, without following instances."""
-        parts: list[str] = []
-        while isinstance(node, ast.Attribute):
-            parts.append(node.attr)
-            node = node.value
-        if not isinstance(node, ast.Name):
+        text = dotted_text(node)
+        if text is None:
             return None
-        found = self.name(node.id, function, module)
-        for part in reversed(parts):
+        name, *parts = text.split(".")
+        found = self.name(name, function, module)
+        for part in parts:
             if isinstance(found, Module):
                 found = self.member(found, part) or self.module(f"{found.name}.{part}")
             elif isinstance(found, External):

@@ -28,7 +28,7 @@ _TIMES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observed:
     """One call, as it was where it ran.
 
     Attributes:
@@ -42,7 +42,7 @@ class Seen:
     effects: tuple[str, ...]
 
 
-def observed(task: Callable[..., Any], variant: str, args: tuple[Any, ...]) -> Seen:
+def observed(task: Callable[..., Any], variant: str, args: tuple[Any, ...]) -> Observed:
     """Call a function and note what changed. On whatever lane; nothing else may run beside it there."""
     function = plain_function(task, variant)
     effects = Effects(function, args, {})
@@ -51,7 +51,7 @@ def observed(task: Callable[..., Any], variant: str, args: tuple[Any, ...]) -> S
         result = function(*args)
     except Exception as raised:  # noqa: BLE001 - because: that it raises is what is compared
         error = f"{type(raised).__name__}: {raised}"
-    return Seen(result, error, tuple(effects.changes()))
+    return Observed(result, error, tuple(effects.changes()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _packed(name: str, case: tuple[Any, ...]) -> bytes:
 async def _compared(
     task: Task[..., Any], copies: list[bytes], lanes: tuple[LaneName, ...]
 ) -> ParityReport:
-    seen: dict[tuple[str, LaneName], list[Seen]] = {}
+    seen: dict[tuple[str, LaneName], list[Observed]] = {}
     left_out: dict[LaneName, str] = {}
     for lane in lanes:
         surroundings = dict(os.environ), Path.cwd()
@@ -224,7 +224,7 @@ def _put_back(environment: dict[str, str], directory: Path) -> None:
     os.chdir(directory)  # lanewise: ok(FT108: as above)
 
 
-def _differences(seen: dict[tuple[str, LaneName], list[Seen]]) -> Iterable[str]:
+def _differences(seen: dict[tuple[str, LaneName], list[Observed]]) -> Iterable[str]:
     for (variant, lane), calls in seen.items():
         for first, second in zip(calls[::_TIMES], calls[1::_TIMES], strict=True):
             if not _alike(first, second):
@@ -238,7 +238,7 @@ def _differences(seen: dict[tuple[str, LaneName], list[Seen]]) -> Iterable[str]:
                 yield f"variant {variant} gives {_told(mine)} where default gives {_told(theirs)}"
 
 
-def _effects(seen: dict[tuple[str, LaneName], list[Seen]], *, at_first: bool) -> Iterable[str]:
+def _effects(seen: dict[tuple[str, LaneName], list[Observed]], *, at_first: bool) -> Iterable[str]:
     """What calls changed; ``at_first`` what only first calls did, as those do that fill a cache."""
     for (_, lane), calls in seen.items():
         again = {effect for call in calls[1::_TIMES] for effect in call.effects}
@@ -251,7 +251,7 @@ def _effects(seen: dict[tuple[str, LaneName], list[Seen]], *, at_first: bool) ->
             yield text + (", by the first call alone" if at_first else "")
 
 
-def _alike(one: Seen, other: Seen) -> bool:
+def _alike(one: Observed, other: Observed) -> bool:
     return one.error == other.error and _equal(one.result, other.result)
 
 
@@ -269,6 +269,6 @@ def _equal(one: Any, other: Any) -> bool:
         return False
 
 
-def _told(seen: Seen) -> str:
+def _told(seen: Observed) -> str:
     text = seen.error or repr(seen.result)
     return text if len(text) <= 60 else text[:57] + "..."
