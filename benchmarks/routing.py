@@ -171,7 +171,7 @@ def run(arguments):
     every = [
         Runs(one, contestants)
         for one in all_workloads()
-        if not arguments.only or arguments.only in one.name
+        if any(part in one.name for part in arguments.only)
     ]
     dice = random.Random(arguments.seed)
     going = every
@@ -252,7 +252,7 @@ def main():
     parser.add_argument(
         "--seconds", type=float, default=0.0, help="more rounds of a workload until it took so long"
     )
-    parser.add_argument("--only", default="", help="part of a workload's name")
+    parser.add_argument("--only", nargs="*", default=[""], help="parts of workloads' names")
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--loop-budget-s", type=float, default=0.001)
     parser.add_argument("--seed", type=int, default=1)

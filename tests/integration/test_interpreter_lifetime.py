@@ -332,7 +332,7 @@ async def test_what_cannot_come_runs_elsewhere_and_is_told_once():
 async def test_its_cost_is_calibrated():
     async with Runtime(lanes=("thread", "interpreter"), processes=1) as rt:
         state = rt._entered()
-        cost = state.router._calibration.lanes["interpreter"]
+        cost = state.router.host_costs.calibration.lanes["interpreter"]
         assert cost.dispatch_s > 0
         assert cost.transfer_bytes_per_s > 0
 

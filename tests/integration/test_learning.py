@@ -1,6 +1,7 @@
 """A runtime that learns where calls belong, without a plan and against one that is wrong."""
 
 import asyncio
+import json
 
 import learning_jobs as jobs
 from runtime_support import cost, needs_the_lock, plan_of
@@ -98,3 +99,20 @@ async def test_ten_thousand_functions_leave_a_bounded_memory():
         counts = rt.statistics()
         assert sum(one.done for one in counts.lanes.values()) == 10_000
         assert counts.tasks["(others)"].done > 0
+
+
+@needs_the_lock
+async def test_a_calibration_kept_from_a_busy_moment_is_put_right_and_not_kept(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setenv("LANEWISE_CACHE_DIR", str(tmp_path))
+    async with Runtime(processes=1):
+        pass
+    (kept,) = tmp_path.glob("calibration-*.json")
+    data = json.loads(kept.read_text())
+    data["calibration"]["lanes"]["process"] = {"dispatch_s": 5.0, "per_call_s": 5.0}
+    kept.write_text(json.dumps(data))
+    async with Runtime(processes=1) as rt:
+        await called(rt, jobs.computes, 400_000, calls=6)
+        assert last_lane(rt, "computes") == Contender("process", "default")
+    assert not kept.exists()

@@ -44,6 +44,12 @@ def keep_calibration(calibration: Calibration, lanes: tuple[str, ...]) -> None:
         write_atomically(path, json.dumps(data, indent=1))
 
 
+def forget_calibration(fingerprint: str, lanes: tuple[str, ...]) -> None:
+    """Let the next program measure again: what was kept has turned out to be wrong."""
+    with contextlib.suppress(OSError):
+        _path(fingerprint, lanes).unlink(missing_ok=True)
+
+
 def _path(fingerprint: str, lanes: tuple[str, ...]) -> Path:
     own = os.environ.get("LANEWISE_CACHE_DIR")
     shared = os.environ.get("XDG_CACHE_HOME")

@@ -20,6 +20,7 @@ from lanewise.plan.choose import Choice, Estimate, choose
 from lanewise.plan.document import Plan
 from lanewise.plan.lane_model import Machine
 from lanewise.plan.task_plan import TaskPlan
+from lanewise.runtime.host_costs import HostCosts
 from lanewise.runtime.learning import LearnedTask, size_class
 from lanewise.runtime.seen import Seen
 from lanewise.runtime.statistics import Correction
@@ -58,6 +59,7 @@ class Decision:
         seen: Where what is seen of the call belongs; None for calls that are pinned.
         known: The task that this is about.
         spill: Where it goes instead while its lane is full and the other one is not.
+        harms: Whether it breaks the loop budget there, for want of anything better.
     """
 
     lane: LaneName
@@ -67,6 +69,7 @@ class Decision:
     seen: Seen | None = None
     known: LearnedTask | None = None
     spill: Decision | None = None
+    harms: bool = False
 
 
 class Router:
@@ -92,7 +95,7 @@ class Router:
         self._plan = plan
         self._lanes = lanes
         self._unavailable = unavailable
-        self._calibration = calibration
+        self.host_costs = HostCosts(calibration)
         self._loop_budget_s = loop_budget_s
         self._cores = cores
         self._gil_enabled = gil_enabled
@@ -220,7 +223,8 @@ class Router:
         lane, variant = estimate.contender.lane, estimate.contender.variant
         seen = known.seen(size, variant)
         expected_s = plan.cost_at(variant, plan.size_of_call(size)).wall_s
-        return Decision(lane, variant, reason, expected_s, seen, known)
+        harms = not estimate.keeps_budget
+        return Decision(lane, variant, reason, expected_s, seen, known, harms=harms)
 
     def _steady(self, known: LearnedTask, size: float, choice: Choice) -> tuple[Estimate, str]:
         """The chosen contender, or the one of before while that is nearly as good; and why."""
@@ -259,14 +263,15 @@ class Router:
     def _plan_of(self, known: LearnedTask) -> TaskPlan | None:
         if known.planned is not None:
             return known.plan(self._machine(known.planned), self._loop_budget_s)
-        if self._calibration is None:
+        calibration = self.host_costs.calibration
+        if calibration is None:
             return None
-        machine = Machine(self._calibration, self._cores, self._gil_enabled)
+        machine = Machine(calibration, self._cores, self._gil_enabled)
         return known.plan(machine, self._loop_budget_s)
 
     def _machine(self, plan: TaskPlan) -> Machine:
         """This host; its own calibration goes before that of another one on which the plan was made."""
-        own = self._calibration
+        own = self.host_costs.calibration
         same = own is not None and own.fingerprint == plan.calibration.fingerprint
         # A lane that the plan was made without is known from this runtime's own calibration alone.
         if own is None or (same and own.lanes.keys() <= plan.calibration.lanes.keys()):
@@ -364,7 +369,9 @@ class Router:
         seen, known = decision.seen, decision.known
         if seen is None or known is None or "process" not in self._lanes:
             return None
-        if known.unportable is not None or not seen.wants_watching(decision.lane):
+        if known.unportable is not None or not seen.wants_watching(
+            decision.lane, harms=decision.harms
+        ):
             return None
         if decision.lane == "process":
             return decision
@@ -381,6 +388,7 @@ class Router:
             return False
         if decision.lane not in SHARING_MEMORY:
             known.crossed(decision.lane)
+            self._crossing_took(decision.lane, report, latency_s)
         if report is not None and report.watch:
             changed = seen.watched_call(report)
             # To watch a long call takes next to nothing, and where it crosses for nothing else these few
@@ -397,6 +405,12 @@ class Router:
             known.forget_decisions()
         return changed
 
+    def _crossing_took(self, lane: LaneName, report: CallReport | None, latency_s: float) -> None:
+        if report is None or report.run_s is None:
+            return
+        if self.host_costs.crossed(lane, latency_s - report.run_s):
+            self._forget_all_decisions()
+
     def saw_here(self, seen: Seen, known: LearnedTask | None, run_s: float) -> None:
         """A call has ended on the loop's lane."""
         if seen.ran_here(run_s, self._loop_budget_s) and known is not None:
@@ -405,6 +419,9 @@ class Router:
     def lock_changed(self, *, gil_enabled: bool) -> None:
         """The lock was switched on or off: every decision is made anew."""
         self._gil_enabled = gil_enabled
+        self._forget_all_decisions()
+
+    def _forget_all_decisions(self) -> None:
         for known in self._tasks.values():
             known.forget_decisions()
 

@@ -29,7 +29,11 @@ from lanewise.runtime.active import active, active_runtime, entered, left
 from lanewise.runtime.admission import Door
 from lanewise.runtime.ambient import request_deadline
 from lanewise.runtime.calibrate import calibrate
-from lanewise.runtime.calibration_store import keep_calibration, kept_calibration
+from lanewise.runtime.calibration_store import (
+    forget_calibration,
+    keep_calibration,
+    kept_calibration,
+)
 from lanewise.runtime.dispatch import Dispatcher
 from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.lifetime import (
@@ -279,6 +283,8 @@ class Runtime:
                 active.reset(token)
         left(self)
         if state is not None:
+            if state.router.host_costs.was_wrong:
+                forget_calibration(host_facts().fingerprint, tuple(state.lanes))
             await state.close(self._grace_s)
 
     def _entered(self) -> Dispatcher:

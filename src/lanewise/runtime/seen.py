@@ -191,14 +191,18 @@ class Seen:
             and (self.wall_s < _TOO_SHORT_TO_WAIT_S or self.cpu_s > self.wall_s / 2)
         )
 
-    def wants_watching(self, lane: LaneName) -> bool:
-        """Whether the next call, which goes to that lane, is to be watched; one at a time."""
+    def wants_watching(self, lane: LaneName, *, harms: bool = False) -> bool:
+        """Whether the next call, which goes to that lane, is to be watched; one at a time.
+
+        Where calls harm the loop for want of anything better, one now and then is sent to a process
+        all the same: what spoke against that may have been wrong, or be over.
+        """
         if self.watching:
             return False
         if not self.is_settled:
             return True
         return (
-            lane == "process"
+            (lane == "process" or harms)
             and self._since_watched >= _WATCH_EVERY
             and self._since_watched_s >= _WATCH_EVERY_S
         )
