@@ -324,6 +324,7 @@ class Dispatcher:
             places=places,
             loop=None if self.watch is None else self.watch.statistics(),
             gil_enabled=gil_enabled(),
+            contended=self.router.contended(),
         )
 
     # --- one lane -------------------------------------------------------------------------------
@@ -414,7 +415,7 @@ class Dispatcher:
             outcome = "done"
             if seen is not None:
                 latency_s = time.perf_counter() - started
-                if self.router.saw(decision, report, at_once, latency_s):
+                if self.router.saw(decision, report, at_once, latency_s, track.running):
                     self._reroute(task.name)
             return result
         except asyncio.CancelledError as cancelled:

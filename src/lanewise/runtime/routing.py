@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Iterable, Iterator
@@ -20,9 +21,12 @@ from lanewise.plan.choose import Choice, Estimate, choose
 from lanewise.plan.document import Plan
 from lanewise.plan.lane_model import Machine
 from lanewise.plan.task_plan import TaskPlan
+from lanewise.runtime.crowding import contention_words
 from lanewise.runtime.learning import LearnedTask, size_class
 from lanewise.runtime.seen import Seen
 from lanewise.runtime.statistics import Correction
+
+_log = logging.getLogger("lanewise")
 
 # Decisions of a planned task are kept per class of sizes: this many classes to each doubling. A boundary
 # is then met to within 5 %, less than any break-even point is known to.
@@ -100,6 +104,7 @@ class Router:
         self._learns = len(lanes) > 1
         self._tasks: dict[str, LearnedTask] = {}
         self._sizeless: set[str] = set()
+        self._contended: dict[str, float] = {}
         self._pins: dict[tuple[str, LaneName], Decision] = {}
 
     # --- deciding -------------------------------------------------------------------------------
@@ -201,11 +206,14 @@ class Router:
         self, task: Task[..., Any], known: LearnedTask, size: float, concurrency: int
     ) -> Decision:
         seen = known.seen(size)
+        seen.watches_crowding = self._watches_crowding
         plan = self._plan_of(known) if known.planned is not None or seen.is_known else None
         if plan is None:
             return self._unknown(task, known, seen)
         here = seen.may_run_here if known.planned is None else not seen.is_kept_off
         choice = self._choice(plan, size, concurrency, here=here)
+        if concurrency > 1 and seen.crowding.is_contended:
+            choice = self._apart(plan, size, concurrency, choice, seen)
         best, reason = self._steady(known, size, choice)
         decision = self._decision(known, plan, size, best, reason)
         other = self._other(plan, size, choice, best)
@@ -219,6 +227,7 @@ class Router:
     ) -> Decision:
         lane, variant = estimate.contender.lane, estimate.contender.variant
         seen = known.seen(size, variant)
+        seen.watches_crowding = self._watches_crowding
         expected_s = plan.cost_at(variant, plan.size_of_call(size)).wall_s
         return Decision(lane, variant, reason, expected_s, seen, known)
 
@@ -289,6 +298,24 @@ class Router:
                 str(error), reasons={**error.reasons, **self._unavailable}
             ) from error
 
+    def _apart(
+        self, plan: TaskPlan, call_size: float, concurrency: int, choice: Choice, seen: Seen
+    ) -> Choice:
+        """Off the threads, whose calls slow each other down, if that carries more by costs alone."""
+        slowdown = seen.crowding.slowdown
+        carried = {
+            one.contender: one.modelled_per_s / (slowdown if one.contender.lane == "thread" else 1.0)
+            for one in choice.estimates
+        }
+        lane = max(carried, key=lambda contender: carried[contender]).lane
+        if choice.contender.lane != "thread" or lane in SHARING_MEMORY:
+            return choice
+        size, machine = plan.size_of_call(call_size), self._machine(plan)
+        only = [one for one in carried if one.lane == lane]
+        found = choose(plan, size, concurrency, machine, self._loop_budget_s, only)
+        why = f"calls in threads take {slowdown:.2g} times as long beside each other (FT201)"
+        return replace(found, estimates=choice.estimates, reason=f"{why}; {found.reason}")
+
     def _in_time(self, known: LearnedTask, kept: Decision, left_s: float) -> Decision:
         """A lane that cannot stop calls gets those alone that will be over long before their deadline."""
         quick = kept.expected_s is not None and kept.expected_s <= _UNSTOPPABLE_SHARE * max(
@@ -357,6 +384,11 @@ class Router:
             reasons=self._unavailable,
         )
 
+    @property
+    def _watches_crowding(self) -> bool:
+        """Whether threads run without the lock, and there is a lane on which nothing is shared."""
+        return not self._gil_enabled and not self._lanes.isdisjoint(("process", "interpreter"))
+
     # --- learning -------------------------------------------------------------------------------
 
     def watched(self, decision: Decision) -> Decision | None:
@@ -373,9 +405,17 @@ class Router:
         )
 
     def saw(
-        self, decision: Decision, report: CallReport | None, at_once: int, latency_s: float
+        self,
+        decision: Decision,
+        report: CallReport | None,
+        at_once: int,
+        latency_s: float,
+        at_end: int = 1,
     ) -> bool:
-        """A call has ended on a lane other than the loop's; return whether decisions may change."""
+        """A call has ended on a lane other than the loop's; return whether decisions may change.
+
+        ``at_once`` calls of the task were there when it began, and ``at_end`` when it ended.
+        """
         seen, known = decision.seen, decision.known
         if seen is None or known is None:
             return False
@@ -384,18 +424,31 @@ class Router:
         if report is not None and report.watch:
             changed = seen.watched_call(report)
             # To watch a long call takes next to nothing, and where it crosses for nothing else these few
-            # are all that tells how long it really stays.
-            if report.run_s is not None and report.run_s >= _LONG_S:
+            # are all that tells how long it really stays. Not the first, which a worker is started for.
+            if seen.watched > 1 and report.run_s is not None and report.run_s >= _LONG_S:
                 # Without what it waited for a core, which is not the lane's.
                 own_s = latency_s - (report.run_queue_s or 0.0)
                 changed = seen.stayed(decision.lane, at_once, own_s) or changed
         else:
             stays_otherwise = at_once > 0 and seen.stayed(decision.lane, at_once, latency_s)
-            ran = seen.passed() if report is None else seen.ran(decision.lane, report, at_once)
+            beside = max(at_once, at_end)
+            if report is None:
+                ran = seen.passed()
+            else:
+                ran = seen.ran(decision.lane, report, at_once, crowded=beside > 1)
             changed = ran or stays_otherwise
         if changed:
             known.forget_decisions()
+            if seen.crowding.is_contended and known.name not in self._contended:
+                self._note_contention(known.name, seen)
         return changed
+
+    def _note_contention(self, name: str, seen: Seen) -> None:
+        """Tell once of a task whose calls slow each other down in threads."""
+        if len(self._contended) >= _MAX_TASKS:
+            self._contended.clear()
+        self._contended[name] = seen.crowding.slowdown
+        _log.warning("%s", contention_words(name, seen.crowding.slowdown))
 
     def saw_here(self, seen: Seen, known: LearnedTask | None, run_s: float) -> None:
         """A call has ended on the loop's lane."""
@@ -440,6 +493,9 @@ class Router:
                 f"loop lag {one.loop_lag_s * 1e3:.2g} ms{verdict}"
             )
         lines += [f"  {lane}: {why}" for lane, why in choice.excluded]
+        crowding = known.seen(size).crowding
+        if crowding.is_contended:
+            lines.append(f"  {contention_words(task.name, crowding.slowdown)}")
         if decision.spill is not None:
             lines.append(f"  while {decision.lane} is full and {decision.spill.lane} is not: there")
         lines += self._what_would_change_it(plan, size, concurrency, choice)
@@ -463,6 +519,10 @@ class Router:
                 other = self._choice(plan, size * factor, concurrency)
                 if other.contender != choice.contender:
                     yield f"  at {factor:g} times the size: {other.contender}"
+
+    def contended(self) -> dict[str, float]:
+        """Return the tasks that were seen to slow themselves down in threads, and how many times."""
+        return dict(self._contended)
 
     def corrections(self) -> Iterator[Correction]:
         """Yield where calls go elsewhere than the plan has them go, or than they went at first."""
