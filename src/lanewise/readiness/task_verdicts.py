@@ -129,7 +129,7 @@ def _verdict(
         and any(one.arg == "inputs" for one in declared.keywords),
         lanes=_lanes(function, declared),
         obstacles=_obstacles(way, harmful),
-        imports=_packages(modules, context),
+        imports=_packages(modules, way, context),
     )
 
 
@@ -199,8 +199,10 @@ def _import_closure(modules: set[Module], context: Context) -> set[Module]:
     return found
 
 
-def _packages(modules: set[Module], context: Context) -> tuple[str, ...]:
-    tops = {dotted.split(".")[0] for module in modules for dotted in module.imports.values()}
+def _packages(modules: set[Module], way: set[Function], context: Context) -> tuple[str, ...]:
+    """What is imported when its modules are, and on its way."""
+    importing = [*modules, *way]
+    tops = {dotted.split(".")[0] for one in importing for dotted in one.imports.values()}
     own = {module.name.split(".")[0] for module in modules}
     outside = tops - own - sys.stdlib_module_names - {"", "lanewise"}
     return tuple(sorted(top for top in outside if context.project.module(top) is None))

@@ -304,7 +304,8 @@ class Router:
         """Off the threads, whose calls slow each other down, if that carries more by costs alone."""
         slowdown = seen.crowding.slowdown
         carried = {
-            one.contender: one.modelled_per_s / (slowdown if one.contender.lane == "thread" else 1.0)
+            one.contender: one.modelled_per_s
+            / (slowdown if one.contender.lane == "thread" else 1.0)
             for one in choice.estimates
         }
         lane = max(carried, key=lambda contender: carried[contender]).lane

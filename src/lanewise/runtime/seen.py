@@ -171,9 +171,7 @@ class Seen:
     @property
     def asks_for_the_queue(self) -> bool:
         """Whether the next call in a thread tells how long it waited for a core. Few, for it costs."""
-        return not self.calls & _ASK_FOR_THE_QUEUE or (
-            self.watches_crowding and self.crowding.asks
-        )
+        return not self.calls & _ASK_FOR_THE_QUEUE or (self.watches_crowding and self.crowding.asks)
 
     @property
     def is_calm(self) -> bool:

@@ -1,6 +1,7 @@
 """What does another interpreter buy a task: the same calls on each lane, here and there.
 
-``session.py`` measures, ``samples.py`` decides which samples count and what they say, ``text.py`` tells it.
+``session.py`` measures, ``samples.py`` decides which samples count and what they say, ``text.py`` tells
+it.
 """
 
 from lanewise.readiness.buys.samples import InterpreterYield, LaneYield, TaskBuys

@@ -29,7 +29,7 @@ class Sample:
     """One lane under one interpreter, between two controls.
 
     Attributes:
-        alone_per_s: Calls a second of one caller; ``together_per_s`` of so many at once as cores are wanted.
+        alone_per_s: Calls a second of one caller; ``together_per_s`` of as many as cores are wanted.
         cores: What the worse of the two controls had: throughput of the processes over that of one.
     """
 
@@ -144,7 +144,9 @@ class TaskBuys:
             return f"it has no threads to move to: {self.there.unavailable['thread']}"
         if self.gain is None or threads is None or threads.scaling is None:
             return _too_busy(self.here, self.there, self.callers)
-        text = f"{self.callers} threads under {self.there.python} carry {threads.scaling:.2f} times "
+        text = (
+            f"{self.callers} threads under {self.there.python} carry {threads.scaling:.2f} times "
+        )
         text += "what one does"
         if self.there.gil_enabled:
             return f"{text}: importing the task switches the lock on there, so they take turns"
@@ -161,7 +163,9 @@ class TaskBuys:
         here, there = self.here.best, self.there.best
         assert here is not None
         assert there is not None
-        lanes = f"its best lane there ({there.lane}) carries {self.gain:.2f} times the best one here"
+        lanes = (
+            f"its best lane there ({there.lane}) carries {self.gain:.2f} times the best one here"
+        )
         worth = "" if self.gain > _WORTHWHILE else ", which is no gain"
         return f"{lanes} ({here.lane}){worth}"
 

@@ -31,7 +31,7 @@ _WINDOW_S = (0.08, 0.5)
 _CALLS_PER_WINDOW = 6
 _CONTROL_WINDOW_S = 0.08
 _CONTROL_CALL_S = 0.004
-_MOST_ROUNDS = 25
+_ENOUGH_SAMPLES = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,10 @@ class _Comparison:
         size = self._choose_size()
         turns = self._control_turns()
         while (spent_s := time.monotonic() - started) < self._options.budget_s:
-            rounds = max((len(rows) for side in self._sides for rows in side.samples.values()))
-            self._told(f"{self._target}: round {rounds + 1}, {spent_s:.0f} s")
-            if rounds >= _MOST_ROUNDS:
+            kept = min(self._kept(rows) for side in self._sides for rows in side.samples.values())
+            if kept >= _ENOUGH_SAMPLES:
                 break
+            self._told(f"{self._target}: {kept} of {_ENOUGH_SAMPLES} samples, {spent_s:.0f} s")
             self._round(size, turns, started + self._options.budget_s)
         here, there = (self._yield(side) for side in self._sides)
         return TaskBuys(self._name, size, self._callers, here, there)
@@ -200,6 +200,9 @@ class _Comparison:
                     side.unavailable[lane] = known["unportable"]
         return min(times)
 
+    def _kept(self, rows: list[Sample]) -> int:
+        return sum(row.counts(self._callers) for row in rows)
+
     # --- samples --------------------------------------------------------------------------------
 
     def _round(self, size: float, turns: int, until: float) -> None:
@@ -209,7 +212,10 @@ class _Comparison:
         for side, lane in slots:
             if time.monotonic() > until:
                 return
-            alone, together = self._sample(side, lane, size)
+            alone, together = 0.0, 0.0
+            # Without cores there is nothing to sample: look again, which takes less time.
+            if Sample(alone, together, before).counts(self._callers):
+                alone, together = self._sample(side, lane, size)
             after = self._control(turns)
             side.samples[lane].append(Sample(alone, together, min(before, after)))
             before = after
