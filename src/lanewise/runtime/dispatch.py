@@ -79,7 +79,7 @@ class Dispatcher:
         self._switch_interval = SwitchInterval(
             lambda put_back: asyncio.get_running_loop().call_later(_LINGER_S, put_back)
         )
-        self._lock_watch = LockWatch(lambda enabled: router.lock_changed(gil_enabled=enabled))
+        self._lock_watch = LockWatch(self._lock_changed)
         loop_lane, process_lane = lanes.get("event_loop"), lanes.get("process")
         self._loop_lane = loop_lane if isinstance(loop_lane, EventLoopLane) else None
         self._process_lane = process_lane if isinstance(process_lane, ProcessLane) else None
@@ -482,6 +482,11 @@ class Dispatcher:
     def _leave(self, decision: Decision, ticket: Ticket | None, *, counts: bool = True) -> None:
         if ticket is not None:
             self.doors[decision.lane].leave(ticket, counts=counts)
+
+    def _lock_changed(self, gil_enabled: bool) -> None:  # noqa: FBT001 - because: a fact, not a switch
+        self.router.lock_changed(gil_enabled=gil_enabled)
+        for name in self.tally.loads:
+            self._reroute(name)
 
     def _reroute(self, name: str) -> None:
         """What is known of a task has changed: those of its calls that wait ask again where to go."""

@@ -460,7 +460,7 @@ class Router:
         """The lock was switched on or off: every decision is made anew."""
         self._gil_enabled = gil_enabled
         for known in self._tasks.values():
-            known.forget_decisions()
+            known.lock_changed()
 
     # --- telling --------------------------------------------------------------------------------
 

@@ -345,6 +345,12 @@ class Seen:
         self.cpu_s = self.wall_s if report.cpu_s is None else report.cpu_s
         return True
 
+    def lock_changed(self) -> None:
+        """The lock was switched on or off: how calls did in threads says nothing any more."""
+        for key in [key for key in self.latencies if key[0] == "thread"]:
+            del self.latencies[key]
+        self.crowding.forget()
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _ages(self) -> bool:
