@@ -82,7 +82,8 @@ def twin(turns):
 
 
 SPINNER = """
-import sys, time
+import os, sys, time
+os.nice(5)  # as workers are: what is left for those, on a machine that others use too
 for line in sys.stdin:
     total, started = 0, time.perf_counter()
     for turn in range(int(line)):

@@ -91,7 +91,7 @@ def test_calls_that_others_keep_from_running_cost_no_more_than_before():
     seen = settled(ALONE_S)
     seen.watches_crowding = True
     for _ in range(40):
-        seen.ran("thread", report(0.03), 2, crowded=True)
+        seen.ran("thread", report(0.03), 2, beside=2)
     assert seen.is_settled
     assert seen.wall_s == pytest.approx(ALONE_S)
 
@@ -99,7 +99,7 @@ def test_calls_that_others_keep_from_running_cost_no_more_than_before():
 def test_with_the_lock_on_they_are_judged_as_ever():
     seen = settled(ALONE_S)
     for _ in range(40):
-        seen.ran("thread", report(0.03), 2, crowded=True)
+        seen.ran("thread", report(0.03), 2, beside=2)
     assert seen.forgotten
 
 
@@ -107,7 +107,7 @@ def test_calls_that_are_slow_in_processes_too_are_other_calls():
     seen = settled(ALONE_S)
     seen.watches_crowding = True
     for _ in range(40):
-        seen.ran("process", CallReport(run_s=0.03), 2, crowded=True)
+        seen.ran("process", CallReport(run_s=0.03), 2, beside=2)
     assert seen.forgotten
 
 
@@ -115,7 +115,7 @@ def test_suspicion_sends_some_calls_to_processes_and_no_more():
     seen = settled(ALONE_S)
     seen.watches_crowding = True
     for _ in range(8):
-        seen.ran("thread", report(0.03), 2, crowded=True)
+        seen.ran("thread", report(0.03), 2, beside=2)
     sent = 0
     for _ in range(50):
         if seen.wants_watching("thread"):

@@ -70,7 +70,9 @@ def needed(folder: Path, *, slots: tuple[ModuleSlots, ...], own_gil=()) -> Depen
         if one.name == "lw-back":
             evidence = Evidence(evidence.distribution, slots=slots)
             if any(slot.brings_lock_back for slot in slots):
-                judgement = Judgement("brings_lock_back", ("lw_back._c declares nothing",), "upgrade")
+                judgement = Judgement(
+                    "brings_lock_back", ("lw_back._c declares nothing",), "upgrade"
+                )
             elif slots:
                 judgement = Judgement("unknown", ("lw_back._c: nothing is known",), "try it")
         support = own_gil if one.name == "lw-front" else ()

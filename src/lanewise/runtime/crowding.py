@@ -60,9 +60,11 @@ class Crowding:
 
     Attributes:
         is_contended: Whether they were seen to share something hot.
+        at_once: How many of them there were at once in threads, a running mean.
     """
 
     is_contended: bool = False
+    at_once: float = 1.0
     _known_s: float = 0.0
     _together: _Slowdown = field(default_factory=_Slowdown)
     _apart: _Slowdown = field(default_factory=_Slowdown)
@@ -83,13 +85,19 @@ class Crowding:
         """How many times as long calls take in threads as with objects of their own."""
         return math.exp(self._together.log_mean - self._apart.log_mean)
 
-    def ran(self, lane: LaneName, report: CallReport, known_s: float) -> bool:
+    @property
+    def most_per_s(self) -> float:
+        """Calls a second that threads carried so. More of them carry no more: they wait for the same."""
+        return self.at_once / max(self._known_s * self.slowdown, 1e-9)
+
+    def ran(self, lane: LaneName, report: CallReport, known_s: float, at_once: int = 2) -> bool:
         """A call has ended while others ran; return whether the verdict has changed.
 
         Args:
             lane: Where it ran.
             report: What that saw of it. Without what it waited for a core it says nothing.
             known_s: How long it takes, without what it waits for a core.
+            at_once: How many of its kind were on the lane, it included.
         """
         if report.run_s is None or report.run_queue_s is None or known_s <= 0:
             return False
@@ -103,6 +111,7 @@ class Crowding:
         own_s = max(report.run_s - report.run_queue_s, report.cpu_s or 0.0)
         if lane == "thread":
             self._together.add(own_s, self._known_s)
+            self.at_once += (at_once - self.at_once) / min(self._together.calls, 2 * _TELLING_CALLS)
         elif lane in ("process", "interpreter"):
             self._apart.add(own_s, self._known_s)
         return self._judge()
@@ -110,7 +119,7 @@ class Crowding:
     def forget(self) -> None:
         """Nothing is known any more: whether it still holds has to be seen."""
         self.is_contended = False
-        self._known_s = 0.0
+        self.at_once, self._known_s = 1.0, 0.0
         self._together, self._apart = _Slowdown(), _Slowdown()
 
     def _judge(self) -> bool:

@@ -39,6 +39,10 @@ class LockWatch:
         if free_threaded_build():
             self._loop = loop
             watch_imports(self._imported)
+            # What was asked when the runtime was made may have met such a moment too.
+            self._enabled = gil_enabled()
+            self._changed(self._enabled)
+            loop.call_later(_MOMENT_S, self._look)
             self._timer = loop.call_later(_EVERY_S, self._ask, loop)
 
     def stop(self) -> None:

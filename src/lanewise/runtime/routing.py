@@ -260,7 +260,11 @@ class Router:
             if one.contender.lane not in ("event_loop", best.contender.lane)
             and one.keeps_budget
             # What holds the lock would contend for it with the loop and all other threads.
-            and (one.contender.lane != "thread" or (held is not None and held <= FREE_OF_THE_LOCK))
+            and (
+                one.contender.lane != "thread"
+                or not self._gil_enabled
+                or (held is not None and held <= FREE_OF_THE_LOCK)
+            )
             and one.throughput_per_s >= _SPILL_SHARE * best.throughput_per_s
         ]
         return max(others, key=lambda one: one.throughput_per_s, default=None)
@@ -302,10 +306,11 @@ class Router:
         self, plan: TaskPlan, call_size: float, concurrency: int, choice: Choice, seen: Seen
     ) -> Choice:
         """Off the threads, whose calls slow each other down, if that carries more by costs alone."""
-        slowdown = seen.crowding.slowdown
+        slowdown, most_per_s = seen.crowding.slowdown, seen.crowding.most_per_s
         carried = {
-            one.contender: one.modelled_per_s
-            / (slowdown if one.contender.lane == "thread" else 1.0)
+            one.contender: min(one.modelled_per_s / slowdown, most_per_s)
+            if one.contender.lane == "thread"
+            else one.modelled_per_s
             for one in choice.estimates
         }
         lane = max(carried, key=lambda contender: carried[contender]).lane
@@ -315,7 +320,8 @@ class Router:
         only = [one for one in carried if one.lane == lane]
         found = choose(plan, size, concurrency, machine, self._loop_budget_s, only)
         why = f"calls in threads take {slowdown:.2g} times as long beside each other (FT201)"
-        return replace(found, estimates=choice.estimates, reason=f"{why}; {found.reason}")
+        # Without estimates of threads: they are no place to stay, nor to go to while processes are busy.
+        return replace(found, reason=f"{why}; {found.reason}")
 
     def _in_time(self, known: LearnedTask, kept: Decision, left_s: float) -> Decision:
         """A lane that cannot stop calls gets those alone that will be over long before their deadline."""
@@ -436,7 +442,7 @@ class Router:
             if report is None:
                 ran = seen.passed()
             else:
-                ran = seen.ran(decision.lane, report, at_once, crowded=beside > 1)
+                ran = seen.ran(decision.lane, report, at_once, beside=beside)
             changed = ran or stays_otherwise
         if changed:
             known.forget_decisions()

@@ -273,13 +273,11 @@ class Seen:
         self._recent_s, self._recent = self.wall_s, 0
         return not was_settled or _differs(before, self.wall_s, 0.1)
 
-    def ran(
-        self, lane: LaneName, report: CallReport, at_once: int, *, crowded: bool = False
-    ) -> bool:
+    def ran(self, lane: LaneName, report: CallReport, at_once: int, *, beside: int = 1) -> bool:
         """A call has ended on a lane; return whether what is known has changed.
 
         ``at_once`` is how many calls of the task were on that lane, this one included; 0 where that
-        says nothing of how long it stayed. It was ``crowded`` where another one was there at any time.
+        says nothing of how long it stayed. ``beside`` is how many there were at any time.
         """
         passed = self.passed()
         if lane not in SHARING_MEMORY:
@@ -289,10 +287,10 @@ class Seen:
         if not self.is_known:
             return self._first(report)
         taken_s = report.run_s
-        if self.watches_crowding and crowded and self.is_settled:
-            passed = self.crowding.ran(lane, report, self.wall_s) or passed
+        if self.watches_crowding and beside > 1 and self.is_settled:
+            passed = self.crowding.ran(lane, report, self.wall_s, beside) or passed
         if lane == "thread":
-            if self.watches_crowding and crowded and taken_s > self.wall_s:
+            if self.watches_crowding and beside > 1 and taken_s > self.wall_s:
                 # It may have been kept from running by the others, which is no other cost of its own; and
                 # what is another cost shows in processes, where it goes if threads carry less.
                 return passed
