@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lanewise.cli.arguments import checked
 from lanewise.cli.output import Output
+from lanewise.cli.progress import make_progress
 from lanewise.errors import AuditError, MeasureError
 from lanewise.model.units import parse_duration_s
 from lanewise.readiness.buys import BuysOptions, TaskBuys, render_buys, what_it_buys
@@ -62,7 +63,8 @@ def measured(
             arguments.buys, budget_s=arguments.buys_budget, search_path=(str(folder),)
         )
         try:
-            found += what_it_buys([task.target], options, told=Output().note)
+            with make_progress(quiet=False) as progress:
+                found += what_it_buys([task.target], options, progress=progress)
         except MeasureError as error:
             raise AuditError(str(error)) from error
     return tuple(found)

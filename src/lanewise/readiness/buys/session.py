@@ -9,13 +9,14 @@ from __future__ import annotations
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from lanewise.errors import LanewiseError, MeasureError
 from lanewise.measuring.bench_server import SPIN
 from lanewise.measuring.instrument import Instrument
+from lanewise.measuring.progress import NoProgress, Progress
 from lanewise.model.lane import SHARING_MEMORY, LaneName
 from lanewise.readiness.buys.samples import InterpreterYield, Sample, TaskBuys, lane_yield
 
@@ -71,7 +72,7 @@ def what_it_buys(
     targets: Sequence[str],
     options: BuysOptions,
     *,
-    told: Callable[[str], None] = lambda _text: None,
+    progress: Progress | None = None,
 ) -> Iterator[TaskBuys]:
     """Measure each target under this interpreter and under the other one.
 
@@ -81,15 +82,16 @@ def what_it_buys(
     Args:
         targets: ``module:function`` of tasks that declare ``inputs``.
         options: How.
-        told: Called with what is being done.
+        progress: Told what happens.
 
     Raises:
         MeasureError: An interpreter cannot be started, or runs no processes to measure against.
 
     Cancellation: ``KeyboardInterrupt`` ends both benches and everything that they started.
     """
+    progress = progress or NoProgress()
     for target in targets:
-        told(f"{target}: starting both interpreters")
+        progress.task(target, options.budget_s)
         with ExitStack() as stack:
             # A bench of its own for each task: one that crashes costs itself alone.
             sides = [
@@ -97,9 +99,10 @@ def what_it_buys(
                 for name in (None, options.python)
             ]
             try:
-                yield _Comparison(target, sides, options, told).run()
+                yield _Comparison(target, sides, options, progress).run()
             except LanewiseError as error:
                 yield TaskBuys(target, error=str(error))
+        progress.done(target)
 
 
 def _instrument(python: str | None, options: BuysOptions) -> Instrument:
@@ -114,12 +117,12 @@ class _Comparison:
         target: str,
         sides: list[_Side],
         options: BuysOptions,
-        told: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self._target = target
         self._sides = sides
         self._options = options
-        self._told = told
+        self._progress = progress
         self._rng = random.Random(f"{options.seed}/{target}")  # noqa: S311 - because: order, not secrecy
         cores = min(int(side.instrument.host["usable_cores"]) for side in sides)
         self._callers = options.callers or min(cores, _MOST_CORES)
@@ -139,7 +142,7 @@ class _Comparison:
             kept = min(self._kept(rows) for side in self._sides for rows in side.samples.values())
             if kept >= _ENOUGH_SAMPLES:
                 break
-            self._told(f"{self._target}: {kept} of {_ENOUGH_SAMPLES} samples, {spent_s:.0f} s")
+            self._progress.step(f"{kept} of {_ENOUGH_SAMPLES} samples with the cores", spent_s)
             self._round(size, turns, started + self._options.budget_s)
         here, there = (self._yield(side) for side in self._sides)
         return TaskBuys(self._name, size, self._callers, here, there)
