@@ -72,7 +72,9 @@ def test_tasks_are_measured_under_both_or_the_reason_is_told(project: Path) -> N
     assert computes["verdict"]
 
 
-def test_an_interpreter_that_is_not_there_is_told_before_anything_is_measured(project: Path) -> None:
+def test_an_interpreter_that_is_not_there_is_told_before_anything_is_measured(
+    project: Path,
+) -> None:
     ran = audit("src", "--buys", "no-such-python", cwd=project)
     assert ran.returncode == 2
     assert "no-such-python cannot be started" in ran.stderr
