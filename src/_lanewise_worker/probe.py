@@ -5,7 +5,7 @@ again. Where the call holds it, that thread waits until it is given up: at the s
 short meanwhile, or later where C code keeps it. Of a call that lets go it notices nothing. Such samples
 are taken at moments that do not depend on the call, so their mean estimates the share of its time.
 
-On a build without the lock nothing waits, and the share comes out as 0, which is what it is.
+Where there is no lock nothing waits, which says nothing of what the call would do with one: no share is told.
 """
 
 from __future__ import annotations
@@ -66,6 +66,8 @@ class Probe:
             queued_s = run_queue_s() - queued_s
             sys.setswitchinterval(interval_s)
             watcher.join()
+        if not _gil_enabled():
+            self._samples = 0
         share = min(1.0, max(0.0, self._waits / self._samples)) if self._samples else -1.0
         own_s, all_s, watching_s = (end - begin for begin, end in zip(before, after, strict=True))
         cpu_s = max(0.0, own_s, all_s - watching_s)  # and what threads of its own computed
@@ -97,6 +99,11 @@ class Probe:
         late_s -= queued_s - self._queued_s
         self._queued_s = queued_s
         return late_s
+
+
+def _gil_enabled() -> bool:
+    ask = getattr(sys, "_is_gil_enabled", None)
+    return True if ask is None else bool(ask())
 
 
 def _cpu_clock(thread: threading.Thread) -> Callable[[], float]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lanewise.cli import audit_dependencies
+from lanewise.cli import audit_buys, audit_dependencies
 from lanewise.cli.audit_report import print_report
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
@@ -14,9 +15,11 @@ from lanewise.errors import AuditError, MeasureError
 from lanewise.measuring.store import check_writable
 from lanewise.readiness.audit import AuditOptions, AuditReport, audit_project
 from lanewise.readiness.baseline import read_baseline, write_baseline
+from lanewise.readiness.buys import TaskBuys
 from lanewise.readiness.dependencies import DependencyReport
 from lanewise.readiness.explain import page
 from lanewise.readiness.findings import LEVELS
+from lanewise.readiness.outlook import TaskOutlook, steps
 from lanewise.readiness.sarif import to_sarif
 
 _TO_STDOUT = Path("-")
@@ -57,6 +60,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--include-tests", action="store_true", help="audit test files too")
     parser.add_argument("--explain", metavar="FT102", help="print a rule's page and end")
     audit_dependencies.add_options(parser)
+    audit_buys.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -81,10 +85,13 @@ def run(arguments: argparse.Namespace) -> int:
             "without them"
         )
     report = audit_project(arguments.path, options)
-    needed = (
-        audit_dependencies.audited(arguments) if audit_dependencies.are_wanted(arguments) else None
-    )
-    _tell(report, needed, arguments)
+    needed: DependencyReport | None = None
+    outlooks: tuple[TaskOutlook, ...] = ()
+    if audit_dependencies.are_wanted(arguments):
+        needed = audit_dependencies.audited(arguments)
+        outlooks = audit_dependencies.outlooks(needed, report.tasks, arguments)
+    bought = audit_buys.measured(report.root, report.tasks, arguments) if arguments.buys else ()
+    _tell(_Told(report, needed, outlooks, bought), arguments)
     if writes:
         baseline = arguments.baseline or _BASELINE
         write_baseline(baseline, report.findings)
@@ -111,19 +118,37 @@ def _check_output(file: Path) -> None:
         raise AuditError(str(error)) from error
 
 
-def _tell(
-    report: AuditReport, needed: DependencyReport | None, arguments: argparse.Namespace
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """All that was found out."""
+
+    report: AuditReport
+    needed: DependencyReport | None
+    outlooks: tuple[TaskOutlook, ...]
+    bought: tuple[TaskBuys, ...]
+
+    def to_document(self) -> dict[str, Any]:
+        document = self.report.to_document()
+        if self.needed is not None:
+            document["dependencies"] = audit_dependencies.document(self.needed)
+            document["mend_first"] = [one.to_document() for one in steps(self.outlooks)]
+        for row, outlook in zip(document["tasks"], self.outlooks, strict=False):
+            row["free_threaded"] = outlook.to_document()
+        for row, bought in zip(document["tasks"], self.bought, strict=False):
+            row["buys"] = bought.as_dict()
+        return document
+
+
+def _tell(told: _Told, arguments: argparse.Namespace) -> None:
     if arguments.sarif is not None:
-        print_json(to_sarif(report, library_version()), arguments.sarif)
+        print_json(to_sarif(told.report, library_version()), arguments.sarif)
     if arguments.json is not None:
         to_stdout = arguments.json == _TO_STDOUT
-        document = report.to_document()
-        if needed is not None:
-            document["dependencies"] = audit_dependencies.document(needed)
-        print_json(document, None if to_stdout else arguments.json)
+        print_json(told.to_document(), None if to_stdout else arguments.json)
         if to_stdout:
             return
-    print_report(Output(), report)
-    if needed is not None:
-        audit_dependencies.tell(Output(), needed)
+    print_report(Output(), told.report, told.outlooks)
+    if told.needed is not None:
+        audit_dependencies.tell(Output(), told.needed)
+    if told.bought:
+        audit_buys.tell(Output(), told.bought, arguments.buys)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lanewise.cli.output import Output
-from lanewise.readiness.dependencies import DependencyReport, audit_dependencies, render_text
+from lanewise.readiness.dependencies import (
+    DependencyReport,
+    GilProbeResult,
+    audit_dependencies,
+    probe_gil,
+    render_text,
+)
+from lanewise.readiness.outlook import TaskOutlook, task_outlooks
+from lanewise.readiness.task_verdicts import TaskVerdict
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +77,17 @@ def audited(arguments: argparse.Namespace) -> DependencyReport:
         interpreters=arguments.interpreters,
         ask_index=arguments.index,
     )
+
+
+def outlooks(
+    report: DependencyReport, tasks: Sequence[TaskVerdict], arguments: argparse.Namespace
+) -> tuple[TaskOutlook, ...]:
+    """What that means for each task. A free-threaded interpreter is asked what its very imports do."""
+    seen: dict[tuple[str, ...], GilProbeResult] = {}
+    if report.interpreter.free_threaded and not arguments.no_imports:
+        for imports in {task.imports for task in tasks}:
+            seen[imports] = probe_gil(report.interpreter, imports)
+    return task_outlooks(tasks, report, seen)
 
 
 def tell(output: Output, report: DependencyReport) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from itertools import groupby
 
 from lanewise.cli.output import Output
 from lanewise.readiness.audit import AuditReport
 from lanewise.readiness.findings import LEVELS, Finding, Level
+from lanewise.readiness.outlook import TaskOutlook, steps
 from lanewise.readiness.rules import rule_of
-from lanewise.readiness.task_verdicts import order_of_work
+from lanewise.readiness.task_verdicts import TaskVerdict, order_of_work
 
 _STYLES: dict[Level, str] = {
     "critical": "bold red",
@@ -20,8 +22,8 @@ _STYLES: dict[Level, str] = {
 _MOST_PLACES = 5
 
 
-def print_report(output: Output, report: AuditReport) -> None:
-    """Print findings, the worst first, those of one rule together; then the tally."""
+def print_report(output: Output, report: AuditReport, outlooks: Sequence[TaskOutlook] = ()) -> None:
+    """Print findings, the worst first, those of one rule together; then tasks and the tally."""
     order = sorted(
         report.findings, key=lambda f: (LEVELS.index(f.level), f.rule, f.path, f.line, f.object)
     )
@@ -31,34 +33,65 @@ def print_report(output: Output, report: AuditReport) -> None:
         for finding in findings:
             _print_finding(output, finding)
         _print_fixes(output, findings)
-    _print_tasks(output, report)
+    _print_tasks(output, report, outlooks)
     _print_tally(output, report)
 
 
-def _print_tasks(output: Output, report: AuditReport) -> None:
+def _print_tasks(output: Output, report: AuditReport, outlooks: Sequence[TaskOutlook]) -> None:
     """What it means for each task, and what to mend first."""
     if not report.tasks:
         return
     output.title(f"Tasks ({len(report.tasks)})")
-    for task in report.tasks:
+    for at, task in enumerate(report.tasks):
         style = "yellow" if task.obstacles else None
         output.line(f"{task.place}  {task.task}", style=style)
-        allowed = [lane for lane, why in task.lanes.items() if not why]
-        today = f"today: {', '.join(allowed)}"
-        if task.imports and "interpreter" in allowed:
-            today += f" (if {', '.join(task.imports)} may be imported there: --interpreters)"
-        _print_wrapped(output, today)
-        later = f"without the lock: {task.without_the_lock}"
-        if task.obstacles:
-            objects = ", ".join(f"{one.object} ({one.rule})" for one in task.obstacles)
-            later += f", until this is safe: {objects}"
-        _print_wrapped(output, later)
-    work = order_of_work(report.tasks)
+        if outlooks:
+            _print_outlook(output, outlooks[at])
+        else:
+            _print_task(output, task)
+    if outlooks:
+        _print_steps(output, [(one.what, one.tasks) for one in steps(outlooks)])
+    else:
+        work = order_of_work(report.tasks)
+        _print_steps(output, [(f"{o.rule} {o.object} at {o.place}", n) for o, n in work])
+
+
+def _print_task(output: Output, task: TaskVerdict) -> None:
+    allowed = [lane for lane, why in task.lanes.items() if not why]
+    today = f"today: {', '.join(allowed)}"
+    if task.imports and "interpreter" in allowed:
+        today += f" (if {', '.join(task.imports)} may be imported there: --interpreters)"
+    _print_wrapped(output, today)
+    later = f"without the lock: {task.without_the_lock}"
+    if task.obstacles:
+        objects = ", ".join(f"{one.object} ({one.rule})" for one in task.obstacles)
+        later += f", until this is safe: {objects}"
+    _print_wrapped(output, later)
+
+
+def _print_outlook(output: Output, outlook: TaskOutlook) -> None:
+    """With what its dependencies say."""
+    today = [lane for lane, why in outlook.task.lanes.items() if not why]
+    _print_wrapped(output, f"today: {', '.join(today)}")
+    _print_wrapped(output, f"without the lock: {outlook.recommended}")
+    for lane in ("thread", "interpreter"):
+        why = outlook.lanes[lane]
+        if why and why != outlook.task.lanes[lane]:
+            _print_wrapped(output, f"{lane}: {why}")
+    if outlook.open_questions:
+        names = ", ".join(one.distribution for one in outlook.open_questions)
+        _print_wrapped(output, f"not known to leave the lock off: {names}", style="dim")
+    if outlook.missing:
+        names = ", ".join(outlook.missing)
+        _print_wrapped(output, f"not installed for that interpreter: {names}", style="yellow")
+
+
+def _print_steps(output: Output, work: Sequence[tuple[str, int]]) -> None:
     if work:
         output.line("mend first:")
-    for obstacle, tasks in work[:_MOST_PLACES]:
+    for what, tasks in work[:_MOST_PLACES]:
         count = f"{tasks} task{'s' if tasks > 1 else ''}"
-        _print_wrapped(output, f"{obstacle.rule} {obstacle.object} at {obstacle.place}: {count}")
+        _print_wrapped(output, f"{what}: {count}")
 
 
 def _print_finding(output: Output, finding: Finding) -> None:

@@ -26,6 +26,8 @@ def print_task(output: Output, task: TaskMeasurement, host: dict[str, Any]) -> N
             output.warning(f"variant {variant.name} {variant.status}: {variant.reason}")
     for warning in task.warnings:
         output.warning(warning)
+    for one in task.contention:
+        output.warning(f"{one.variant} at size {format_count(one.size)}: {one}")
     if task.error is not None:
         output.line(f"  not measured: {task.error}", style="red")
         return

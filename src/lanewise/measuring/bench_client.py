@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -46,12 +47,13 @@ class Bench:
 
     Args:
         python: The interpreter to run it under, or None for this one.
+        search_path: Folders that it finds modules in, before those of the environment.
 
     Raises:
         MeasureError: It cannot be started.
     """
 
-    def __init__(self, python: str | None = None) -> None:
+    def __init__(self, python: str | None = None, search_path: Sequence[str] = ()) -> None:
         self._library: str | None = None
         self._rng = random.Random(0)  # noqa: S311 - because: jitter, not secrecy
         commands, far_commands = socket.socketpair()
@@ -63,7 +65,7 @@ class Bench:
         self._output_lock = threading.Lock()
         self.output_bytes = 0
         try:
-            self._process = self._start(python, far_commands, far_ticks)
+            self._process = self._start(python, search_path, far_commands, far_ticks)
         except BaseException:
             self._release()
             raise
@@ -79,12 +81,18 @@ class Bench:
             raise
 
     def _start(
-        self, python: str | None, commands: socket.socket, ticks: socket.socket
+        self,
+        python: str | None,
+        search_path: Sequence[str],
+        commands: socket.socket,
+        ticks: socket.socket,
     ) -> subprocess.Popen[bytes]:
         environment = dict(os.environ)
+        paths = [*search_path, *filter(None, [environment.get("PYTHONPATH")])]
         if python is not None:
             self._library = _library_alone()
-            paths = [self._library, *filter(None, [environment.get("PYTHONPATH")])]
+            paths.insert(0, self._library)
+        if paths:
             environment["PYTHONPATH"] = os.pathsep.join(paths)
         command = [python or sys.executable, "-m", "lanewise.cli.bench_process"]
         try:

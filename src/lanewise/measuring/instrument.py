@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
@@ -35,8 +35,11 @@ class Instrument:
         gil_reason: Why the held share cannot be measured here, or None.
     """
 
-    def __init__(self, python: str | None = None, *, seed: int = 0) -> None:
+    def __init__(
+        self, python: str | None = None, *, seed: int = 0, search_path: Sequence[str] = ()
+    ) -> None:
         self._python = python
+        self._search_path = search_path
         self._rng = random.Random(seed)  # noqa: S311 - because: the order of cores, not secrecy
         self._sampler: GilSampler | None = None
         self.workers: dict[LaneName, int] = {}
@@ -45,7 +48,7 @@ class Instrument:
         self.bench = self._start()
 
     def _start(self) -> Bench:
-        bench = Bench(self._python)
+        bench = Bench(self._python, self._search_path)
         self.host: dict[str, Any] = bench.facts["host"]
         self.fingerprint: str = bench.facts["fingerprint"]
         self.gil_reason = self._attach(bench)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lanewise.measuring.contention import contentions
 from lanewise.measuring.samples import Samples
 from lanewise.measuring.scalability import Scalability, fit_scalability
 from lanewise.measuring.statistics import median, quantile
@@ -12,6 +13,7 @@ from lanewise.model.lane import LANE_NAMES
 from lanewise.model.measurement import (
     BreakEven,
     Contender,
+    Contention,
     Cost,
     GilRelease,
     LaneResult,
@@ -103,8 +105,19 @@ def measurement_of(
         gil_release=tuple(releases),
         predictions=predictions_of(plan, machine) if loaded else (),
         warnings=tuple(session.warnings),
+        contention=_contention_of(session),
         unavailable_lanes={str(lane): why for lane, why in session.calibration.unavailable.items()},
         elapsed_s=session.spent_s,
+    )
+
+
+def _contention_of(session: TaskSession) -> tuple[Contention, ...]:
+    host, samples = session.instrument.host, session.samples
+    return contentions(
+        {key: samples.rate(key) for key in samples.loads},
+        samples.cost_rows(),
+        cores=host["usable_cores"],
+        gil_enabled=host["gil_enabled"],
     )
 
 

@@ -196,6 +196,31 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Contention:
+    """FT201: threads that run without the lock keep each other from running; they share something hot.
+
+    Attributes:
+        concurrency: So many callers at once.
+        scaling: Their throughput in threads, over that of one; below 1 they are slower than one.
+        scaling_apart: The same in processes, where each has objects of its own.
+    """
+
+    variant: str
+    size: float
+    concurrency: int
+    scaling: float
+    scaling_apart: float
+
+    def __str__(self) -> str:
+        return (
+            f"FT201 contention: {self.concurrency} threads carry {self.scaling:.2g} times what one does, "
+            f"{self.concurrency} processes {self.scaling_apart:.2g} times. The calls share something "
+            "hot, such as a module's object that all of them read in a loop, or a lock; until each has "
+            "its own copy, processes carry more (lanewise audit --explain FT201)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class VariantStatus:
     """Whether a variant took part: ``ok``, ``unavailable`` or ``refused``."""
 
@@ -222,6 +247,7 @@ class TaskMeasurement:
     gil_release: tuple[GilRelease, ...] = ()
     predictions: tuple[Prediction, ...] = ()
     warnings: tuple[str, ...] = ()
+    contention: tuple[Contention, ...] = ()
     error: str | None = None
     unavailable_lanes: dict[str, str] = field(default_factory=dict)
     elapsed_s: float = 0.0

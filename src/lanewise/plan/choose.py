@@ -11,7 +11,7 @@ from lanewise.model.lane import LANE_NAMES, SHARING_MEMORY, SIMPLEST_FIRST, Lane
 from lanewise.model.measurement import Contender
 from lanewise.model.units import format_count, format_seconds
 from lanewise.plan.lane_model import Machine, model_lane
-from lanewise.plan.task_plan import CostPoint, TaskPlan
+from lanewise.plan.task_plan import TaskPlan
 
 # Below this advantage two contenders count as equal and the simpler one is kept: a lane change is
 # not worth having for less, and it keeps routes from flapping between two measurements.
@@ -160,7 +160,9 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
     decided = all(
         _gain(best, one) <= WORTHWHILE_GAIN or _gain(best, one) > _doubt(best, one) for one in field
     )
-    reason = _reason(winner, best, estimates, field, plan.cost_at(winner.contender.variant, size))
+    cost = plan.cost_at(winner.contender.variant, size)
+    held = cost.gil_held_share if machine.gil_enabled else None
+    reason = _reason(winner, best, estimates, field, cost.wall_s, held)
     if not fit:
         reason = f"no lane keeps the loop budget of {format_seconds(loop_budget_s)}; " + reason
     if not decided:
@@ -218,17 +220,18 @@ def _simplicity(plan: TaskPlan) -> Callable[[Estimate], tuple[int, int]]:
     )
 
 
-def _reason(
+def _reason(  # noqa: PLR0913 - because: what there is to tell
     winner: Estimate,
     best: Estimate,
     estimates: list[Estimate],
     field: list[Estimate],
-    cost: CostPoint,
+    wall_s: float,
+    held: float | None,
 ) -> str:
     rate = f"{format_count(winner.throughput_per_s)} calls/s"
-    parts = [f"{winner.contender} carries {rate} at {format_seconds(cost.wall_s)} a call"]
-    if cost.gil_held_share is not None:
-        parts.append(f"which holds the lock {cost.gil_held_share:.0%} of its time")
+    parts = [f"{winner.contender} carries {rate} at {format_seconds(wall_s)} a call"]
+    if held is not None:
+        parts.append(f"which holds the lock {held:.0%} of its time")
     text = ", ".join(parts)
     others = [one for one in field if one.contender != winner.contender]
     if winner is not best:

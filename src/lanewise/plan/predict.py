@@ -19,13 +19,13 @@ def predictions_of(plan: TaskPlan, machine: Machine) -> tuple[Prediction, ...]:
     lock as its contention term; its limit, one over the time under the lock, is the lane model's.
     """
     found: list[Prediction] = []
-    unobserved = replace(plan, observations=())
     for size in plan.sizes:
         for cores in PREDICTED_CORES:
             for gil_enabled in (True, False):
                 there = Machine(machine.calibration, cores, gil_enabled)
-                # What was seen with the lock on says nothing of threads without it.
-                known = plan if gil_enabled == plan.gil_enabled else unobserved
+                known = plan.under(gil_enabled=gil_enabled)
+                if known is not plan:
+                    known = replace(known, observations=())
                 estimates, _ = estimate_all(known, size, cores, there, plan.loop_budget_s)
                 found += [
                     Prediction(

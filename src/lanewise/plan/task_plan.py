@@ -6,7 +6,7 @@ import bisect
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -48,6 +48,11 @@ class CostPoint:
     def portable(self) -> bool:
         """Whether arguments and result could be pickled."""
         return self.pickle_s is not None
+
+    @property
+    def computing_share(self) -> float:
+        """The part of a call's time that it spends on cores."""
+        return min(1.0, self.cpu_s / self.wall_s) if self.wall_s > 0 else 1.0
 
     @property
     def held_s(self) -> float:
@@ -136,6 +141,20 @@ class TaskPlan:
         for seen in sorted(self.observations, key=lambda row: row.size):
             table.setdefault((seen.contender, seen.concurrency), []).append(seen)
         return table
+
+    def under(self, *, gil_enabled: bool) -> TaskPlan:
+        """Return the same plan for an interpreter whose lock is on or off.
+
+        How threads did with the lock says nothing of them without it, and the other way round. Without a
+        lock nobody could see how much of its time a call holds it: all that it computes, as far as is known.
+        """
+        if gil_enabled == self.gil_enabled:
+            return self
+        costs = self.costs
+        if gil_enabled:
+            costs = tuple(replace(one, gil_held_share=one.computing_share) for one in costs)
+        seen = tuple(row for row in self.observations if row.lane != "thread")
+        return replace(self, costs=costs, observations=seen, gil_enabled=gil_enabled)
 
     def cost_at(self, variant: str, size: float) -> CostPoint:
         """Return the cost at any size.

@@ -72,12 +72,17 @@ def _inside_displays(module: Module, maker: Maker) -> Iterator[ClassInfo]:
 def _by_cached(function: Function, maker: Maker) -> Iterator[ClassInfo]:
     if function.owner is not None:
         return
-    if any(last_name(decorator) in _CACHES for decorator in function.decorators):
+    if is_cached(function):
         for node in function.nodes:
             if isinstance(node, ast.Return) and node.value is not None:
                 info = maker.made(node.value, function, function.module).info
                 if info is not None:
                     yield info
+
+
+def is_cached(function: Function) -> bool:
+    """Tell whether a function's result is kept, and the same object given to all who ask again."""
+    return any(last_name(decorator) in _CACHES for decorator in function.decorators)
 
 
 def _on_what_is_held(
@@ -109,4 +114,14 @@ def copies_defaults(project: Project, info: ClassInfo) -> bool:
         for current in project.bases(info)
         for decorator in current.node.decorator_list
         for word in _COPYING_DECORATORS
+    )
+
+
+def is_class_var(project: Project, info: ClassInfo, name: str) -> bool:
+    """Tell whether an attribute stays the class's own where others are copied: ``x: ClassVar[dict] = {}``."""
+    return any(
+        isinstance(parent := current.module.parents.get(bound.node), ast.AnnAssign)
+        and "ClassVar" in ast.unparse(parent.annotation)
+        for current in project.bases(info)
+        for bound in current.body.get(name, [])
     )

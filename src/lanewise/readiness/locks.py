@@ -68,6 +68,42 @@ class Locks:
             found.add(id(function))
         return frozenset(found)
 
+    def names(self, node: ast.AST, function: Function) -> frozenset[str] | None:
+        """Return the names of the locks that a node lies under; None where one of them has none.
+
+        A condition that is made on a lock is that lock.
+        """
+        if self.regions(node, function) - self.written(node, function) or _says_held(function):
+            return None
+        if any(self._is_synchronizing(decorator, function) for decorator in function.decorators):
+            return None
+        found: set[str] = set()
+        parents = function.module.parents
+        child = node
+        while child is not function.node:
+            parent = parents.get(child)
+            if parent is None:
+                break
+            region = self._region(parent, child, function)
+            if region is not None and not isinstance(region, (ast.With, ast.AsyncWith)):
+                return None
+            if isinstance(region, (ast.With, ast.AsyncWith)):
+                for item in region.items:
+                    if self.is_lock(item.context_expr, function):
+                        name = self._name(item.context_expr, function)
+                        if name is None:
+                            return None
+                        found.add(name)
+            child = parent
+        return frozenset(found)
+
+    def _name(self, node: ast.expr, function: Function) -> str | None:
+        shared = self._resolver.resolve(node, function)
+        if shared is None or shared.is_item or shared.kind is not Kind.LOCK:
+            return None
+        # What it is made on, or which of several it is, the text of one place does not say.
+        return shared.key if shared.type_name in ("Lock", "RLock") else None
+
     def _region(self, parent: ast.AST, child: ast.AST, function: Function) -> ast.AST | None:
         if not isinstance(child, ast.stmt):
             return None

@@ -213,6 +213,13 @@ def module_names(root: Path, path: Path) -> list[str]:
     return [printable(name) for name in dict.fromkeys(names) if name] or [printable(path.stem)]
 
 
+def import_folder(root: Path, relative: str, module: str) -> Path:
+    """Return the folder from which a file of the project is imported by that dotted name."""
+    path = (root / relative).resolve()
+    levels = len(module.split(".")) - (path.stem != "__init__")
+    return path.parents[levels]
+
+
 def place_of(bounds: list[Bound], module: Module) -> Place | None:
     """Return where something is bound first."""
     return Place(module.relative, bounds[0].node.lineno) if bounds else None

@@ -9,11 +9,12 @@ from typing import Literal
 
 from lanewise.readiness.findings import Place
 from lanewise.readiness.hand_overs import enclosing_method
-from lanewise.readiness.held import copies_defaults, held_classes
+from lanewise.readiness.held import copies_defaults, held_classes, is_cached, is_class_var
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
-from lanewise.readiness.project import Entity, Project, Variable, place_of
+from lanewise.readiness.namespaces import bounds_of, is_state
+from lanewise.readiness.project import Entity, Project, Variable, merged, place_of
 from lanewise.readiness.syntax import default_of, last_name, method_call
 
 Scope = Literal["global", "class", "instance", "closure"]
@@ -55,6 +56,7 @@ class Resolver:
         self.project = project
         self.maker = Maker(project)
         self._copying: dict[ClassInfo, bool] = {}
+        self._states: dict[str, Shared] = {}
         self.crowded: set[Function] = set()
         """Functions that several threads run at once, set once entry points are known."""
         self.crowded_classes: set[ClassInfo] = set()
@@ -123,7 +125,9 @@ class Resolver:
         if isinstance(node, (ast.NamedExpr, ast.Await)):
             return self.resolve(node.value, function, steps + 1)
         receiver = method_call(node, *_READERS)
-        return None if receiver is None else _inside(self.resolve(receiver, function, steps + 1))
+        if receiver is not None:
+            return _inside(self.resolve(receiver, function, steps + 1))
+        return self._of_cached(node, function) if isinstance(node, ast.Call) else None
 
     def target(self, node: ast.expr, function: Function) -> Shared | None:
         """Return the shared object that an assignment to a target changes."""
@@ -213,8 +217,44 @@ class Resolver:
         owner = self.project.entity(node.value, function, function.module)
         if isinstance(owner, Function):
             return self._function_attribute(owner, node.attr)
+        if is_state(node.value, function, function.module, self.project):
+            return self._of_state(node.attr)
         base = self.resolve(node.value, function, steps + 1)
         return self._attribute_of(base, node)
+
+    def _of_state(self, name: str) -> Shared:
+        """``app.state.hits``, which is a global by another name."""
+        if name not in self._states:
+            self._states[name] = self._state(name)
+        return self._states[name]
+
+    def _state(self, name: str) -> Shared:
+        found = list(bounds_of(name, self.project))
+        made = [self.made(bound.value, bound.function, module) for bound, module in found]
+        kind = merged([one.kind for one in made])
+        first = next((one for one in made if one.kind is kind), Made(kind))
+        places = [Place(module.relative, bound.node.lineno) for bound, module in found]
+        return Shared(
+            f"app.state.{name}", f"state.{name}", kind, first.type_name, "global",
+            places[0] if places else None, first.info,
+        )  # fmt: skip
+
+    def _of_cached(self, node: ast.Call, function: Function) -> Shared | None:
+        """``limits()`` of a cached function without arguments: one object for all who call it."""
+        if node.args or node.keywords:
+            return None
+        entity = self.project.entity(node.func, function, function.module)
+        if not isinstance(entity, Function) or entity.params or not is_cached(entity):
+            return None
+        returned = [n.value for n in entity.nodes if isinstance(n, ast.Return) and n.value]
+        if len(returned) != 1:
+            return None
+        made = self.made(returned[0], entity, entity.module)
+        place = Place(entity.module.relative, entity.node.lineno)
+        return Shared(
+            f"{entity.full_name}()", f"{entity.name}()", made.kind, made.type_name, "global", place,
+            made.info,
+        )  # fmt: skip
 
     def _function_attribute(self, owner: Function, name: str) -> Shared | None:
         """``hit.count``, which is a global by another name."""
@@ -259,7 +299,8 @@ class Resolver:
         if not any(name in c.body for c in self.project.bases(info)):
             return None
         shared = self.class_attribute(info, name)
-        if not self.copies_defaults(info) or self._is_metaclass(info):
+        own = self.copies_defaults(info) and not is_class_var(self.project, info, name)
+        if not own or self._is_metaclass(info):
             return shared
         return replace(shared, scope="instance") if self.is_held(info) else None
 

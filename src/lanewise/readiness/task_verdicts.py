@@ -40,6 +40,8 @@ class TaskVerdict:
 
     Attributes:
         task: Its dotted name; ``place`` is where it is defined.
+        target: What ``lanewise measure`` calls it, ``module:function``; None where nothing can import it.
+        has_inputs: Whether it declares how to make its arguments, and can thus be measured.
         lanes: For each lane why the task may not use it; empty where it may.
         obstacles: What is in the way of threads that really run at once, the worst first.
         imports: Packages from elsewhere that the modules on its way import. Whether they run without the
@@ -48,6 +50,8 @@ class TaskVerdict:
 
     task: str
     place: str
+    target: str | None
+    has_inputs: bool
     lanes: dict[str, str]
     obstacles: tuple[Obstacle, ...]
     imports: tuple[str, ...]
@@ -62,6 +66,7 @@ class TaskVerdict:
         return {
             "task": self.task,
             "place": self.place,
+            "target": self.target,
             "lanes": {lane: {"allowed": not why, "why": why} for lane, why in self.lanes.items()},
             "without_the_lock": self.without_the_lock,
             "obstacles": [
@@ -119,10 +124,19 @@ def _verdict(
     return TaskVerdict(
         task=function.full_name,
         place=f"{function.module.relative}:{function.node.lineno}",
+        target=_target(function),
+        has_inputs=isinstance(declared, ast.Call)
+        and any(one.arg == "inputs" for one in declared.keywords),
         lanes=_lanes(function, declared),
         obstacles=_obstacles(way, harmful),
-        imports=_packages(modules, context),
+        imports=_packages(modules, way, context),
     )
+
+
+def _target(function: Function) -> str | None:
+    if function.parent is not None:
+        return None
+    return f"{function.module.name}:{function.qualname}"
 
 
 def _lanes(function: Function, declared: ast.expr) -> dict[str, str]:
@@ -185,8 +199,10 @@ def _import_closure(modules: set[Module], context: Context) -> set[Module]:
     return found
 
 
-def _packages(modules: set[Module], context: Context) -> tuple[str, ...]:
-    tops = {dotted.split(".")[0] for module in modules for dotted in module.imports.values()}
+def _packages(modules: set[Module], way: set[Function], context: Context) -> tuple[str, ...]:
+    """What is imported when its modules are, and on its way."""
+    importing = [*modules, *way]
+    tops = {dotted.split(".")[0] for one in importing for dotted in one.imports.values()}
     own = {module.name.split(".")[0] for module in modules}
     outside = tops - own - sys.stdlib_module_names - {"", "lanewise"}
     return tuple(sorted(top for top in outside if context.project.module(top) is None))

@@ -26,12 +26,13 @@ from lanewise.model.lane import (
 from lanewise.model.task import Task
 from lanewise.runtime.admission import Door, Rerouted
 from lanewise.runtime.calls import local_arguments, until
+from lanewise.runtime.decision import Decision
 from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.lifetime import CallOptions, close_all
 from lanewise.runtime.lock_watch import LockWatch
 from lanewise.runtime.loop_watch import LoopWatch
 from lanewise.runtime.passage import by_clock, counted, how_cancelled, parts_of, vacate_when_over
-from lanewise.runtime.routing import STOPPABLE, Decision, Router
+from lanewise.runtime.routing import STOPPABLE, Router
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics, summed
 from lanewise.runtime.switch_interval import SwitchInterval
 from lanewise.runtime.tally import Outcome, Tally, Track
@@ -79,7 +80,7 @@ class Dispatcher:
         self._switch_interval = SwitchInterval(
             lambda put_back: asyncio.get_running_loop().call_later(_LINGER_S, put_back)
         )
-        self._lock_watch = LockWatch(lambda enabled: router.lock_changed(gil_enabled=enabled))
+        self._lock_watch = LockWatch(self._lock_changed)
         loop_lane, process_lane = lanes.get("event_loop"), lanes.get("process")
         self._loop_lane = loop_lane if isinstance(loop_lane, EventLoopLane) else None
         self._process_lane = process_lane if isinstance(process_lane, ProcessLane) else None
@@ -324,6 +325,7 @@ class Dispatcher:
             places=places,
             loop=None if self.watch is None else self.watch.statistics(),
             gil_enabled=gil_enabled(),
+            contended=self.router.contended(),
         )
 
     # --- one lane -------------------------------------------------------------------------------
@@ -414,7 +416,7 @@ class Dispatcher:
             outcome = "done"
             if seen is not None:
                 latency_s = time.perf_counter() - started
-                if self.router.saw(decision, report, at_once, latency_s):
+                if self.router.saw(decision, report, at_once, latency_s, track.running):
                     self._reroute(task.name)
             return result
         except asyncio.CancelledError as cancelled:
@@ -481,6 +483,11 @@ class Dispatcher:
     def _leave(self, decision: Decision, ticket: Ticket | None, *, counts: bool = True) -> None:
         if ticket is not None:
             self.doors[decision.lane].leave(ticket, counts=counts)
+
+    def _lock_changed(self, gil_enabled: bool) -> None:  # noqa: FBT001 - because: a fact, not a switch
+        self.router.lock_changed(gil_enabled=gil_enabled)
+        for name in self.tally.loads:
+            self._reroute(name)
 
     def _reroute(self, name: str) -> None:
         """What is known of a task has changed: those of its calls that wait ask again where to go."""

@@ -15,7 +15,7 @@ from lanewise.plan.task_plan import CostPoint, Observation, TaskPlan
 from lanewise.runtime.seen import Seen
 
 if TYPE_CHECKING:
-    from lanewise.runtime.routing import Decision
+    from lanewise.runtime.decision import Decision
 
 # Classes of sizes that are kept of one task: a service with ever new ones stays small.
 _MAX_CLASSES = 64
@@ -92,7 +92,7 @@ class LearnedTask:
         Of a task that is planned it is the plan, where calls were seen to differ with what they cost now.
         """
         if self.planned is not None:
-            plan = self._corrected(self.planned)
+            plan = self._corrected(self.planned.under(gil_enabled=machine.gil_enabled))
             return self._with_observations(plan, machine)
         costs = sorted(
             (seen.cost(variant) for (_, variant), seen in self._seen.items() if seen.is_known),
@@ -166,6 +166,13 @@ class LearnedTask:
         """What they rest on has changed."""
         self.kept.clear()
         self.last = None
+
+    def lock_changed(self) -> None:
+        """The lock was switched on or off: how calls did in threads says nothing any more."""
+        for seen in self._seen.values():
+            seen.lock_changed()
+        self.steady.clear()
+        self.forget_decisions()
 
     def could_not_cross(self, why: str) -> None:
         """A call did not get to a process."""

@@ -46,23 +46,23 @@ class _Hook:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._users = 0
+        self._users: list[Callable[[], None]] = []
         self._original: Callable[..., Any] | None = None
         self._ours: Callable[..., Any] | None = None
         self.flip: LockFlip | None = None
 
-    def enter(self) -> None:
+    def enter(self, told: Callable[[], None]) -> None:
         with self._lock:
-            self._users += 1
-            if self._users > 1 or not free_threaded_build():
+            self._users.append(told)
+            if len(self._users) > 1 or not free_threaded_build():
                 return
             original = ExtensionFileLoader.create_module
             self._original, self._ours = original, self._wrapped(original)
             ExtensionFileLoader.create_module = self._ours  # type: ignore[method-assign]  # because: that is how one sees each load
 
-    def leave(self) -> None:
+    def leave(self, told: Callable[[], None]) -> None:
         with self._lock:
-            self._users -= 1
+            self._users.remove(told)
             if self._users or self._original is None:
                 return
             # Somebody else may have wrapped it since, and holds ours: then it stays, and does no harm.
@@ -74,6 +74,9 @@ class _Hook:
         with self._lock:
             if self.flip is None:  # what comes later found it on already
                 self.flip = flip
+            users = list(self._users)
+        for told in users:
+            told()
 
     def _wrapped(self, original: Callable[..., Any]) -> Callable[..., Any]:
         def create_module(loader: ExtensionFileLoader, spec: ModuleSpec) -> Any:
@@ -93,14 +96,19 @@ class _Hook:
 _HOOK = _Hook()
 
 
-def watch_imports() -> None:
-    """Begin to look at what imports do to the lock. Counted: each call needs a :func:`forget_imports`."""
-    _HOOK.enter()
+def watch_imports(told: Callable[[], None]) -> None:
+    """Begin to look at what imports do to the lock.
+
+    Args:
+        told: Called when one has switched it on, in the thread that imports. It must not block. Each
+            needs a :func:`forget_imports`.
+    """
+    _HOOK.enter(told)
 
 
-def forget_imports() -> None:
+def forget_imports(told: Callable[[], None]) -> None:
     """Look no more, once everybody who looked has said so."""
-    _HOOK.leave()
+    _HOOK.leave(told)
 
 
 def last_flip() -> LockFlip | None:

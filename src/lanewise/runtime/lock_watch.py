@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import warnings
 from collections.abc import Callable
@@ -12,10 +13,14 @@ from lanewise.host.facts import free_threaded_build, gil_enabled
 from lanewise.runtime.lock_flips import forget_imports, last_flip, watch_imports
 
 _EVERY_S = 1.0
+# Longer than loading a shared object takes.
+_MOMENT_S = 0.1
 
 
 class LockWatch:
-    """Asks once a second. Owner: the runtime's loop. On other builds it does nothing.
+    """Asks after each import that may have done it, and once a second.
+
+    Owner: the runtime's loop, but for :meth:`_imported`. On other builds it does nothing.
 
     Args:
         changed: Called with whether the lock is on now, after that changed.
@@ -26,13 +31,18 @@ class LockWatch:
         self._enabled = gil_enabled()
         self._known = set(sys.modules)
         self._timer: asyncio.TimerHandle | None = None
-        self._watches = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._doubts = False
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to ask."""
         if free_threaded_build():
-            watch_imports()
-            self._watches = True
+            self._loop = loop
+            watch_imports(self._imported)
+            # What was asked when the runtime was made may have met such a moment too.
+            self._enabled = gil_enabled()
+            self._changed(self._enabled)
+            loop.call_later(_MOMENT_S, self._look)
             self._timer = loop.call_later(_EVERY_S, self._ask, loop)
 
     def stop(self) -> None:
@@ -40,13 +50,31 @@ class LockWatch:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._watches:
-            self._watches = False
-            forget_imports()
+        if self._loop is not None:
+            self._loop = None
+            forget_imports(self._imported)
+
+    def _imported(self) -> None:
+        """Some import has switched the lock on. Called in its thread, whichever that is."""
+        loop = self._loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                loop.call_soon_threadsafe(self._look)
 
     def _ask(self, loop: asyncio.AbstractEventLoop) -> None:
         self._timer = loop.call_later(_EVERY_S, self._ask, loop)
+        self._look()
+
+    def _look(self) -> None:
+        if self._loop is None:  # it was stopped meanwhile
+            return
         enabled = gil_enabled()
+        if enabled and not self._enabled and last_flip() is None and not self._doubts:
+            # Each load of an extension module switches it on for its own moment, in whatever thread.
+            self._doubts = True
+            self._loop.call_later(_MOMENT_S, self._look)
+            return
+        self._doubts = False
         if enabled != self._enabled:
             self._enabled = enabled
             self._changed(enabled)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import warnings
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from lanewise.errors import LaneUnavailableError
@@ -20,10 +21,15 @@ from lanewise.plan.choose import Choice, Estimate, choose
 from lanewise.plan.document import Plan
 from lanewise.plan.lane_model import Machine
 from lanewise.plan.task_plan import TaskPlan
+from lanewise.runtime.crowding import contention_words
+from lanewise.runtime.decision import Decision
+from lanewise.runtime.explaining import explained
 from lanewise.runtime.host_costs import HostCosts
 from lanewise.runtime.learning import LearnedTask, size_class
 from lanewise.runtime.seen import Seen
 from lanewise.runtime.statistics import Correction
+
+_log = logging.getLogger("lanewise")
 
 # Decisions of a planned task are kept per class of sizes: this many classes to each doubling. A boundary
 # is then met to within 5 %, less than any break-even point is known to.
@@ -41,35 +47,11 @@ _SPILL_SHARE = 0.3
 _MAX_LEVEL = 64
 # Watching takes a hundredth of a call that takes so long.
 _LONG_S = 0.010
-# A lane that carries less than this part of what its costs alone would give is told to be contended.
-_CONTENDED_SHARE = 0.6
 _NO_CHOICE = (0, 0)
 # Calls that hold the lock for less of their time than this harm nobody on a thread.
 FREE_OF_THE_LOCK = 0.2
 # Lanes that can stop a running call.
 STOPPABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """Where a call goes, and why in words.
-
-    Attributes:
-        expected_s: How long it is expected to run there; None where nothing is known.
-        seen: Where what is seen of the call belongs; None for calls that are pinned.
-        known: The task that this is about.
-        spill: Where it goes instead while its lane is full and the other one is not.
-        harms: Whether it breaks the loop budget there, for want of anything better.
-    """
-
-    lane: LaneName
-    variant: str
-    reason: str
-    expected_s: float | None = None
-    seen: Seen | None = None
-    known: LearnedTask | None = None
-    spill: Decision | None = None
-    harms: bool = False
 
 
 class Router:
@@ -103,6 +85,7 @@ class Router:
         self._learns = len(lanes) > 1
         self._tasks: dict[str, LearnedTask] = {}
         self._sizeless: set[str] = set()
+        self._contended: dict[str, float] = {}
         self._pins: dict[tuple[str, LaneName], Decision] = {}
 
     # --- deciding -------------------------------------------------------------------------------
@@ -204,11 +187,14 @@ class Router:
         self, task: Task[..., Any], known: LearnedTask, size: float, concurrency: int
     ) -> Decision:
         seen = known.seen(size)
+        seen.watches_crowding = self._watches_crowding
         plan = self._plan_of(known) if known.planned is not None or seen.is_known else None
         if plan is None:
             return self._unknown(task, known, seen)
         here = seen.may_run_here if known.planned is None else not seen.is_kept_off
         choice = self._choice(plan, size, concurrency, here=here)
+        if concurrency > 1 and seen.crowding.is_contended:
+            choice = self._apart(plan, size, concurrency, choice, seen)
         best, reason = self._steady(known, size, choice)
         decision = self._decision(known, plan, size, best, reason)
         other = self._other(plan, size, choice, best)
@@ -222,6 +208,7 @@ class Router:
     ) -> Decision:
         lane, variant = estimate.contender.lane, estimate.contender.variant
         seen = known.seen(size, variant)
+        seen.watches_crowding = self._watches_crowding
         expected_s = plan.cost_at(variant, plan.size_of_call(size)).wall_s
         harms = not estimate.keeps_budget
         return Decision(lane, variant, reason, expected_s, seen, known, harms=harms)
@@ -255,7 +242,11 @@ class Router:
             if one.contender.lane not in ("event_loop", best.contender.lane)
             and one.keeps_budget
             # What holds the lock would contend for it with the loop and all other threads.
-            and (one.contender.lane != "thread" or (held is not None and held <= FREE_OF_THE_LOCK))
+            and (
+                one.contender.lane != "thread"
+                or not self._gil_enabled
+                or (held is not None and held <= FREE_OF_THE_LOCK)
+            )
             and one.throughput_per_s >= _SPILL_SHARE * best.throughput_per_s
         ]
         return max(others, key=lambda one: one.throughput_per_s, default=None)
@@ -293,6 +284,27 @@ class Router:
             raise LaneUnavailableError(
                 str(error), reasons={**error.reasons, **self._unavailable}
             ) from error
+
+    def _apart(
+        self, plan: TaskPlan, call_size: float, concurrency: int, choice: Choice, seen: Seen
+    ) -> Choice:
+        """Off the threads, whose calls slow each other down, if that carries more by costs alone."""
+        slowdown, most_per_s = seen.crowding.slowdown, seen.crowding.most_per_s
+        carried = {
+            one.contender: min(one.modelled_per_s / slowdown, most_per_s)
+            if one.contender.lane == "thread"
+            else one.modelled_per_s
+            for one in choice.estimates
+        }
+        lane = max(carried, key=lambda contender: carried[contender]).lane
+        if choice.contender.lane != "thread" or lane in SHARING_MEMORY:
+            return choice
+        size, machine = plan.size_of_call(call_size), self._machine(plan)
+        only = [one for one in carried if one.lane == lane]
+        found = choose(plan, size, concurrency, machine, self._loop_budget_s, only)
+        why = f"calls in threads take {slowdown:.2g} times as long beside each other (FT201)"
+        # Without estimates of threads: they are no place to stay, nor to go to while processes are busy.
+        return replace(found, reason=f"{why}; {found.reason}")
 
     def _in_time(self, known: LearnedTask, kept: Decision, left_s: float) -> Decision:
         """A lane that cannot stop calls gets those alone that will be over long before their deadline."""
@@ -362,6 +374,11 @@ class Router:
             reasons=self._unavailable,
         )
 
+    @property
+    def _watches_crowding(self) -> bool:
+        """Whether threads run without the lock, and there is a lane on which nothing is shared."""
+        return not self._gil_enabled and not self._lanes.isdisjoint(("process", "interpreter"))
+
     # --- learning -------------------------------------------------------------------------------
 
     def watched(self, decision: Decision) -> Decision | None:
@@ -380,9 +397,17 @@ class Router:
         )
 
     def saw(
-        self, decision: Decision, report: CallReport | None, at_once: int, latency_s: float
+        self,
+        decision: Decision,
+        report: CallReport | None,
+        at_once: int,
+        latency_s: float,
+        at_end: int = 1,
     ) -> bool:
-        """A call has ended on a lane other than the loop's; return whether decisions may change."""
+        """A call has ended on a lane other than the loop's; return whether decisions may change.
+
+        ``at_once`` calls of the task were there when it began, and ``at_end`` when it ended.
+        """
         seen, known = decision.seen, decision.known
         if seen is None or known is None:
             return False
@@ -392,17 +417,23 @@ class Router:
         if report is not None and report.watch:
             changed = seen.watched_call(report)
             # To watch a long call takes next to nothing, and where it crosses for nothing else these few
-            # are all that tells how long it really stays.
-            if report.run_s is not None and report.run_s >= _LONG_S:
+            # are all that tells how long it really stays. Not the first, which a worker is started for.
+            if seen.watched > 1 and report.run_s is not None and report.run_s >= _LONG_S:
                 # Without what it waited for a core, which is not the lane's.
                 own_s = latency_s - (report.run_queue_s or 0.0)
                 changed = seen.stayed(decision.lane, at_once, own_s) or changed
         else:
             stays_otherwise = at_once > 0 and seen.stayed(decision.lane, at_once, latency_s)
-            ran = seen.passed() if report is None else seen.ran(decision.lane, report, at_once)
+            beside = max(at_once, at_end)
+            if report is None:
+                ran = seen.passed()
+            else:
+                ran = seen.ran(decision.lane, report, at_once, beside=beside)
             changed = ran or stays_otherwise
         if changed:
             known.forget_decisions()
+            if seen.crowding.is_contended and known.name not in self._contended:
+                self._note_contention(known.name, seen)
         return changed
 
     def _crossing_took(self, lane: LaneName, report: CallReport | None, latency_s: float) -> None:
@@ -410,6 +441,13 @@ class Router:
             return
         if self.host_costs.crossed(lane, latency_s - report.run_s):
             self._forget_all_decisions()
+
+    def _note_contention(self, name: str, seen: Seen) -> None:
+        """Tell once of a task whose calls slow each other down in threads."""
+        if len(self._contended) >= _MAX_TASKS:
+            self._contended.clear()
+        self._contended[name] = seen.crowding.slowdown
+        _log.warning("%s", contention_words(name, seen.crowding.slowdown))
 
     def saw_here(self, seen: Seen, known: LearnedTask | None, run_s: float) -> None:
         """A call has ended on the loop's lane."""
@@ -419,7 +457,8 @@ class Router:
     def lock_changed(self, *, gil_enabled: bool) -> None:
         """The lock was switched on or off: every decision is made anew."""
         self._gil_enabled = gil_enabled
-        self._forget_all_decisions()
+        for known in self._tasks.values():
+            known.lock_changed()
 
     def _forget_all_decisions(self) -> None:
         for known in self._tasks.values():
@@ -437,49 +476,20 @@ class Router:
     ) -> str:
         """Say in words what would be chosen, why, and what every alternative was estimated at."""
         decision = self.decide(task, args, kwargs, concurrency, pinned)
-        lines = [f"{task.name} -> {decision.lane}/{decision.variant}: {decision.reason}"]
         known = self._tasks[task.name]
         plan = self._plan_of(known)
-        if plan is None:
-            return lines[0]
-        size = self._size(task, args, kwargs)
-        choice = self._choice(plan, size, concurrency)
-        for one in sorted(choice.estimates, key=lambda one: -one.throughput_per_s):
-            verdict = "" if one.keeps_budget else ", breaks the loop budget"
-            row = plan.observation_at(one.contender, plan.size_of_call(size), concurrency)
-            if row is not None and row.efficiency < _CONTENDED_SHARE and row.concurrency > 1:
-                verdict += (
-                    f", {row.efficiency:.0%} of what its costs alone would give: calls there wait for "
-                    "something that they share"
-                )
-            lines.append(
-                f"  {one.contender}: {one.throughput_per_s:,.0f} calls/s, "
-                f"loop lag {one.loop_lag_s * 1e3:.2g} ms{verdict}"
-            )
-        lines += [f"  {lane}: {why}" for lane, why in choice.excluded]
-        if decision.spill is not None:
-            lines.append(f"  while {decision.lane} is full and {decision.spill.lane} is not: there")
-        lines += self._what_would_change_it(plan, size, concurrency, choice)
-        source = "the plan" if known.planned is not None else "calls that ran here"
-        changed = [seen for _, seen in known.corrected_classes()]
-        if changed:
-            source += f", corrected for {len(changed)} class(es) of sizes by what was seen since"
-        lines.append(f"  known from {source}")
-        return "\n".join(lines)
+        return explained(
+            decision,
+            known,
+            plan,
+            self._size(task, args, kwargs),
+            concurrency,
+            lambda size, level: self._choice(plan, size, level),  # type: ignore[arg-type]  # because: not asked without one
+        )
 
-    def _what_would_change_it(
-        self, plan: TaskPlan, size: float, concurrency: int, choice: Choice
-    ) -> Iterator[str]:
-        for level in (1, 2, 8, 32):
-            other = self._choice(plan, size, level)
-            if other.contender != choice.contender:
-                yield f"  with {level} at once instead of {concurrency}: {other.contender}"
-                break
-        if size > 0:
-            for factor in (0.1, 10.0):
-                other = self._choice(plan, size * factor, concurrency)
-                if other.contender != choice.contender:
-                    yield f"  at {factor:g} times the size: {other.contender}"
+    def contended(self) -> dict[str, float]:
+        """Return the tasks that were seen to slow themselves down in threads, and how many times."""
+        return dict(self._contended)
 
     def corrections(self) -> Iterator[Correction]:
         """Yield where calls go elsewhere than the plan has them go, or than they went at first."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from lanewise.model.lane import SHARING_MEMORY, CallReport, LaneName
 from lanewise.plan.task_plan import CostPoint
+from lanewise.runtime.crowding import Crowding
 
 # Watched calls until a cost counts as known: by their number, or by the time that they took together,
 # since one long call is seen as well as several short ones.
@@ -114,6 +115,8 @@ class Seen:
         forgotten: How often the cost changed so much that it was learned anew.
         kept_off_until: Number of calls before which none runs on the loop.
         latencies: From a lane's begin to its end, by lane and how many were on it at once.
+        watches_crowding: Threads run without the lock of the interpreter, and there are processes to
+            compare them with; ``crowding`` is what they do to each other.
     """
 
     size: float = 0.0
@@ -130,6 +133,8 @@ class Seen:
     forgotten: int = 0
     kept_off_until: int = 0
     latencies: dict[tuple[LaneName, int], Latency] = field(default_factory=dict)
+    watches_crowding: bool = False
+    crowding: Crowding = field(default_factory=Crowding)
     _watched_s: float = 0.0
     _samples: float = 0.0
     _held_samples: float = 0.0
@@ -166,7 +171,7 @@ class Seen:
     @property
     def asks_for_the_queue(self) -> bool:
         """Whether the next call in a thread tells how long it waited for a core. Few, for it costs."""
-        return not self.calls & _ASK_FOR_THE_QUEUE
+        return not self.calls & _ASK_FOR_THE_QUEUE or (self.watches_crowding and self.crowding.asks)
 
     @property
     def is_calm(self) -> bool:
@@ -199,7 +204,7 @@ class Seen:
         """
         if self.watching:
             return False
-        if not self.is_settled:
+        if not self.is_settled or (self.watches_crowding and self.crowding.wants_control):
             return True
         return (
             (lane == "process" or harms)
@@ -251,6 +256,9 @@ class Seen:
         self._since_watched, self._since_watched_s = 0, 0.0
         if report.run_s is None or report.cpu_s is None:
             return False
+        if self.watches_crowding and self.is_settled and self.crowding.wants_control:
+            # It stands for what calls take apart from each other, and is judged by what is known.
+            return self.crowding.ran("process", report, self.wall_s)
         # On a busy machine the two readings of the run queue take their own turns in it; what was on a
         # core was not waiting for one.
         wall_s = max(report.run_s - (report.run_queue_s or 0.0), report.cpu_s, 1e-7)
@@ -269,11 +277,11 @@ class Seen:
         self._recent_s, self._recent = self.wall_s, 0
         return not was_settled or _differs(before, self.wall_s, 0.1)
 
-    def ran(self, lane: LaneName, report: CallReport, at_once: int) -> bool:
+    def ran(self, lane: LaneName, report: CallReport, at_once: int, *, beside: int = 1) -> bool:
         """A call has ended on a lane; return whether what is known has changed.
 
         ``at_once`` is how many calls of the task were on that lane, this one included; 0 where that
-        says nothing of how long it stayed.
+        says nothing of how long it stayed. ``beside`` is how many there were at any time.
         """
         passed = self.passed()
         if lane not in SHARING_MEMORY:
@@ -283,7 +291,13 @@ class Seen:
         if not self.is_known:
             return self._first(report)
         taken_s = report.run_s
+        if self.watches_crowding and beside > 1 and self.is_settled:
+            passed = self.crowding.ran(lane, report, self.wall_s, beside) or passed
         if lane == "thread":
+            if self.watches_crowding and beside > 1 and taken_s > self.wall_s:
+                # It may have been kept from running by the others, which is no other cost of its own; and
+                # what is another cost shows in processes, where it goes if threads carry less.
+                return passed
             changed = self._contention(report, at_once)
             if report.cpu_s is not None and self.cpu_s > 0.5 * self.wall_s:
                 # What it waited for the lock or for a core is not its own.
@@ -333,6 +347,12 @@ class Seen:
         self.cpu_s = self.wall_s if report.cpu_s is None else report.cpu_s
         return True
 
+    def lock_changed(self) -> None:
+        """The lock was switched on or off: how calls did in threads says nothing any more."""
+        for key in [key for key in self.latencies if key[0] == "thread"]:
+            del self.latencies[key]
+        self.crowding.forget()
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _ages(self) -> bool:
@@ -347,6 +367,8 @@ class Seen:
         stale = [key for key, one in self.latencies.items() if one.calls == one.calls_before]
         for key in stale:
             del self.latencies[key]
+        if any(lane == "thread" for lane, _ in stale):
+            self.crowding.forget()
         for one in self.latencies.values():
             one.calls_before = one.calls
         return bool(stale)

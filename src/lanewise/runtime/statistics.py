@@ -88,6 +88,8 @@ class RuntimeStatistics:
         workers: What happened to worker processes; None without a process lane.
         loop: How late the event loop was; None where nothing watches it.
         gil_enabled: Whether this interpreter holds the GIL at this moment.
+        contended: Tasks whose calls slow each other down in threads that run without the lock (FT201),
+            with how many times as long they take there as with objects of their own.
     """
 
     lanes: dict[LaneName, CallCounts]
@@ -104,3 +106,4 @@ class RuntimeStatistics:
     places: dict[LaneName, int] = field(default_factory=dict)
     loop: LoopStatistics | None = None
     gil_enabled: bool = True
+    contended: dict[str, float] = field(default_factory=dict)

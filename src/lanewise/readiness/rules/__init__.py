@@ -49,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     Rule(ft108.RULE, "process-wide state changed by one request", ft108.find),
     Rule(ft109.RULE, "a thread-local value set at import", ft109.find),
     Rule(ft110.RULE, "a resource cached without a lock", ft110.find),
+    Rule("FT201", "threads that keep each other from running"),
 )
 
 RULE_IDS: tuple[str, ...] = tuple(rule.id for rule in RULES)

@@ -20,6 +20,7 @@ class Act:
     node: ast.expr
     change: Change | None = None
     locked: bool = False
+    made: tuple[ast.expr, Function] | None = None  # what a helper binds it to, and the helper
 
     def remark(self, function: Function) -> str:
         """What to add: of a lock that is not held around both, of coroutines that take turns."""
@@ -62,7 +63,7 @@ def unguarded(acts: list[Act], function: Function, context: Context) -> Iterator
         if any(held & regions for regions in checked):
             continue
         first = candidates[0]
-        yield Act(first.check, node, first.change, bool(held or any(checked)))
+        yield Act(first.check, node, first.change, bool(held or any(checked)), first.made)
 
 
 def returns_fresh(

@@ -19,6 +19,8 @@ _FIX = (
     "or let each thread count for itself and add up at the end"
 )
 _LAZY = (ast.BoolOp, ast.IfExp)  # X = X or make(): FT103's business
+# Steps from one local name to another.
+_MOST_LOCALS = 4
 _COUNTER_METHODS = ("update", "subtract")
 
 
@@ -35,6 +37,47 @@ def find(context: Context) -> Iterator[Sighting]:
                 yield from _assigned(node.target, node.value, function, context)
             elif isinstance(node, ast.Call):
                 yield from _counted(node, function, context)
+    yield from _under_different_locks(context)
+
+
+def _under_different_locks(context: Context) -> Iterator[Sighting]:
+    """Each update holds a lock, but not the same: they keep nobody from each other."""
+    held: dict[str, list[tuple[ast.AugAssign, Function, Shared, frozenset[str]]]] = {}
+    for function in context.running:
+        for node in function.nodes:
+            if not isinstance(node, ast.AugAssign) or isinstance(node.target, ast.Subscript):
+                continue
+            shared = context.resolver.target(node.target, function)
+            if shared is None or shared.is_item or not context.counts(shared, function):
+                continue
+            if shared.kind in (Kind.CONTAINER, Kind.INSTANCE, Kind.ITERATOR, Kind.GENERATOR):
+                continue
+            if context.regions(node, function, shared):
+                names = context.locks.names(node, function)
+                if names:
+                    held.setdefault(shared.key, []).append((node, function, shared, names))
+    for updates in held.values():
+        first = updates[0]
+        other = next((one for one in updates if not one[3] & first[3]), None)
+        if other is not None:
+            node, function, shared, names = other
+            level, remark = _level(function)
+            yield Sighting(
+                RULE,
+                level,
+                function,
+                node,
+                shared.key,
+                f"{ast.unparse(node.target)} is changed under {_listed(names)} here and under "
+                f"{_listed(first[3])} in {first[1].qualname}: two different locks keep nobody from each "
+                f"other. {_whose(shared)}{remark}",
+                "hold the same lock at every place that changes it",
+                shared.defined,
+            )
+
+
+def _listed(names: frozenset[str]) -> str:
+    return " and ".join(sorted(name.rpartition(".")[2] for name in names))
 
 
 def _augmented(node: ast.AugAssign, function: Function, context: Context) -> Iterator[Sighting]:
@@ -75,15 +118,45 @@ def _read_of(
             if isinstance(node, ast.expr) and _reads(node, target, shared, function, context):
                 return None if _is_fallback(node, function) else node
     for node in ast.walk(value):
-        if isinstance(node, ast.Name) and node.id in function.locals:
+        if isinstance(node, ast.Name):
             bounds = function.bound.get(node.id, [])
-            if len(bounds) != 1 or node.id in function.globals or bounds[0].entered:
-                continue
-            earlier = bounds[0].value
-            if earlier is None or earlier.lineno > target.lineno:
-                continue
-            if _computed(value, earlier, target, shared, function, context):
-                return earlier
+            if len(bounds) == 1:
+                earlier = _earlier(node, function, target.lineno)
+                if earlier and _computed(value, earlier, target, shared, function, context):
+                    return earlier
+            elif isinstance(value, (ast.Name, ast.BinOp)):
+                origin = _origin(node, target.lineno, function, _MOST_LOCALS)
+                computed = isinstance(value, ast.BinOp) or (origin is not None and origin[1])
+                if origin and computed and _reads(origin[0], target, shared, function, context):
+                    return origin[0]
+    return None
+
+
+def _earlier(node: ast.Name, function: Function, line: int) -> ast.expr | None:
+    """What a local name was bound to last before a line, by the text."""
+    if node.id not in function.locals or node.id in function.globals:
+        return None
+    earlier = [b for b in function.bound.get(node.id, []) if b.node.lineno < line]
+    last = max(earlier, key=lambda bound: bound.node.lineno, default=None)
+    return None if last is None or last.entered else last.value
+
+
+def _origin(
+    node: ast.Name, line: int, function: Function, steps: int
+) -> tuple[ast.expr, bool] | None:
+    """Follow ``n = total; n = n + 1`` back to ``total``; and whether anything is computed on the way."""
+    value = _earlier(node, function, line)
+    if value is None or steps == 0:
+        return None
+    if isinstance(value, (ast.Attribute, ast.Subscript, ast.Call)):
+        return value, False
+    if isinstance(value, ast.Name):
+        return _origin(value, value.lineno, function, steps - 1) or (value, False)
+    if isinstance(value, ast.BinOp):
+        for side in (value.left, value.right):
+            if isinstance(side, ast.Name):
+                found = _origin(side, value.lineno, function, steps - 1)
+                return (found[0], True) if found else (side, True)
     return None
 
 

@@ -46,6 +46,10 @@ def _acts(check: Check, function: Function, context: Context) -> Iterator[Act]:
     if check.about == "key" or check.shared.is_item or not context.counts(shared, function):
         return
     for node in walk_inside(list(check.region)):
+        if isinstance(node, ast.Call) and check.answer == "absent":
+            made = _made_by(node, check, function, context)
+            if made is not None:
+                yield Act(check, node, made=made)
         if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Store):
             continue
         found = context.resolver.target(node, function)
@@ -55,6 +59,30 @@ def _acts(check: Check, function: Function, context: Context) -> Iterator[Act]:
         if value is None or _is_falsy(value) or not _initialises(check, value):
             continue
         yield Act(check, node)
+
+
+def _made_by(
+    call: ast.Call, check: Check, function: Function, context: Context
+) -> tuple[ast.expr, Function] | None:
+    """``if X is None: _connect()``, where that binds X without asking again: what to, and where."""
+    helper = context.project.entity(call.func, function, function.module)
+    if isinstance(call.func, ast.Attribute) and not isinstance(helper, Function):
+        info = context.resolver.self_meant(call.func.value, function)
+        helper = None if info is None else context.project.method(info, call.func.attr)
+    if not isinstance(helper, Function) or helper is function:
+        return None
+    if any(one.shared.key == check.shared.key for one in context.checks.of(helper)):
+        return None  # it asks once more, and is looked at for itself
+    for node in helper.nodes:
+        if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Store):
+            continue
+        found = context.resolver.target(node, helper)
+        value = _value(node, helper)
+        if found is None or found.key != check.shared.key or found.is_item or value is None:
+            continue
+        if not _is_falsy(value):
+            return value, helper
+    return None
 
 
 def _initialises(check: Check, value: ast.expr) -> bool:
@@ -81,6 +109,8 @@ def _is_falsy(value: ast.expr) -> bool:
 
 def _judge(act: Act, function: Function, context: Context) -> tuple[Level, str]:
     value = _value(act.node, function)
+    if act.made is not None:
+        value, function = act.made
     identity = context.values.identity(value, function)
     if identity is not None:
         return "warning", f"each makes {identity}, and one of them is lost while it is in use"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lanewise.readiness.changes import Change, change_of
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
+from lanewise.readiness.held import is_class_var
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
 from lanewise.readiness.shared import Shared
@@ -77,7 +78,11 @@ def _class_container(
     if not isinstance(holder, ast.Attribute):
         return None
     info = context.resolver.self_meant(holder.value, function)
-    if info is None or context.resolver.copies_defaults(info):
+    if info is None:
+        return None
+    if context.resolver.copies_defaults(info) and not is_class_var(
+        context.project, info, holder.attr
+    ):
         return None
     if context.is_rebound_on_self(info, holder.attr):
         return None

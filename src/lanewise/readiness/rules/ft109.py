@@ -26,7 +26,12 @@ def find(context: Context) -> Iterator[Sighting]:
     """Yield every read of a value that was set at import, for one thread only."""
     set_at_import: _Set = {}
     for module in context.project.modules:
-        set_at_import.update(_set_by(module, context))
+        set_at_import.update(_set_by(module, None, module.nodes, context))
+    for function in context.project.functions:
+        if function in context.references.quiet and not function.in_main_guard:
+            # It runs while something is imported, and at no other time.
+            if _is_called_at_import(function, context):
+                set_at_import.update(_set_by(function.module, function, function.nodes, context))
     if not set_at_import:
         return
     begun = _set_where_threads_begin(context)
@@ -60,18 +65,28 @@ def _sighting(node: ast.expr, function: Function, found: tuple[str, str], place:
     )  # fmt: skip
 
 
-def _set_by(module: Module, context: Context) -> _Set:
+def _is_called_at_import(function: Function, context: Context) -> bool:
+    """By a module's own statements, and not below ``if __name__ == "__main__"``."""
+    return any(
+        use.function is None and use.how == "call" and use.node not in use.module.main_guard
+        for use in context.references.of(function)
+    )
+
+
+def _set_by(
+    module: Module, function: Function | None, nodes: list[ast.AST], context: Context
+) -> _Set:
     found: _Set = {}
-    for node in module.nodes:
+    for node in nodes:
         if node in module.main_guard:
             continue
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-            key = _local_key(node.value, None, module, context)
+            key = _local_key(node.value, function, module, context)
             if key is not None and not _has_own(node, module, context):
                 found[key, node.attr] = Place(module.relative, node.lineno)
         receiver = method_call(node, "set")
         if receiver is not None:
-            key = _variable_key(receiver, None, module, context)
+            key = _variable_key(receiver, function, module, context)
             if key is not None:
                 found[key, ""] = Place(module.relative, receiver.lineno)
     return found

@@ -1,0 +1,79 @@
+"""What frameworks share without a word: the application's state, seen from its handlers."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from lanewise.readiness.modules import Bound, Function, Module
+from lanewise.readiness.project import External, Project, Variable
+from lanewise.readiness.syntax import last_name
+
+# Classes whose instance is the application, and the attributes of it that are there for users to fill.
+_APPLICATIONS = frozenset(
+    {"FastAPI", "Starlette", "Litestar", "Flask", "Quart", "Sanic", "Application", "Robyn"}
+)
+_STATES = frozenset({"state", "ctx", "extensions"})
+# What handlers are given, and what leads from there to the application.
+_REQUESTS = frozenset({"Request", "WebSocket", "HTTPConnection", "HttpRequest", "ASGIConnection"})
+_REQUEST_NAMES = frozenset({"request", "req", "websocket", "connection"})
+_TO_APPLICATION = frozenset({"app", "application"})
+
+
+def application(
+    node: ast.expr, function: Function | None, module: Module, project: Project
+) -> bool:
+    """Tell whether an expression is the application: its name, or the way there from a request."""
+    if isinstance(node, ast.Attribute) and node.attr in _TO_APPLICATION:
+        return _is_request(node.value, function)
+    entity = project.entity(node, function, module)
+    return isinstance(entity, Variable) and any(
+        isinstance(bound.value, ast.Call)
+        and _makes_application(bound.value, entity.module, project)
+        for bound in entity.bounds
+    )
+
+
+def is_state(node: ast.expr, function: Function | None, module: Module, project: Project) -> bool:
+    """Tell whether an expression is the application's own namespace: ``app.state``."""
+    return (
+        isinstance(node, ast.Attribute)
+        and node.attr in _STATES
+        and application(node.value, function, module, project)
+    )
+
+
+def bounds_of(name: str, project: Project) -> Iterator[tuple[Bound, Module]]:
+    """Yield what the project binds an attribute of that namespace to."""
+    for module in project.modules:
+        for function, nodes in (
+            (None, module.nodes),
+            *((f, f.nodes) for f in module.all_functions),
+        ):
+            for node in nodes:
+                if (
+                    isinstance(node, ast.Attribute)
+                    and node.attr == name
+                    and isinstance(node.ctx, ast.Store)
+                    and isinstance(parent := module.parents.get(node), ast.Assign)
+                    and is_state(node.value, function, module, project)
+                ):
+                    yield Bound(parent.value, node, function), module
+
+
+def _makes_application(call: ast.Call, module: Module, project: Project) -> bool:
+    if last_name(call) not in _APPLICATIONS:
+        return False
+    return isinstance(project.entity(call.func, None, module), External)
+
+
+def _is_request(node: ast.expr, function: Function | None) -> bool:
+    if not isinstance(node, ast.Name) or function is None or node.id not in function.params:
+        return False
+    if isinstance(function.node, ast.Lambda):
+        return False
+    arguments = function.node.args
+    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
+        if argument.arg == node.id and argument.annotation is not None:
+            return last_name(argument.annotation) in _REQUESTS
+    return node.id in _REQUEST_NAMES
