@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from lanewise.cli import audit_dependencies
+from lanewise.cli import audit_dependencies, audit_stress
 from lanewise.cli.audit_report import print_report
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
@@ -29,7 +29,7 @@ def add_parser(verbs: Any) -> None:
         "audit",
         help="what threads that really run at once would break in a project",
         description="Read a project's own code and name its shared state that is not safe between "
-        "threads. Nothing of it is imported or run. Exit status 1 at a warning or worse.",
+        "threads. Nothing of it is imported or run without --stress. Exit status 1 at a warning or worse.",
     )
     parser.add_argument("path", type=Path, nargs="?", default=Path(), help="default: here")
     parser.add_argument(
@@ -57,6 +57,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--include-tests", action="store_true", help="audit test files too")
     parser.add_argument("--explain", metavar="FT102", help="print a rule's page and end")
     audit_dependencies.add_options(parser)
+    audit_stress.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -81,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
             "without them"
         )
     report = audit_project(arguments.path, options)
+    if arguments.stress:
+        report = audit_stress.proved(report, arguments)
     needed = (
         audit_dependencies.audited(arguments) if audit_dependencies.are_wanted(arguments) else None
     )

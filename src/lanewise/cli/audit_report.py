@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from itertools import groupby
 
-from lanewise.cli.output import Output
+from lanewise.cli.audit_stress import print_stress
+from lanewise.cli.output import Output, print_wrapped
 from lanewise.readiness.audit import AuditReport
 from lanewise.readiness.findings import LEVELS, Finding, Level
 from lanewise.readiness.rules import rule_of
+from lanewise.readiness.stress import StressReport
 from lanewise.readiness.task_verdicts import order_of_work
 
 _STYLES: dict[Level, str] = {
@@ -32,6 +33,8 @@ def print_report(output: Output, report: AuditReport) -> None:
             _print_finding(output, finding)
         _print_fixes(output, findings)
     _print_tasks(output, report)
+    if isinstance(report.stress, StressReport):
+        print_stress(output, report.stress)
     _print_tally(output, report)
 
 
@@ -47,51 +50,37 @@ def _print_tasks(output: Output, report: AuditReport) -> None:
         today = f"today: {', '.join(allowed)}"
         if task.imports and "interpreter" in allowed:
             today += f" (if {', '.join(task.imports)} may be imported there: --interpreters)"
-        _print_wrapped(output, today)
+        print_wrapped(output, today)
         later = f"without the lock: {task.without_the_lock}"
         if task.obstacles:
             objects = ", ".join(f"{one.object} ({one.rule})" for one in task.obstacles)
             later += f", until this is safe: {objects}"
-        _print_wrapped(output, later)
+        print_wrapped(output, later)
     work = order_of_work(report.tasks)
     if work:
         output.line("mend first:")
     for obstacle, tasks in work[:_MOST_PLACES]:
         count = f"{tasks} task{'s' if tasks > 1 else ''}"
-        _print_wrapped(output, f"{obstacle.rule} {obstacle.object} at {obstacle.place}: {count}")
+        print_wrapped(output, f"{obstacle.rule} {obstacle.object} at {obstacle.place}: {count}")
 
 
 def _print_finding(output: Output, finding: Finding) -> None:
     output.line(f"{finding.place}  {finding.object}", style=_STYLES[finding.level])
-    _print_wrapped(output, finding.message)
+    print_wrapped(output, finding.message)
+    for one in finding.confirmed:
+        print_wrapped(output, f"confirmed by {one.name}: {one.evidence}", style="bold")
     if finding.reachable_from is not None:
-        _print_wrapped(output, f"reached from {finding.reachable_from}", style="dim")
+        print_wrapped(output, f"reached from {finding.reachable_from}", style="dim")
     if finding.also:
         places = ", ".join(str(place) for place in finding.also[:_MOST_PLACES])
         more = len(finding.also) - _MOST_PLACES
         text = f"also {places}" + (f" and {more} more" if more > 0 else "")
-        _print_wrapped(output, text, style="dim")
+        print_wrapped(output, text, style="dim")
 
 
 def _print_fixes(output: Output, findings: list[Finding]) -> None:
     for fix in dict.fromkeys(finding.fix for finding in findings):
-        _print_wrapped(output, f"fix: {fix}", indent="  ")
-
-
-def _print_wrapped(
-    output: Output, text: str, style: str | None = None, indent: str = "    "
-) -> None:
-    width = max(output.console.width, 40)
-    lines = textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    for line in lines:
-        output.line(line, style=style)
+        print_wrapped(output, f"fix: {fix}", indent="  ")
 
 
 def _print_tally(output: Output, report: AuditReport) -> None:

@@ -10,22 +10,25 @@ from typing import Any
 NAME = "lanewise_stress"
 
 
-def load(folder: str, module: str) -> Any:
-    """Import a module of the package in a folder, whose parents need not be importable."""
+def loaded(name: str, file: str, folder: str | None = None) -> Any:
+    """Load a module, or with its folder a package, by its path: its parents need not be importable."""
     spec = importlib.util.spec_from_file_location(
-        NAME, f"{folder}/__init__.py", submodule_search_locations=[folder]
+        name, file, submodule_search_locations=None if folder is None else [folder]
     )
     assert spec is not None
     assert spec.loader is not None
-    package = importlib.util.module_from_spec(spec)
-    sys.modules[NAME] = package
-    spec.loader.exec_module(package)
-    return importlib.import_module(f"{NAME}.{module}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def prepare(options: dict[str, Any]) -> dict[str, Any]:
     """Load, and let the module prepare."""
-    state.append(load(options["folder"], options["module"]))
+    loaded(NAME, options["folder"] + "/__init__.py", options["folder"])
+    forks = importlib.import_module(f"{NAME}.forks")
+    forks.adopt_orphans(loaded(f"{NAME}_orphans", options["orphans"]))
+    state.append(importlib.import_module(f"{NAME}.{options['module']}"))
     found: dict[str, Any] = state[0].prepare(options)
     return found
 

@@ -35,7 +35,7 @@ class Encoder:
             text = repr(value)
             return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…{hash(text)}"
         if isinstance(value, _BY_NAME):
-            return getattr(value, "__qualname__", None) or getattr(value, "__name__", "?")
+            return str(getattr(value, "__qualname__", None) or getattr(value, "__name__", "?"))
         known = self._numbers.get(id(value))
         if known is not None:
             return f"#{known}"

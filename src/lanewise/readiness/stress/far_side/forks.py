@@ -15,6 +15,24 @@ from collections.abc import Callable
 from typing import Any
 
 
+def adopt_orphans(orphans: Any) -> None:
+    """Have what forks leave behind become this process's children, which are ended after each fork.
+
+    Args:
+        orphans: The module ``_lanewise_worker.orphans``, however it was loaded.
+    """
+    if orphans.become_subreaper():
+        _orphans[:] = [orphans]
+
+
+def _sweep() -> None:
+    for module in _orphans:
+        for pid in module.children():
+            module.kill_tree(pid)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
 def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float) -> dict[str, Any]:
     """Do some work in a fork and return what it says.
 
@@ -42,6 +60,7 @@ def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float) -> dict[str, A
     status = _statuses.pop(pid, None)
     if status is None:
         _, status = os.waitpid(pid, 0)
+    _sweep()
     if text:
         with contextlib.suppress(ValueError):
             found: dict[str, Any] = json.loads(text)
@@ -54,6 +73,8 @@ def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float) -> dict[str, A
 
 # owner: the thread that forks; statuses of forks that ended by themselves, until they are asked for.
 _statuses: dict[int, int] = {}
+# owner: as above; set once, before the first fork.
+_orphans: list[Any] = []
 _LAST_BREATH_S = 2.0
 
 

@@ -89,4 +89,5 @@ def install() -> None:
     places._CRLock = None  # noqa: SLF001 - because: RLock() then makes the Python one, which is made of the above
     if sys.version_info >= (3, 14):
         places.RLock = places._RLock  # noqa: SLF001 - because: as above
-    time.sleep = _sleep
+    clock: Any = time
+    clock.sleep = _sleep

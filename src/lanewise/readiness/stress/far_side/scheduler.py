@@ -120,6 +120,11 @@ class Scheduler:
             self.unclear = True
             self._hand_over(other)
 
+    @property
+    def reached(self) -> bool:
+        """Whether every pause was come to."""
+        return not self._pauses
+
     def is_ours(self) -> bool:
         """Whether the calling thread is one of the two."""
         return _thread.get_ident() in self._threads

@@ -50,13 +50,23 @@ OnStep = Callable[[Step], None]
 
 
 def codes_below(roots: Iterable[str], *, wanted: Callable[[CodeType], bool]) -> list[CodeType]:
-    """Return the code of every function that is alive now and whose file lies below a folder."""
+    """Return the code of every function that is alive now and whose file lies below a folder.
+
+    An environment below the folder is not part of it.
+    """
     folders = tuple(root.rstrip("/") + "/" for root in roots)
     found: dict[CodeType, None] = {}
     for thing in gc.get_objects():
-        if type(thing) is FunctionType and thing.__code__.co_filename.startswith(folders):
+        if type(thing) is FunctionType and is_below(thing.__code__.co_filename, folders):
             _with_inner(thing.__code__, found)
     return [code for code in found if wanted(code)]
+
+
+def is_below(file: str, folders: tuple[str, ...]) -> bool:
+    """Whether a file lies in one of some folders (with a slash at their ends), and in no environment there."""
+    return any(
+        file.startswith(folder) and "site-packages" not in file[len(folder) :] for folder in folders
+    )
 
 
 def _with_inner(code: CodeType, found: dict[CodeType, None]) -> None:

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import inspect
 import itertools
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -39,8 +40,9 @@ class Target:
 
     def __init__(self, question: Mapping[str, Any]) -> None:
         self._question = question
-        self._object = question["object"]
+        self._object: str = question["object"]
         self.module = _imported(question["module"])
+        self._holder = _imported(question.get("object_module") or question["module"])
         self.owner, self._raw = _looked_up(self.module, question["function"])
         self.arguments = question.get("arguments") or self._found_arguments(
             question["function"], self.function
@@ -55,6 +57,13 @@ class Target:
         if isinstance(raw, property):
             raw = raw.fget
         return inspect.unwrap(getattr(raw, "func", raw))
+
+    @property
+    def root(self) -> str:
+        """The folder of the module's package, or of the module."""
+        top = sys.modules.get(self.module.__name__.split(".")[0])
+        file = getattr(top, "__file__", None) or self.module.__file__
+        return os.path.dirname(os.path.realpath(str(file)))  # noqa: PTH120, PTH118 - because: as code objects have it
 
     @property
     def is_method(self) -> bool:
@@ -83,7 +92,8 @@ class Target:
         """
         assert self.owner is not None
         name = self.owner.__qualname__
-        init = inspect.unwrap(self.owner.__init__)
+        init: Any = inspect.getattr_static(self.owner, "__init__")
+        init = inspect.unwrap(init)
         spec: dict[str, Any] = {"from": "signature", "args": "()", "kwargs": "{}"}
         if init is not object.__init__:
             spec = self._found_arguments(f"{name}.__init__", init, skip=1, called=name)
@@ -110,18 +120,20 @@ class Target:
 
     def shared_object(self, instance: Any) -> Any:
         """The object as it is now; ``NEVER`` where it cannot be had."""
-        path: str = self._object
+        path = self._object
         if path.endswith(")"):
             name, _, parameter = path[:-1].partition("(")
-            function = inspect.unwrap(_looked_up(self.module, name)[1])
+            function = inspect.unwrap(_looked_up(self._holder, name)[1])
             function = getattr(function, "__func__", function)
             return inspect.signature(function).parameters[parameter].default
         holder, _, name = path.rpartition(".")
-        names = {one.__qualname__ for one in type(instance).__mro__} if instance is not None else set()
+        names = (
+            {one.__qualname__ for one in type(instance).__mro__} if instance is not None else set()
+        )
         try:
             if holder in names:
                 return getattr(instance, name)
-            found: Any = self.module
+            found: Any = self._holder
             for part in path.split("."):
                 found = getattr(found, part)
         except AttributeError:
@@ -133,7 +145,7 @@ class Target:
     ) -> dict[str, Any]:
         full = f"{self.module.__name__}.{called or name}"
         if full in _factories(self._question.get("factories")):
-            return {"from": "factory"}
+            return {"from": "factory", "file": self._question["factories"]}
         if not called and self._inputs() is not None:
             return {"from": "inputs", "size": _SIZE}
         recorded = (self._question.get("recorded") or {}).get(f"{self.module.__name__}.{name}")

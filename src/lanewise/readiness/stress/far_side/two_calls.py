@@ -59,12 +59,14 @@ class _Model:
     def __init__(self, question: Mapping[str, Any]) -> None:
         self._rule = question["rule"]
         self._lines = set(question.get("lines", ()))
-        self._file = question.get("file")
-        self._roots = question["roots"]
-        self._counts = bool(question.get("counts", True)) and self._rule in _MADE_ONCE
+        self._acts = set(question.get("made_at", ())) if self._rule in _MADE_ONCE else set()
         self._question = question
         self.tried = 0
-        Target(question)  # what stands in the way of a call is told before anything is forked
+        target = Target(
+            question
+        )  # what stands in the way of a call is told before anything is forked
+        self._given = {"arguments": target.arguments}
+        self._roots = [*question.get("roots", ()), target.root]
         self._codes = self._called()
 
     def _called(self) -> list[CodeType]:
@@ -101,7 +103,7 @@ class _Model:
         )
 
     def _from(self) -> str:
-        return str(Target(self._question).arguments["from"])
+        return str(self._given["arguments"]["from"])
 
     def _told(self, found: dict[str, Any]) -> dict[str, Any]:
         if "no model" in found:
@@ -170,7 +172,7 @@ class _Model:
         }
         if shared is not NEVER:
             parts["object"] = encoder.encode(shared)
-        if self._counts:
+        if self._acts:
             parts["made"] = str(sum(1 for _, step in scheduler.trace if self._is_act(step)))
         return {
             "parts": parts,
@@ -179,10 +181,11 @@ class _Model:
             "trace": [[index, *step] for index, step in scheduler.trace[:_MOST_TRACE]],
             "unclear": scheduler.unclear or not in_time,
             "deadlock": scheduler.deadlock,
+            "reached": scheduler.reached,
         }
 
     def _is_act(self, step: Step) -> bool:
-        return step.line in self._lines and step.what.startswith("store")
+        return step.at in self._acts and step.what.startswith("store")
 
     # --- what is compared -------------------------------------------------------------------------
 
@@ -226,7 +229,7 @@ class _Model:
             return self._shared()
         deadline = time.monotonic() + budget_s
         serial, steady = self.serial()
-        if not any(line in self._lines for *_, line in self._traces[0]):
+        if self._lines and not any(line in self._lines for *_, line in self._traces[0]):
             raise NoModelError(
                 f"called with arguments from {self._from()} it does not come to line "
                 f"{min(self._lines, default=0)}: write a factory that leads there"
@@ -242,7 +245,7 @@ class _Model:
             differs = self._differs(found, serial, steady)
             if differs and self._differs(self.once(first, pauses), serial, steady):
                 return self._failing(first, pauses, found, serial, differs)
-        return {"status": "holds", "tried": self.tried, "complete": complete, **self._given()}
+        return {"status": "holds", "tried": self.tried, "complete": complete, **self._given}
 
     def _failing(
         self,
@@ -261,11 +264,8 @@ class _Model:
             "outcome": found["parts"],
             "serial": list(serial),
             "differs": list(differs),
-            **self._given(),
+            **self._given,
         }
-
-    def _given(self) -> dict[str, Any]:
-        return {"arguments": Target(self._question).arguments}
 
     def _line_of(self, pauses: Sequence[Pause]) -> int | None:
         for trace in self._traces:
@@ -279,7 +279,12 @@ class _Model:
         openings = [
             (first, pause) for first in (0, 1) for pause in self._places(self._traces[first], first)
         ]
-        named = {(of, at) for trace in self._traces for _, of, at, _, line in trace if line in self._lines}
+        named = {
+            (of, at)
+            for trace in self._traces
+            for _, of, at, _, line in trace
+            if line in self._lines
+        }
         openings.sort(key=lambda one: _rank(one[1], named))
         followed: list[tuple[int, Pause, list[Any]]] = []
         for first, pause in openings:
@@ -314,7 +319,7 @@ class _Model:
             raise NoModelError("what the calls do differs from run to run by itself")
         before, after = (text.partition(": ")[2] for text in alone["looked"])
         if before == after and not alone["is default"]:
-            return {"status": "holds", "tried": self.tried, "complete": True, **self._given()}
+            return {"status": "holds", "tried": self.tried, "complete": True, **self._given}
         both = self.once(0, ())
         parts = {**both["parts"], "object": after}
         return self._failing(
@@ -324,12 +329,14 @@ class _Model:
     # --- again ------------------------------------------------------------------------------------
 
     def replayed(self, schedule: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one schedule and compare it."""
+        """Run one schedule and compare it; where the code has changed so that it has no such steps, explore."""
         if self._rule in _SHARING:
             return self._shared()
         serial, steady = self.serial()
         pauses = [Pause(*pause) for pause in schedule["pauses"]]
         found = self.once(schedule["first"], pauses)
+        if not found.get("reached", True):
+            return self.explored(float(self._question["budget_s"]))
         differs = self._differs(found, serial, steady)
         status = "fails" if differs else "unclear" if found.get("unclear") else "holds"
         return {
@@ -337,7 +344,7 @@ class _Model:
             "outcome": found["parts"],
             "serial": serial,
             "differs": differs,
-            **self._given(),
+            **self._given,
         }
 
 
@@ -364,4 +371,3 @@ def _explained(work: Any) -> Any:
         return found
 
     return wrapped
-
