@@ -29,7 +29,8 @@ def add_parser(verbs: Any) -> None:
         "audit",
         help="what threads that really run at once would break in a project",
         description="Read a project's own code and name its shared state that is not safe between "
-        "threads. Nothing of it is imported or run without --stress. Exit status 1 at a warning or worse.",
+        "threads. Without --stress nothing of it is imported or run. Exit status 1 at a warning or "
+        "worse.",
     )
     parser.add_argument("path", type=Path, nargs="?", default=Path(), help="default: here")
     parser.add_argument(
@@ -81,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             "--write-baseline with --rule or --level would forget what they leave out: write it "
             "without them"
         )
+    audit_stress.check(arguments)
     report = audit_project(arguments.path, options)
     if arguments.stress:
         report = audit_stress.proved(report, arguments)

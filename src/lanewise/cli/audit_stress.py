@@ -1,4 +1,4 @@
-"""``lanewise audit --stress``: run the project's tests in threads, and its findings under schedules."""
+"""``lanewise audit --stress``: the project's tests in threads, its findings under schedules."""
 
 from __future__ import annotations
 
@@ -63,13 +63,24 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def check(arguments: argparse.Namespace) -> None:
+    """Refuse what only means something with ``--stress``.
+
+    Raises:
+        AuditError: ``--models`` and the like without it.
+    """
+    given = [name for name in ("tests", "models", "factories") if getattr(arguments, name)]
+    if given and not arguments.stress:
+        raise AuditError(f"--{given[0]} says how to run the project: give --stress as well")
+
+
 def proved(report: AuditReport, arguments: argparse.Namespace) -> AuditReport:
     """Run what was read.
 
     Raises:
         AuditError: Something that is needed is missing, or the tests cannot be collected.
     """
-    path = arguments.path
+    path: Path = arguments.path
     root = project_of(path) or (path if path.is_dir() else path.parent)
     tests = tuple(str(Path(one).resolve()) for one in arguments.tests)
     for one in tests:
@@ -92,7 +103,7 @@ def proved(report: AuditReport, arguments: argparse.Namespace) -> AuditReport:
 
 
 def _progress() -> tuple[Callable[[str], None], Callable[[], None]]:
-    """On standard error: one line that is written over in a terminal, a line for each step elsewhere."""
+    """On standard error: one line that is written over in a terminal; elsewhere a line a step."""
     if not sys.stderr.isatty():
         return lambda text: print(f"stress: {text}", file=sys.stderr, flush=True), lambda: None  # noqa: T201 - because: progress goes to the terminal
 
@@ -108,8 +119,8 @@ def print_stress(output: Output, stress: StressReport) -> None:
     output.title(_title(stress))
     if stress.gil_came_back:
         output.warning(
-            "the lock came back while tests ran: what passed proves little. lanewise audit --dependencies "
-            "names what did it"
+            "the lock came back while tests ran: what passed proves little. What did it is named by "
+            "lanewise audit --dependencies"
         )
     for one in stress.uncollected[:_MOST]:
         output.warning(f"{one['id']} could not be collected: {one['why']}")
@@ -125,7 +136,7 @@ def print_stress(output: Output, stress: StressReport) -> None:
 
 def _title(stress: StressReport) -> str:
     lock = "lock on" if stress.facts["gil_enabled"] else "lock off"
-    tally = ", ".join(f"{count} {verdict}" for verdict, count in stress.tally.items())
+    tally = ", ".join(f"{verdict} {count}" for verdict, count in stress.tally.items())
     return f"Run on Python {stress.facts['python']} ({lock}): {tally or 'no tests were found'}"
 
 

@@ -13,7 +13,8 @@ from lanewise.readiness.dependencies.probe import ask_once
 from lanewise.readiness.stress.far_side.scheduler import Pause
 from lanewise.readiness.stress.models import probe_of
 
-# Where the code has changed so that the schedule's steps are gone, simple schedules are tried for so long.
+# Where the code has changed so that the schedule's steps are gone, simple schedules are tried for
+# so long.
 _SEARCH_S = 5.0
 
 
@@ -23,8 +24,8 @@ class Interleaved:
 
     Attributes:
         holds: It is what one of the two orders, one call after the other, comes to as well.
-        outcome: What each call returned or raised, and the shared object, as text; objects are numbered, so
-            that "both got the same one" can be read.
+        outcome: What each call returned or raised, and the shared object, as text; objects are
+            numbered, so that "both got the same one" can be read.
         serial: The same for both orders.
         differs: The parts that neither order explains.
     """
@@ -60,23 +61,26 @@ def interleave(  # noqa: PLR0913 - because: one description of two calls, writte
     made_at: Sequence[str] = (),
     paths: Sequence[str | os.PathLike[str]] = (),
 ) -> Interleaved:
-    """Call a function twice, in two threads of which one runs at a time, and compare with one after the other.
+    """Call a function twice, in two threads of which one runs at a time, and compare with one after
+    the other.
 
-    It happens in a child process of this interpreter that imports the module afresh with locks of its own, so
-    it disturbs nothing here, a crash is an outcome, and the same schedule leads to the same end each time.
-    Takes about a fifth of a second. Needs ``os.fork``.
+    It happens in a child process of this interpreter that imports the module afresh with locks of
+    its own, so it disturbs nothing here, a crash is an outcome, and the same schedule leads to the
+    same end each time. Takes about a fifth of a second. Needs ``os.fork``.
 
     Args:
         module: The name that the function's module is imported by.
-        function: Its qualified name. Methods are called on the instance that the module holds, or a new one.
+        function: Its qualified name. Methods are called on the instance that the module holds, or a
+            new one.
         rule: The audit's rule that it is about: what counts as broken follows from that.
-        shared: The shared object's dotted name in the module, or ``module:name`` where it is another's.
+        shared: The shared object's dotted name in the module, or ``module:name`` where it is
+            another's.
         args: Literals to call it with; each call gets its own.
         kwargs: The same by name.
         inputs_size: Let the task's own ``inputs`` make the arguments, of this size.
         factories: A file whose ``FACTORIES`` hold a function that makes them.
-        pauses: Where threads yield, in this order. Where the code no longer has those steps, simple schedules
-            are tried instead for some seconds.
+        pauses: Where threads yield, in this order. Where the code no longer has those steps, simple
+            schedules are tried instead for some seconds.
         first: Which thread begins, 0 or 1.
         made_at: Texts of lines that should store the shared object once.
         paths: Folders to put in front of ``sys.path``.

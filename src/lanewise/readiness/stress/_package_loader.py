@@ -1,4 +1,4 @@
-"""Load ``far_side`` by its path and answer with one of its modules. Stdlib only, runs in a child."""
+"""Load ``far_side`` by its path and answer with one of its modules. Stdlib only, in a child."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NAME = "lanewise_stress"
 
 
 def loaded(name: str, file: str, folder: str | None = None) -> Any:
-    """Load a module, or with its folder a package, by its path: its parents need not be importable."""
+    """Load a module, or with its folder a package, whose parents need not be importable."""
     spec = importlib.util.spec_from_file_location(
         name, file, submodule_search_locations=None if folder is None else [folder]
     )

@@ -1,7 +1,7 @@
-"""The channel of a child that holds a collected test suite. Stdlib only, given to ``python -c`` as text.
+"""The channel of a child that holds a collected test suite. Stdlib only, for ``python -c``.
 
-As in the dependency audit's ``_probe_child.py``, but pytest is in the middle: it calls the loop, not the other way
-round.
+As in the dependency audit's ``_probe_child.py``, but pytest is in the middle: it calls the loop,
+not the other way round.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import traceback
+from types import ModuleType
 
 
 def main() -> None:
@@ -46,8 +47,8 @@ def main() -> None:
     os._exit(0)
 
 
-def loaded(name: str, file: str, folder: str | None = None):  # type: ignore[no-untyped-def] # noqa: ANN201 - because: a module
-    """Load a module, or with its folder a package, by its path: its parents need not be importable."""
+def loaded(name: str, file: str, folder: str | None = None) -> ModuleType:
+    """Load a module, or with its folder a package, whose parents need not be importable."""
     spec = importlib.util.spec_from_file_location(
         name, file, submodule_search_locations=None if folder is None else [folder]
     )

@@ -2,8 +2,8 @@
 
 Being run by a failing test ties nothing to it. A finding is confirmed by a test when
 
-- the test passes once the functions of all findings that it comes to are serialised, and fails again when this
-  finding's alone are let go; or
+- the test passes once the functions of all findings that it comes to are serialised, and fails
+  again when this finding's alone are let go; or
 - what was raised, or the crash, comes from a line that the finding names.
 """
 

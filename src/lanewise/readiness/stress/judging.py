@@ -3,14 +3,15 @@
 Every failure has its control, the same rounds with calls into the project one at a time
 (``far_side/one_at_a_time.py``):
 
-==================  ============================  =====================================================
-free                control                       means
-==================  ============================  =====================================================
-passes              is not run                    nothing was found
-fails               fails                         the test (or what it compares) assumes that it is alone
-fails               passes                        calls that overlap break something: the code
-fails seldom        passes, as chance may have it  not enough to say so
-==================  ============================  =====================================================
+==================  ============================
+===================================================== free                control
+means ==================  ============================
+===================================================== passes              is not run
+nothing was found fails               fails                         the test (or what it compares)
+assumes that it is alone fails               passes                        calls that overlap break
+something: the code fails seldom        passes, as chance may have it  not enough to say so
+==================  ============================
+=====================================================
 """
 
 from __future__ import annotations
@@ -39,10 +40,10 @@ WORDS: dict[Verdict, str] = {
 Run = Callable[[bool], Round]
 """Run one round: free, or as the control."""
 
-# Free and control rounds, and then as many more while chance could still have done it.
-_FIRST = 2
+# Rounds of the control after the first failure; then as many more of both while chance could have
+# done it.
 _CONTROLS = 4
-_STEPS = (6, 12, 20)
+_STEPS = (6, 12, 20, 40)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +68,17 @@ class Judged:
         return min(found, key=lambda one: order.index(one.status), default=None)
 
 
-def judge(run: Run, may_go_on: Callable[[], bool]) -> Judged:
+def judge(run: Run, may_go_on: Callable[[], bool], rounds: int = 2) -> Judged:
     """Run rounds until it is clear what a test says.
 
     Args:
         run: Runs one round.
         may_go_on: Whether there is time for more.
+        rounds: After so many that pass it is taken to pass.
     """
-    free = [run(False) for _ in range(_FIRST)]
+    free: list[Round] = []
+    while len(free) < rounds and not bad(free):
+        free.append(run(False))
     if not bad(free):
         skipped = all(one.status == "skipped" for one in free)
         return Judged("skipped" if skipped else "passes", tuple(free))

@@ -1,4 +1,4 @@
-"""A small model of each finding, explored in a child: two calls of its function under every simple schedule."""
+"""A small model of each finding: two calls of its function under every simple schedule."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ class Model:
     Attributes:
         subject: The finding.
         function: The function that is called twice.
-        status: ``fails``: a schedule was found that no order of the two calls explains; ``holds``: none
-            was; ``no model``: nothing could be run.
+        status: ``fails``: a schedule was found that no order of the two calls explains; ``holds``:
+            none was; ``no model``: nothing could be run.
         why: Without a model, the reason and the next step.
         tried: How many schedules were run.
         complete: With ``holds``: every schedule with at most one pause for each thread was.
         first: Which thread begins.
-        pauses: Where threads yield: thread, function, line's text, what it is about to do, which time.
+        pauses: Where threads yield: thread, function, line's text, what it is about to do, which
+            time.
         line: The line of the first pause, or None.
         outcome: What the two calls came to under the schedule, by parts.
         serial: What both orders of them come to.
         differs: The parts that neither order explains.
+        raised_at: The project's lines that raised under the schedule: file, line.
         arguments: Where arguments are from, and which.
         made_at: Texts of the lines on which the object is made, for rules about making twice.
     """
@@ -57,15 +59,23 @@ class Model:
     outcome: Mapping[str, str] = field(default_factory=dict)
     serial: tuple[Mapping[str, str], ...] = ()
     differs: tuple[str, ...] = ()
+    raised_at: tuple[tuple[str, int], ...] = ()
     arguments: Mapping[str, Any] = field(default_factory=dict)
     made_at: tuple[str, ...] = ()
 
     @property
     def is_tied(self) -> bool:
-        """Whether what goes wrong is the finding's: its object differs, or a thread is paused on its lines."""
+        """Whether what goes wrong is the finding's: its object differs, its lines pause or
+        raise.
+        """
         if self.status != "fails":
             return False
-        return bool({"object", "made"} & set(self.differs)) or self.line in self.function.lines
+        if {"object", "made"} & set(self.differs) or self.line in self.function.lines:
+            return True
+        return any(
+            file == self.function.file and line in self.function.lines
+            for file, line in self.raised_at
+        )
 
     @property
     def evidence(self) -> str:
@@ -76,12 +86,15 @@ class Model:
                 f"one call of {name} leaves {self.outcome.get('object', '?')} to the next, which would "
                 f"have found {self.serial[0].get('object', '?')} alone"
             )
-        part = next((one for one in ("object", *self.differs) if one in self.differs), "object")
+        raises = [one for one in self.differs if self.outcome.get(one, "").startswith("raised")]
+        order = ("made", *raises, "object", *self.differs)
+        part = next(one for one in order if one in self.differs)
         orders = " or ".join(dict.fromkeys(one.get(part, "?") for one in self.serial))
-        words = {"made": "the number of times it is made"}.get(part, f"the {part}")
+        words = {"made": "it is made", "object": "the object ends as"}.get(part, f"the {part}")
+        times = " times" if part == "made" else ""
         return (
-            f"two calls of {name}, one paused {self.pause_words}: {words} is {self.outcome.get(part, '?')}, one "
-            f"after the other {orders}"
+            f"two calls of {name}, one paused {self.pause_words}: {words} {self.outcome.get(part, '?')}{times}, "
+            f"one after the other {orders}"
         )
 
     @property
@@ -101,7 +114,8 @@ class Modelling:
         root: The project's folder.
         budget_s: Seconds for one finding.
         factories: The user's file with arguments, or None.
-        recorded: Arguments that the project's tests were seen to give, by the function's dotted name.
+        recorded: Arguments that the project's tests were seen to give, by the function's dotted
+            name.
     """
 
     root: Path
@@ -163,6 +177,7 @@ def _explored(subject: Subject, function: FunctionPlace, how: Modelling) -> Mode
         outcome=answer.get("outcome", {}),
         serial=tuple(answer.get("serial", ())),
         differs=tuple(answer.get("differs", ())),
+        raised_at=tuple((file, line) for file, line in answer.get("raised_at", ())),
         arguments=answer.get("arguments", {}),
         made_at=made_at,
     )

@@ -90,11 +90,13 @@ class StressReport:
 
     Attributes:
         facts: The interpreter: ``python``, ``free_threaded``, ``gil_enabled`` (at the start).
-        gil_came_back: The lock was off at the start and on at the end of a round: what passed proves little.
+        gil_came_back: The lock was off at the start and on at the end of a round: what passed
+            proves little.
         tests: The project's tests.
         uncollected: What pytest could not collect: ``id``, ``why``.
         models: One for each finding of FT101 to FT106.
-        written: The test of each model that was kept, and whether it was written or stands as it was.
+        written: The test of each model that was kept, and whether it was written or stands as it
+            was.
         spent_s: How long it took.
         trouble: Why there are no tests, or an empty string.
     """

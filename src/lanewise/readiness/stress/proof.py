@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lanewise.errors import AuditError
 from lanewise.readiness.audit import AuditReport
 from lanewise.readiness.findings import Confirmation, Finding
 from lanewise.readiness.stress.attribution import Keys, tied
@@ -23,6 +22,13 @@ from lanewise.readiness.stress.suite import Collected, Guard, Mode, Stage, Suite
 
 _ALONE_S = 60.0
 _REPEATS = 2
+# A round that takes longer has come to a standstill: this, and so many times what the test takes
+# alone. Threads that are delayed at every step take turns at worst.
+_TRY_S = 10.0
+_SLOWER = 20.0
+# Rounds of a test that comes to what a finding names, and of one that does not.
+_ROUNDS = 4
+_ROUNDS_BESIDE = 2
 # Tests get the first part of the time: models need the arguments that tests were seen to give.
 _SHARE_OF_TESTS = 0.7
 _MODEL_S = 10.0
@@ -56,7 +62,8 @@ class StressOptions:
 def prove(report: AuditReport, options: StressOptions, tell: Callable[[str], None]) -> AuditReport:
     """Return the report with what running the code showed, findings marked that it confirms.
 
-    Runs the project's code: its tests and the functions of findings, in child processes that end with this call.
+    Runs the project's code: its tests and the functions of findings, in child processes that end
+    with this call.
 
     Args:
         report: The audit of the project's text.
@@ -64,7 +71,8 @@ def prove(report: AuditReport, options: StressOptions, tell: Callable[[str], Non
         tell: Told what is being done.
 
     Raises:
-        AuditError: pytest-run-parallel is missing, the tests cannot be collected, or a file cannot be written.
+        AuditError: pytest-run-parallel is missing, the tests cannot be collected, or a file cannot
+            be written.
     """
     check_factories(options.factories)
     if options.models is not None:
@@ -116,7 +124,8 @@ class _Proof:
     def _left(self, share: float = 1.0) -> bool:
         return time.monotonic() - self._started < self._options.budget_s * share
 
-    # --- the project's tests ------------------------------------------------------------------------
+    # --- the project's tests
+    # ------------------------------------------------------------------------
 
     def _tests(self) -> tuple[list[TestProof], list[dict[str, str]]]:
         options = self._options
@@ -148,11 +157,14 @@ class _Proof:
         took_s = time.monotonic() - began
         for name, arguments in notes.get("arguments", {}).items():
             self._recorded.setdefault(name, arguments)
-        if alone.status != "passed":
-            verdict = "skipped" if alone.status == "skipped" else "fails alone"
-            return TestProof(test.id, verdict, test.alone, error=alone.error)  # type: ignore[arg-type] # one of two literals
+        if alone.status == "skipped":
+            return TestProof(test.id, "skipped", test.alone)
+        # A test with threads of its own may fail of what they do to each other: its control will
+        # tell.
+        if alone.is_bad and not notes.get("own_threads"):
+            return TestProof(test.id, "fails alone", test.alone, error=_how(alone, notes))
         modes: list[Mode] = ["alone"] if notes["own_threads"] else []
-        if test.alone is None:
+        if test.alone is None and not alone.is_bad:
             modes.append("together")
         if not modes:
             return TestProof(test.id, "passes", test.alone)
@@ -164,12 +176,14 @@ class _Proof:
         judged: Judged | None = None
         for mode in modes:
             times = self._options.threads * self._options.iterations if mode == "together" else 1
-            timeout_s = 30.0 + 20.0 * took_s * times
-            run = _Runner(suite, test.id, mode, timeout_s)
-            found = judge(run.judged, lambda: self._left(_SHARE_OF_TESTS))
+            run = _Runner(suite, test.id, mode, _TRY_S + _SLOWER * took_s * times)
+            rounds = _ROUNDS if called else _ROUNDS_BESIDE
+            found = judge(run.judged, lambda: self._left(_SHARE_OF_TESTS), rounds)
             self._watch_the_lock(found)
             judged = found if judged is None or found.verdict != "passes" else judged
             if found.verdict != "code":
+                if mode == "alone" and found.verdict == "assumes it is alone":
+                    return TestProof(test.id, "fails alone", test.alone, found)
                 continue
             confirms = self._attribute(test, run, found, called)
             return TestProof(test.id, "code", test.alone, found, confirms=confirms)
@@ -190,7 +204,8 @@ class _Proof:
         if not self._facts["gil_enabled"] and any(one.gil_enabled for one in judged.free):
             self._came_back = True
 
-    # --- models -------------------------------------------------------------------------------------
+    # --- models
+    # -------------------------------------------------------------------------------------
 
     def _models(self) -> list[Model]:
         factories = self._options.factories
@@ -251,4 +266,10 @@ class _Runner:
         )
 
 
-__all__ = ["AuditError", "StressOptions", "prove"]
+def _how(alone: Round, notes: Mapping[str, Any]) -> str:
+    if alone.status == "hung":
+        return f"it did not end within {_ALONE_S:g} s"
+    if alone.status == "crashed":
+        return f"the process was ended by signal {alone.signal}"
+    again = "when it is run a second time: " if notes.get("times", 1) > 1 else ""
+    return again + alone.error

@@ -1,4 +1,4 @@
-"""A failing schedule kept as a test: readable, replayed the same way each time, never written over."""
+"""A failing schedule kept as a test: readable, the same each time, never written over."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import tempfile
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lanewise.errors import AuditError
 from lanewise.readiness.stress.models import SHARING, Model
 from lanewise.readiness.stress.subjects import import_name_of
 
-_WIDTH = 96
+_WIDTH = 98
 
 
 def check_folder(folder: Path) -> None:
@@ -82,13 +83,13 @@ def render(model: Model, folder: Path, python: str) -> str:
     if subject.object_module != module:
         shared = f"{subject.object_module}:{shared}"
     arguments = [
-        f"{module!r},",
-        f"{function.qualname!r},",
-        f"rule={subject.finding.rule!r},",
-        f"shared={shared!r},",
+        f"{_text(module)},",
+        f"{_text(function.qualname)},",
+        f"rule={_text(subject.finding.rule)},",
+        f"shared={_text(shared)},",
         *_arguments(model.arguments, folder),
         *_schedule(model),
-        f"paths=[HERE / {os.path.relpath(path, folder.resolve())!r}],",
+        f"paths=[HERE / {_text(os.path.relpath(path, folder.resolve()))}],",
     ]
     body = "\n".join(f"        {line}" for line in arguments)
     return f'''"""{_heading(model)}
@@ -119,7 +120,7 @@ def _heading(model: Model) -> str:
 def _story(model: Model, python: str) -> str:
     lines = ["Found by ``lanewise audit --stress``, on Python " + python + "."]
     if model.subject.finding.rule in SHARING:
-        lines += ["", _sentence(model.evidence), ""]
+        lines += ["", *textwrap.wrap(_sentence(model.evidence), _WIDTH), ""]
         lines += ["It passes once the two have nothing in common. Where they are meant to, delete it and say so",
                   f"at the place: # lanewise: ok({model.subject.finding.rule}: why)"]  # fmt: skip
         return "\n".join(_safe(line) for line in lines)
@@ -131,8 +132,8 @@ def _story(model: Model, python: str) -> str:
         "and one call after the other:",
         *(f"    {part}: {text}" for part, text in model.serial[0].items()),
         "",
-        "It passes once both calls do what they do as if one came after the other: a thread that comes to a lock",
-        "which the paused one holds waits for it.",
+        "It passes once the calls behave as if one came after the other, for example because of a",
+        "lock: a thread that comes to one which the paused one holds waits for it.",
     ]
     return "\n".join(_safe(line) for line in lines)
 
@@ -150,7 +151,7 @@ def _arguments(spec: Mapping[str, Any], folder: Path) -> Sequence[str]:
     if spec.get("from") == "inputs":
         return [f"inputs_size={spec['size']},"]
     if spec.get("from") == "factory":
-        return [f"factories=HERE / {os.path.relpath(spec['file'], folder.resolve())!r},"]
+        return [f"factories=HERE / {_text(os.path.relpath(spec['file'], folder.resolve()))},"]
     written = []
     if spec.get("args", "()") != "()":
         written.append(f"args={spec['args']},")
@@ -165,15 +166,20 @@ def _schedule(model: Model) -> Sequence[str]:
         lines.append("pauses=[")
         for thread, of, at, what, time in model.pauses:
             again = f", time={time}" if time != 1 else ""
-            lines.append(
-                f"    Pause(thread={thread}, of={of!r}, at={at!r}, before={what!r}{again}),"
-            )
+            where = f"of={_text(of)}, at={_text(at)}, before={_text(what)}"
+            lines.append(f"    Pause(thread={thread}, {where}{again}),")
         lines.append("],")
     if model.first:
         lines.append(f"first={model.first},")
     if model.made_at:
-        lines.append(f"made_at={list(model.made_at)!r},")
+        lines.append(f"made_at=[{', '.join(map(_text, model.made_at))}],")
     return lines
+
+
+def _text(value: str) -> str:
+    """A string's literal as formatters write it."""
+    plain = value.isprintable() and not set(value) & {"\\", '"'}
+    return f'"{value}"' if plain else repr(value)
 
 
 def _slug(text: str) -> str:

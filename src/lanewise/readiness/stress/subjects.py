@@ -63,8 +63,8 @@ class Subject:
 def import_name_of(file: Path, root: Path | None = None) -> tuple[str, Path]:
     """Return the name by which a file is imported, and the folder from which.
 
-    A file outside of packages is imported from the audited root, so that ``app/state.py`` of a namespace package
-    is ``app.state``; a ``src`` folder is no package.
+    A file outside of packages is imported from the audited root, so that ``app/state.py`` of a
+    namespace package is ``app.state``; a ``src`` folder is no package.
     """
     parts = [file.stem] if file.stem != "__init__" else []
     folder = file.parent
@@ -80,7 +80,7 @@ def import_name_of(file: Path, root: Path | None = None) -> tuple[str, Path]:
 
 
 def subjects(findings: tuple[Finding, ...], root: Path) -> list[Subject]:
-    """Find the code of findings; those without a function (unread files, suppressions) are left out."""
+    """Find the code of findings; those without a function (of unread files, say) are left out."""
     root = root.resolve()
     trees: dict[Path, ast.Module] = {}
     found = []

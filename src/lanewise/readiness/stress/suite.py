@@ -167,7 +167,8 @@ class Suite:
         try:
             answer = self._child.ask(question, timeout_s + _MARGIN_S)
         except ChildEndedError:
-            # The forks' parent itself is gone, which no test of the project should be able to do: once more.
+            # The forks' parent itself is gone, which no test of the project should be able to do:
+            # once more.
             self._child.close()
             self._child = self._start()
             try:

@@ -1,7 +1,7 @@
-"""What runs beside the user's code, in a process of its own. Standard library only, relative imports only.
+"""What runs beside the user's code, in a process of its own. Stdlib and relative imports only.
 
-The interpreter that runs it may live in an environment without lanewise, so ``_stage_loop.py`` loads this
-folder as a package by its path. From what everything rests on upwards::
+The interpreter that runs it may live in an environment without lanewise, so ``_stage_loop.py``
+loads this folder as a package by its path. From what everything rests on upwards::
 
     steps          instructions of somebody's code: names for them, a call before each
     scheduler      two threads of which one runs at a time, and where one yields to the other

@@ -1,7 +1,7 @@
 """Short waits between the steps of some functions, so that threads meet in the middle of them.
 
-Any interleaving that comes of it is one that a free-threaded build allows; most would come once in a million
-runs. Correct code holds its locks through the waits.
+Any interleaving that comes of it is one that a free-threaded build allows; most would come once in
+a million runs. Correct code holds its locks through the waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Values as text that can be compared between processes.
 
-Objects are numbered as they are met, so "both got the same one" and "each got its own" read differently,
-and addresses, which differ from run to run, do not matter.
+Objects are numbered as they are met, so "both got the same one" and "each got its own" read
+differently, and addresses, which differ from run to run, do not matter.
 """
 
 from __future__ import annotations

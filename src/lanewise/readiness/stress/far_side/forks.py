@@ -26,7 +26,7 @@ def adopt_orphans(orphans: Any) -> None:
 
 
 def _sweep() -> None:
-    for module in _orphans:
+    for module in tuple(_orphans):
         for pid in module.children():
             module.kill_tree(pid)
             with contextlib.suppress(ChildProcessError):
@@ -37,12 +37,13 @@ def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float) -> dict[str, A
     """Do some work in a fork and return what it says.
 
     Returns:
-        The work's own words; ``{"signal": n}`` where a signal ended it, ``{"exit": n}`` where it exited, and
-        ``{"hung": True}`` where it was killed after ``timeout_s`` seconds.
+        The work's own words; ``{"signal": n}`` where a signal ended it, ``{"exit": n}`` where it
+        exited, and ``{"hung": True}`` where it was killed after ``timeout_s`` seconds.
     """
     reader, writer = os.pipe()
     with warnings.catch_warnings():
-        # Threads that an import has started do not exist in the fork, which is a new beginning for each try.
+        # Threads that an import has started do not exist in the fork, which is a new beginning for
+        # each try.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -71,7 +72,8 @@ def in_fork(work: Callable[[], dict[str, Any]], timeout_s: float) -> dict[str, A
     return {"signal": -code} if code < 0 else {"exit": code}
 
 
-# owner: the thread that forks; statuses of forks that ended by themselves, until they are asked for.
+# owner: the thread that forks; statuses of forks that ended by themselves, until they are asked
+# for.
 _statuses: dict[int, int] = {}
 # owner: as above; set once, before the first fork.
 _orphans: list[Any] = []

@@ -1,7 +1,7 @@
 """Locks that tell the scheduler that they would wait.
 
-Put in place of the real ones before the user's modules are imported, so that locks made at import are of this
-kind. Threads that no scheduler knows use them like any other lock.
+Put in place of the real ones before the user's modules are imported, so that locks made at import
+are of this kind. Threads that no scheduler knows use them like any other lock.
 """
 
 from __future__ import annotations
@@ -38,15 +38,18 @@ class CooperativeLock:
         self._lock = _real_lock()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002 - because: as the real one
+        """Take it; a thread of the scheduler's lets the other one run until it can be had."""
         scheduler = _scheduler()
         if scheduler is None or not blocking:
             return self._lock.acquire(blocking, timeout)
         return scheduler.acquire(self._lock)
 
     def release(self) -> None:
+        """Let it go."""
         self._lock.release()
 
     def locked(self) -> bool:
+        """Whether somebody holds it."""
         return self._lock.locked()
 
     acquire_lock, release_lock, locked_lock = acquire, release, locked
@@ -77,8 +80,8 @@ def _sleep(seconds: float) -> None:
 def install() -> None:
     """Put them in the places of the real ones: ``threading``, ``_thread``, ``time.sleep``.
 
-    What the standard library has bound already (``from _thread import RLock``) stays as it is; a thread that
-    waits there is noticed by its silence.
+    What the standard library has bound already (``from _thread import RLock``) stays as it is; a
+    thread that waits there is noticed by its silence.
     """
     modules: list[Any] = [threading, _thread]
     for module in modules:

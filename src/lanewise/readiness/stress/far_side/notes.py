@@ -1,4 +1,4 @@
-"""What a test does when it runs alone: which functions it comes to, with which arguments, and its own threads."""
+"""What a test does when it runs alone: functions that it comes to, arguments, its own threads."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def arguments_of(code: CodeType, values: Mapping[str, Any]) -> dict[str, str] | 
         del positional[0]
     args = tuple(values.get(name) for name in positional)
     kwargs = {name: values.get(name) for name in names[code.co_argcount :]}
-    written = {"args": repr(args), "kwargs": repr(kwargs)}
+    written = {"args": repr(args), "kwargs": repr(kwargs), "names": repr(positional)}
     try:
         if any(len(text) > _LONGEST for text in written.values()):
             return None

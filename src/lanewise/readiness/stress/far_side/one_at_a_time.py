@@ -1,14 +1,15 @@
 """Calls into the project serialised, and handed over at their ends: the control of every failure.
 
-With it, each call of a guarded function from outside of them happens alone. Between such calls the threads
-are mixed on purpose. A test that fails even so takes it that nobody else is there (it compares a global before and
-after): what it fails of says nothing about the code. A test that passes so, and fails when calls overlap,
-fails of the overlap.
+With it, each call of a guarded function from outside of them happens alone. Between such calls the
+threads are mixed on purpose. A test that fails even so takes it that nobody else is there (it
+compares a global before and after): what it fails of says nothing about the code. A test that
+passes so, and fails when calls overlap, fails of the overlap.
 
-Built on profile functions, which see every call and return of Python code in every thread on every build. A call
-that waits in the standard library for another thread (``Thread.join``, ``Future.result``, ``Queue.get``) lets others
-in meanwhile, as a monitor does; one that holds a lock of the project's and waits for its turn is let through after
-a while, and the breach is counted: such a control proves nothing.
+Built on profile functions, which see every call and return of Python code in every thread on every
+build. A call that waits in the standard library for another thread (``Thread.join``,
+``Future.result``, ``Queue.get``) lets others in meanwhile, as a monitor does; one that holds a lock
+of the project's and waits for its turn is let through after a while, and the breach is counted:
+such a control proves nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
-# A call into the project that takes longer is rare in tests, and what is passed on by mistake is counted.
+# A call into the project that takes longer is rare in tests, and what is passed on by mistake is
+# counted.
 _PATIENCE_S = 5.0
 _WAITING_FUNCTIONS = frozenset(
     {"wait", "join", "_wait_for_tstate_lock", "result", "get", "put", "shutdown", "exception"}
@@ -52,8 +54,8 @@ class OneAtATime:
         is_guarded: Which functions happen alone.
         is_test: Whose lines are places to hand over, too.
 
-    Threads: what threads share here is the lock, a cache whose entries are as good as each other, and a list
-    that is only appended to.
+    Threads: what threads share here is the lock, a cache whose entries are as good as each other,
+        and a list that is only appended to.
     """
 
     def __init__(

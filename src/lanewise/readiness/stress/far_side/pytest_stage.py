@@ -1,8 +1,8 @@
 """A collected test suite, of which tests are run as they are asked for, each round in a fork.
 
-A fork starts as the suite stands after its collection, so a cache that the first round has filled is empty again in
-the second, and a crash costs one round. pytest-run-parallel makes the threads; what is asked for says whether they
-are used, what is serialised, and where delays are put.
+A fork starts as the suite stands after its collection, so a cache that the first round has filled
+is empty again in the second, and a crash costs one round. pytest-run-parallel makes the threads;
+what is asked for says whether they are used, what is serialised, and where delays are put.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import json
 import os
 import re
 import sys
+import sysconfig
 import tempfile
 import traceback
 from collections.abc import Callable, Mapping
@@ -108,7 +109,7 @@ class _Stage:
                 "uncollected": self._uncollected,
                 "python": sys.version.split()[0],
                 "gil_enabled": _gil_enabled(),
-                "free_threaded": bool(getattr(sys, "abiflags", "").find("t") >= 0),
+                "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
             }
         )
         for line in self._questions:
@@ -160,7 +161,7 @@ class _Stage:
     def _ended(self, found: Mapping[str, Any], text: str) -> dict[str, Any]:
         status = "hung" if "hung" in found else "crashed"
         if status == "crashed":  # the thread that did it comes first, or is named so
-            text = text[max(text.find("Current thread"), 0) :].split("\n\n")[0]
+            text = text[max(text.find("Current thread"), 0) :].split("\n\n", maxsplit=1)[0]
         places = [[file, int(line), name] for file, line, name in _FRAME.findall(text)]
         ours = [place for place in reversed(places) if self._is_ours(place[0])]
         return {"status": status, "places": ours, "error": "", **found}
@@ -176,14 +177,15 @@ class _Stage:
         notes, guard = self._prepare(question)
         sys.setswitchinterval(1e-6)
         reports: list[Any] = []
-        for _ in range(question["repeats"]):
+        times = 0
+        while times < question["repeats"] and not any(report.failed for report in reports):
+            times += 1
             reports += runtestprotocol(item, nextitem=None, log=False)
-            if any(report.failed for report in reports):
-                break
         sys.setprofile(None)
         sys.settrace(None)
         return {
             "status": _status(reports),
+            "times": times,
             **(self._caught[0] if self._caught else {"error": "", "places": []}),
             "called": list(notes.called) if notes else [],
             "arguments": notes.arguments if notes else {},

@@ -1,8 +1,8 @@
 """Two threads of which one runs at a time, and where one yields to the other.
 
-A schedule says who begins and at which steps a thread is paused for the other's sake. A thread that cannot go
-on (a lock is taken, or it waits for something that is not ours) hands over by itself, so every schedule of
-correct code comes to its end.
+A schedule says who begins and at which steps a thread is paused for the other's sake. A thread that
+cannot go on (a lock is taken, or it waits for something that is not ours) hands over by itself, so
+every schedule of correct code comes to its end.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from .steps import Step
 
 _real_lock = _thread.allocate_lock
-# A thread that has come to no step for so long waits for something that the scheduler does not know, or
-# computes in C; the other one goes on meanwhile. Too early costs a schedule its meaning, not its end.
+# A thread that has come to no step for so long waits for something that the scheduler does not
+# know, or computes in C; the other one goes on meanwhile. Too early costs a schedule its meaning,
+# not its end.
 _STUCK_S = 0.5
 # For locks that somebody else holds when both wait: threads that the user's code has started.
 _OTHERS_S = 1.0
@@ -41,21 +42,24 @@ class DeadlockError(Exception):
 class Scheduler:
     """Runs two calls, one step at a time.
 
-    Threads: ``point`` and ``acquire`` are called by the two threads it has started; whoever's turn it is is
-    the only one to touch the bookkeeping.
+    Threads: ``point`` and ``acquire`` are called by the two threads it has started; whoever's turn
+        it is is the only one to touch the bookkeeping.
     """
 
     def __init__(self, first: int, pauses: Sequence[Pause]) -> None:
         self.trace: list[tuple[int, Step]] = []
         self.deadlock = False
         self.unclear = False
+        # lanewise: ok(FT102: only the thread whose turn it is comes to where pauses are taken off)
         self._pauses = list(pauses)
         self._running = first
         self._turns = [_real_lock(), _real_lock()]
         self._threads: dict[int, int] = {}
+        # lanewise: ok(FT101: each thread has its own)
         self._seen: list[Counter[tuple[str, str, str]]] = [Counter(), Counter()]
         self._finished = [False, False]
         self._waiting: list[Any] = [None, None]  # the lock that each waits for
+        # lanewise: ok(FT101: whoever's turn it is counts; that it moves is all that is looked at)
         self._progress = 0
         self._done = _real_lock()
         for lock in (*self._turns, self._done):
@@ -67,7 +71,7 @@ class Scheduler:
         timeout_s: float,
         begin: Callable[[], None] = lambda: None,
     ) -> bool:
-        """Run both to their ends, each after ``begin``; False where they did not come there in time."""
+        """Run both to their ends, each after ``begin``; False where they were not there in time."""
         self._begin = begin
         for index, call in enumerate(calls):
             _thread.start_new_thread(self._thread, (index, call))
@@ -114,7 +118,7 @@ class Scheduler:
             self._turns[me].acquire()
 
     def _leave_alone(self) -> None:
-        """The running one waits for something unknown: the other's turn, and no exact schedule any more."""
+        """The running one waits for something unknown: the other's turn, no exact schedule now."""
         other = 1 - self._running
         if not self._finished[other]:
             self.unclear = True

@@ -1,8 +1,8 @@
 """Instructions of somebody's code: what to call them, and a call before each.
 
-A step has a name that survives edits and other versions of Python: the function, the text of the line, and
-what the instruction does to something that others may see (``store total``). Instructions that touch
-locals alone have none: no other thread can tell when they run.
+A step has a name that survives edits and other versions of Python: the function, the text of the
+line, and what the instruction does to something that others may see (``store total``). Instructions
+that touch locals alone have none: no other thread can tell when they run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _BARE = {
     "CALL_KW": "call", "CALL_FUNCTION_EX": "call", "FOR_ITER": "next", "SEND": "next",
     "YIELD_VALUE": "yield",
 }  # fmt: skip
-# 5 is free: 0 to 3 have owners by convention (debugger, coverage, profiler), 6 and 7 are CPython's own.
+# 5 is free: 0 to 3 have owners by convention (debugger, coverage, profiler), 6 and 7 are CPython's
+# own.
 _TOOL = 4
 
 
@@ -63,7 +64,7 @@ def codes_below(roots: Iterable[str], *, wanted: Callable[[CodeType], bool]) -> 
 
 
 def is_below(file: str, folders: tuple[str, ...]) -> bool:
-    """Whether a file lies in one of some folders (with a slash at their ends), and in no environment there."""
+    """Whether a file lies in one of some folders (that end in a slash), in no environment there."""
     return any(
         file.startswith(folder) and "site-packages" not in file[len(folder) :] for folder in folders
     )

@@ -1,7 +1,7 @@
 """The function, the object and the arguments that a finding is about, in a process that has them.
 
-Arguments come, in this order, from the user's factory, from a task's ``inputs``, from what the project's own
-tests were seen to give, and from a signature that needs none or says plain types.
+Arguments come, in this order, from the user's factory, from a task's ``inputs``, from what the
+project's own tests were seen to give, and from a signature that needs none or says plain types.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ class Target:
     """A function of the user's, with the object that it shares.
 
     Args:
-        question: ``module``, ``function`` (qualified name), ``object`` (dotted, within the module; a default
-            is ``function(parameter)``), and optionally ``arguments``, ``recorded``, ``factories``.
+        question: ``module``, ``function`` (qualified name), ``object`` (dotted, within the module;
+            a default is ``function(parameter)``), and optionally ``arguments``, ``recorded``,
+            ``factories``.
     """
 
     def __init__(self, question: Mapping[str, Any]) -> None:
@@ -63,7 +64,7 @@ class Target:
         """The folder of the module's package, or of the module."""
         top = sys.modules.get(self.module.__name__.split(".")[0])
         file = getattr(top, "__file__", None) or self.module.__file__
-        return os.path.dirname(os.path.realpath(str(file)))  # noqa: PTH120, PTH118 - because: as code objects have it
+        return os.path.dirname(os.path.realpath(str(file)))  # noqa: PTH120 - because: as code objects have it
 
     @property
     def is_method(self) -> bool:
@@ -71,7 +72,7 @@ class Target:
         return self.owner is not None and not isinstance(self._raw, (staticmethod, classmethod))
 
     def shared_instance(self) -> Any:
-        """The instance that the project's modules hold, else a new one; None where none is needed."""
+        """The instance that the project's modules hold, else a new one; None for functions."""
         if not self.is_method:
             return None
         assert self.owner is not None
@@ -150,8 +151,20 @@ class Target:
             return {"from": "inputs", "size": _SIZE}
         recorded = (self._question.get("recorded") or {}).get(f"{self.module.__name__}.{name}")
         if recorded:
-            return {"from": "tests", **recorded}
+            return {"from": "tests", **self._without_the_default(recorded)}
         return self._signature(function, skip or (1 if self._has_receiver(name) else 0), full)
+
+    def _without_the_default(self, recorded: Mapping[str, str]) -> dict[str, str]:
+        """What a test gave, less the parameter whose default the finding is about."""
+        names: list[str] = ast.literal_eval(recorded["names"])
+        args, kwargs = ast.literal_eval(recorded["args"]), ast.literal_eval(recorded["kwargs"])
+        left_out = self._object[:-1].partition("(")[2] if self._object.endswith(")") else ""
+        kwargs.pop(left_out, None)
+        if left_out in names:
+            at = names.index(left_out)
+            kwargs.update(zip(names[at + 1 :], args[at + 1 :], strict=False))
+            args = args[:at]
+        return {"args": repr(args), "kwargs": repr(kwargs)}
 
     def _has_receiver(self, name: str) -> bool:
         return "." in name and not isinstance(self._raw, staticmethod)
@@ -210,7 +223,7 @@ def _imported(name: str) -> Any:
 
 
 def _looked_up(module: Any, qualname: str) -> tuple[type | None, Any]:
-    """Return the class that holds a function, if any, and the function as the class or module holds it."""
+    """Return the class that holds a function, if any, and the function as it is held there."""
     if "<" in qualname or not qualname:
         raise NoModelError("it lies in a function that another function makes")
     owner: Any = None

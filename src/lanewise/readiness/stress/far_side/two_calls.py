@@ -1,17 +1,20 @@
 """Two calls under one schedule, each try in a fork; and which schedules there are.
 
-Correct code behaves as if the two calls came one after the other, in either order. What a schedule leads to is
-therefore compared with both orders: what was returned and raised, the shared object, and who got the same
-object as whom. What differs from run to run by itself (clocks, random numbers) is not compared.
+Correct code behaves as if the two calls came one after the other, in either order. What a schedule
+leads to is therefore compared with both orders: what was returned and raised, the shared object,
+and who got the same object as whom. What differs from run to run by itself (clocks, random numbers)
+is not compared.
 
-Schedules are tried in the order of their simplicity, while the budget lasts: one pause of one thread at every step,
-then one pause of each (most hazards need no more: Musuvathi and Qadeer, Iterative context bounding, 2007).
+Schedules are tried in the order of their simplicity, while the budget lasts: one pause of one
+thread at every step, then one pause of each (most hazards need no more: Musuvathi and Qadeer,
+Iterative context bounding, 2007).
 """
 
 from __future__ import annotations
 
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType, FrameType
@@ -136,6 +139,7 @@ class _Model:
         scheduler = Scheduler(first, pauses)
         results: list[Any] = [None] * 2
         raised: list[str | None] = [None] * 2
+        raised_at: list[list[Any]] = []
         looked: list[str] = []
 
         def look(when: str) -> None:
@@ -153,6 +157,7 @@ class _Model:
                 except DeadlockError:
                     raised[index] = "waits for a lock that the other one holds"
                 except BaseException as error:  # noqa: BLE001 - because: SystemExit is an outcome too
+                    raised_at.extend(_lines(error, self._codes))
                     raised[index] = f"raised {type(error).__name__}: {error}"
 
             return run
@@ -181,6 +186,7 @@ class _Model:
             "trace": [[index, *step] for index, step in scheduler.trace[:_MOST_TRACE]],
             "unclear": scheduler.unclear or not in_time,
             "deadlock": scheduler.deadlock,
+            "raised_at": raised_at,
             "reached": scheduler.reached,
         }
 
@@ -262,6 +268,7 @@ class _Model:
             "pauses": [list(pause) for pause in pauses],
             "line": self._line_of(pauses),
             "outcome": found["parts"],
+            "raised_at": found.get("raised_at", []),
             "serial": list(serial),
             "differs": list(differs),
             **self._given,
@@ -275,7 +282,7 @@ class _Model:
         return None
 
     def _schedules(self, deadline: float) -> Iterator[tuple[int, list[Pause]] | None]:
-        """Yield schedules, the simplest first; None when all with a pause for each thread are through."""
+        """Yield schedules, the simplest first; None after the last with a pause for each thread."""
         openings = [
             (first, pause) for first in (0, 1) for pause in self._places(self._traces[first], first)
         ]
@@ -329,7 +336,7 @@ class _Model:
     # --- again ------------------------------------------------------------------------------------
 
     def replayed(self, schedule: Mapping[str, Any]) -> dict[str, Any]:
-        """Run one schedule and compare it; where the code has changed so that it has no such steps, explore."""
+        """Run one schedule and compare it; explore where the code has such steps no more."""
         if self._rule in _SHARING:
             return self._shared()
         serial, steady = self.serial()
@@ -358,6 +365,13 @@ def _rank(pause: Pause, named: set[tuple[str, str]]) -> tuple[bool, bool]:
         (pause.of, pause.at) not in named,
         not pause.before.startswith(("store", "delete", "call", "yield")),
     )
+
+
+def _lines(error: BaseException, codes: Sequence[CodeType]) -> list[list[Any]]:
+    """The innermost of the project's lines that an exception came from."""
+    files = {code.co_filename for code in codes}
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
+    return [[frames[-1].filename, frames[-1].lineno]] if frames else []
 
 
 def _explained(work: Any) -> Any:
