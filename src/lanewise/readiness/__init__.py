@@ -11,7 +11,7 @@ What an audit goes through, from what everything rests on upwards::
     context, rules/              all of it together; one file a rule
     suppressions, baseline       what is not told
     audit, sarif, explain        the report, for people and machines
-    stress/                      what was found, run: the project's tests in threads, two calls under schedules
+    stress/                      what was found, run: tests in threads, two calls under schedules
 
 Nothing of the audited project is imported or run, but by ``stress``, which is asked for by name.
 """

@@ -61,12 +61,12 @@ def interleave(  # noqa: PLR0913 - because: one description of two calls, writte
     made_at: Sequence[str] = (),
     paths: Sequence[str | os.PathLike[str]] = (),
 ) -> Interleaved:
-    """Call a function twice, in two threads of which one runs at a time, and compare with one after
-    the other.
+    """Call a function twice under a schedule, and compare with one call after the other.
 
-    It happens in a child process of this interpreter that imports the module afresh with locks of
-    its own, so it disturbs nothing here, a crash is an outcome, and the same schedule leads to the
-    same end each time. Takes about a fifth of a second. Needs ``os.fork``.
+    There are two threads, of which one runs at a time, in a child process of this interpreter that
+    imports the module afresh with locks of its own. So it disturbs nothing here, a crash is an
+    outcome, and the same schedule leads to the same end each time. Takes some tenths of a second.
+    Needs ``os.fork``.
 
     Args:
         module: The name that the function's module is imported by.

@@ -87,6 +87,6 @@ def _names(subject: Subject, place: tuple[str, int, str]) -> bool:
 def _words(subject: Subject, let_go: Sequence[Round], held: Sequence[Round]) -> str:
     names = " and ".join(sorted({one.qualname for one in subject.functions}))
     return (
-        f"fails in {bad(let_go)} of {len(let_go)} rounds, and in none of {len(held)} when calls of {names} "
-        "come one at a time"
+        f"fails in {bad(let_go)} of {len(let_go)} rounds, and in none of {len(held)} when calls of "
+        f"{names} come one at a time"
     )

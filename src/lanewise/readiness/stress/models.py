@@ -65,9 +65,7 @@ class Model:
 
     @property
     def is_tied(self) -> bool:
-        """Whether what goes wrong is the finding's: its object differs, its lines pause or
-        raise.
-        """
+        """Whether what goes wrong is the finding's: by its object, or by its lines."""
         if self.status != "fails":
             return False
         if {"object", "made"} & set(self.differs) or self.line in self.function.lines:
@@ -93,8 +91,8 @@ class Model:
         words = {"made": "it is made", "object": "the object ends as"}.get(part, f"the {part}")
         times = " times" if part == "made" else ""
         return (
-            f"two calls of {name}, one paused {self.pause_words}: {words} {self.outcome.get(part, '?')}{times}, "
-            f"one after the other {orders}"
+            f"two calls of {name}, one paused {self.pause_words}: {words} "
+            f"{self.outcome.get(part, '?')}{times}, one after the other {orders}"
         )
 
     @property
@@ -227,6 +225,6 @@ def check_factories(path: Path | None) -> None:
     """
     if path is not None and not path.is_file():
         raise AuditError(
-            f"{path} does not exist: write FACTORIES = {{'package.module.function': lambda: (args, kwargs)}} "
-            "into it"
+            f"{path} does not exist: write it, with FACTORIES = "
+            "{'package.module.function': lambda: (args, kwargs)}"
         )

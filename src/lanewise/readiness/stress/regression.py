@@ -30,8 +30,8 @@ def check_folder(folder: Path) -> None:
             pass
     except OSError as error:
         raise AuditError(
-            f"no tests can be written to {folder} ({error.strerror}): give a folder with --models that you may "
-            "write to"
+            f"no tests can be written to {folder} ({error.strerror}): give --models a folder that you "
+            "may write to"
         ) from error
 
 
@@ -121,8 +121,10 @@ def _story(model: Model, python: str) -> str:
     lines = ["Found by ``lanewise audit --stress``, on Python " + python + "."]
     if model.subject.finding.rule in SHARING:
         lines += ["", *textwrap.wrap(_sentence(model.evidence), _WIDTH), ""]
-        lines += ["It passes once the two have nothing in common. Where they are meant to, delete it and say so",
-                  f"at the place: # lanewise: ok({model.subject.finding.rule}: why)"]  # fmt: skip
+        lines += [
+            "It passes once the two have nothing in common. Where they are meant to, delete it and say",
+            f"so at the place: # lanewise: ok({model.subject.finding.rule}: why)",
+        ]
         return "\n".join(_safe(line) for line in lines)
     lines += [
         "One thread is paused",

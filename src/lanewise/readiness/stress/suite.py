@@ -105,8 +105,8 @@ class Suite:
             child = ProbeChild(probe)
         except ChildEndedError as error:
             raise AuditError(
-                f"the tests of {stage.root} cannot be collected: {error}. See whether pytest collects them: "
-                f"{stage.python or 'python'} -m pytest --collect-only"
+                f"the tests of {stage.root} cannot be collected: {error}. See whether pytest collects "
+                f"them: {stage.python or 'python'} -m pytest --collect-only"
             ) from error
         if "error" in child.prepared:
             child.close()
@@ -116,8 +116,8 @@ class Suite:
     def _words(self, told: Mapping[str, Any]) -> str:
         if "missing" not in told:
             return (
-                f"the tests of {self._stage.root} cannot be collected: {told['error']}. See whether pytest "
-                "collects them: python -m pytest --collect-only"
+                f"the tests of {self._stage.root} cannot be collected: {told['error']}. See whether "
+                f"pytest collects them: {self._stage.python or 'python'} -m pytest --collect-only"
             )
         if self._stage.python is None:
             return (
@@ -146,7 +146,7 @@ class Suite:
         answer = self._ask(test, "alone", timeout_s, repeats=repeats, note=True)
         return read_round(answer), answer
 
-    def _ask(
+    def _ask(  # noqa: PLR0913 - because: one question
         self,
         test: str,
         mode: Mode,

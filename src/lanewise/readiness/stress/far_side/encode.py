@@ -47,8 +47,6 @@ class Encoder:
 
     def _inside(self, value: Any, depth: int) -> str:
         name = type(value).__name__
-        if isinstance(value, BaseException):
-            return f"{name}({value})"
         if isinstance(value, Mapping):
             pairs = (
                 f"{self.encode(key, depth)}: {self.encode(item, depth)}"
@@ -61,11 +59,23 @@ class Encoder:
             return f"{name} [{', '.join(self._each(value, depth))}]"
         if isinstance(value, (bytearray, memoryview)):
             return f"{name} {bytes(value)[:_LONGEST]!r}"
+        return f"{name}{self._attributes(value, depth)}"
+
+    def _attributes(self, value: Any, depth: int) -> str:
+        if isinstance(value, BaseException):
+            return f"({value})"
+        found: dict[str, Any] = {}
+        for kind in type(value).__mro__:
+            slots = kind.__dict__.get("__slots__", ())
+            for slot in (slots,) if isinstance(slots, str) else slots:
+                if slot not in ("__dict__", "__weakref__") and hasattr(value, slot):
+                    found[slot] = getattr(value, slot)
         attributes = getattr(value, "__dict__", None)
-        if type(attributes) is dict and not isinstance(value, types.GeneratorType):
-            pairs = (f"{key}={self.encode(item, depth)}" for key, item in list(attributes.items()))
-            return f"{name}({', '.join(pairs)})"
-        return name
+        if type(attributes) is dict:
+            found.update(attributes)
+        if not found:
+            return "" if attributes is None else "()"
+        return f"({', '.join(f'{name}={self.encode(one, depth)}' for name, one in found.items())})"
 
     def _each(self, values: Iterable[Any], depth: int) -> list[str]:
         return [self.encode(value, depth) for value in list(values)]

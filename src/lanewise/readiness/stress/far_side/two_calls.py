@@ -97,8 +97,8 @@ class _Model:
         found = self._told(in_fork(_explained(work), _TRY_S))
         if "raised" in found:
             raise NoModelError(
-                f"a call alone raises {found['raised']} with arguments from {self._from()}: write a factory "
-                "that makes fitting ones, and give its file with --factories"
+                f"a call alone raises {found['raised']} with arguments from {self._from()}: write a "
+                "factory that makes fitting ones, and give its file with --factories"
             )
         seen = {(file, line) for file, line in found["seen"]}
         return codes_below(
