@@ -15,7 +15,7 @@ from lanewise.readiness.stress.models import probe_of
 
 # Where the code has changed so that the schedule's steps are gone, simple schedules are tried for
 # so long.
-_SEARCH_S = 5.0
+_SEARCH_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ _real_lock = _thread.allocate_lock
 # not its end.
 _STUCK_S = 0.5
 # For locks that somebody else holds when both wait: threads that the user's code has started.
-_OTHERS_S = 1.0
+_OTHERS_S, _OTHERS = 0.1, 10
 
 
 class Pause(NamedTuple):
@@ -171,7 +171,7 @@ class Scheduler:
             other = 1 - me
             awaited = self._waiting[other]
             if self._finished[other] or (awaited is not None and awaited.locked()):
-                if lock.acquire(True, _OTHERS_S):
+                if self._waited_for_others(lock):
                     break
                 self.deadlock = True
                 raise DeadlockError
@@ -180,6 +180,14 @@ class Scheduler:
             self.yield_turn()
             self._waiting[me] = None
         return True
+
+    def _waited_for_others(self, lock: Any) -> bool:
+        """Give somebody who is not one of the two a while to release it."""
+        for _ in range(_OTHERS):
+            if lock.acquire(True, _OTHERS_S):
+                return True
+            self._progress += 1
+        return False
 
     def sleep(self, seconds: float) -> None:
         """Sleep: the other one may run meanwhile, but only where a pause says so."""

@@ -12,6 +12,7 @@ Iterative context bounding, 2007).
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 import traceback
@@ -234,6 +235,7 @@ class _Model:
         if self._rule in _SHARING:
             return self._shared()
         deadline = time.monotonic() + budget_s
+        self._check_iterator()
         serial, steady = self.serial()
         if self._lines and not any(line in self._lines for *_, line in self._traces[0]):
             raise NoModelError(
@@ -252,6 +254,20 @@ class _Model:
             if differs and self._differs(self.once(first, pauses), serial, steady):
                 return self._failing(first, pauses, found, serial, differs)
         return {"status": "holds", "tried": self.tried, "complete": complete, **self._given}
+
+    def _check_iterator(self) -> None:
+        """What C code does to its own state happens between two steps: no schedule can pause it."""
+        if self._rule != "FT104":
+            return
+        target = Target(self._question)
+        shared = target.shared_object(None)
+        if shared is not NEVER and not hasattr(type(shared), "send"):
+            advance = getattr(type(shared), "__next__", None)
+            if not inspect.isfunction(advance):
+                raise NoModelError(
+                    f"{type(shared).__name__} is advanced by C code, within which no thread can be "
+                    "paused: only a free-threaded build shows what comes of it"
+                )
 
     def _failing(
         self,
