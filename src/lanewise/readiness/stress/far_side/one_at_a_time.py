@@ -43,6 +43,7 @@ class _Thread(threading.local):
     def __init__(self) -> None:
         self.depth = 0
         self.holds = False
+        self.waits = False
         self.handed_over = 0
         self.rng = random.Random(_thread.get_ident())  # noqa: S311 - because: waits, not secrets
 
@@ -88,21 +89,35 @@ class OneAtATime:
         mine = self._mine
         if event == "call":
             if self._guards(frame.f_code):
-                if mine.depth == 0:
-                    self._hand_over(mine)
-                    self._enter(mine)
-                mine.depth += 1
+                self._called(mine)
+        elif not mine.depth:
+            return
         elif event == "return":
-            if mine.depth and self._guards(frame.f_code):
-                mine.depth -= 1
-                if mine.depth == 0:
-                    self._leave(mine)
-                    self._hand_over(mine)
-        elif mine.depth and _waits(frame, argument):
-            if event == "c_call":
+            self._returned(mine, frame)
+        elif event == "c_call" and _waits(frame, argument) and not self._guards(frame.f_code):
+            mine.waits = True
+            self._leave(mine)
+
+    def _called(self, mine: _Thread) -> None:
+        if mine.depth == 0:
+            self._hand_over(mine)
+            self._enter(mine)
+        elif mine.waits:  # the standard library calls back
+            self._enter(mine)
+        mine.waits = False
+        mine.depth += 1
+
+    def _returned(self, mine: _Thread, frame: FrameType) -> None:
+        if self._guards(frame.f_code):
+            mine.depth -= 1
+            if mine.depth == 0:
                 self._leave(mine)
-            else:
-                self._enter(mine)
+                self._hand_over(mine)
+        elif mine.waits and frame.f_back is not None and self._guards(frame.f_back.f_code):
+            # Not before: what waited may hold locks of the standard library's until it returns, and
+            # whoever has its turn may want them.
+            mine.waits = False
+            self._enter(mine)
 
     def _enter(self, mine: _Thread) -> None:
         if mine.holds:
