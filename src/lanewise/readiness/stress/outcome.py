@@ -98,7 +98,6 @@ class StressReport:
         written: The test of each model that was kept, and whether it was written or stands as it
             was.
         spent_s: How long it took.
-        trouble: Why there are no tests, or an empty string.
     """
 
     facts: dict[str, Any]
@@ -108,7 +107,6 @@ class StressReport:
     models: tuple[Model, ...] = ()
     written: dict[str, tuple[Path, bool]] = field(default_factory=dict)
     spent_s: float = 0.0
-    trouble: str = ""
 
     @property
     def found_something(self) -> bool:
