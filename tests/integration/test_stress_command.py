@@ -248,7 +248,9 @@ def suite_of(root: Path, app: str, tests: str) -> Iterator[Suite]:
     root = root.resolve()
     (root / "app.py").write_text(app)
     (root / "test_app.py").write_text(tests)
-    (root / "pytest.ini").write_text("[pytest]\n")
+    (root / "pytest.ini").write_text(
+        "[pytest]\nfilterwarnings = error\nasyncio_default_fixture_loop_scope = function\n"
+    )
     stage = Stage(root=root, paths=(str(root),), watched=((str(root / "app.py"), 1, "app.all"),))
     with Suite(stage) as suite:
         yield suite

@@ -19,7 +19,7 @@ from lanewise.readiness.stress.models import Model
 from lanewise.readiness.stress.outcome import TestProof
 
 _SHOWN: tuple[Verdict, ...] = (
-    "code", "assumes it is alone", "fails alone", "seldom", "unclear", "not run",
+    "code", "assumes it is alone", "fails alone", "seldom", "unclear",
 )  # fmt: skip
 _MOST = 20
 
@@ -130,6 +130,11 @@ def print_stress(output: Output, stress: StressReport) -> None:
             _print_test(output, test)
         if len(tests) > _MOST:
             output.note(f"and {len(tests) - _MOST} more: {verdict}")
+    if "not run" in stress.tally:
+        output.warning(
+            f"{stress.tally['not run']} tests were not run for want of time: give more with "
+            "--stress-budget, or fewer tests with --tests"
+        )
     for model in stress.models:
         _print_model(output, model, stress)
 

@@ -192,10 +192,10 @@ class ProbeChild:
         except subprocess.TimeoutExpired:
             return "it closed its end of the channel"
         how = f"exit code {code}" if code >= 0 else f"{_signal_name(-code)}"
-        said = self._last_words().rstrip(".")
+        said = self.last_words().rstrip(".")
         return f"{how}; it wrote: {said}" if said else how
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         """The line of its stderr that says most: the fatal error, else the last one."""
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, end - _STDERR_TAIL_BYTES))

@@ -109,14 +109,16 @@ class Suite:
                 f"them: {stage.python or 'python'} -m pytest --collect-only"
             ) from error
         if "error" in child.prepared:
+            said = child.last_words()
             child.close()
-            raise AuditError(self._words(child.prepared))
+            raise AuditError(self._words(child.prepared, said))
         return child
 
-    def _words(self, told: Mapping[str, Any]) -> str:
+    def _words(self, told: Mapping[str, Any], said: str) -> str:
         if "missing" not in told:
+            why = f"{told['error']} ({said.rstrip('.')})" if said else told["error"]
             return (
-                f"the tests of {self._stage.root} cannot be collected: {told['error']}. See whether "
+                f"the tests of {self._stage.root} cannot be collected: {why}. See whether "
                 f"pytest collects them: {self._stage.python or 'python'} -m pytest --collect-only"
             )
         if self._stage.python is None:
