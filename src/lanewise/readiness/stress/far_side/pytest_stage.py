@@ -129,18 +129,13 @@ class _Stage:
         yield
         del item
         if call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception):
-            error = call.excinfo.value
-            lines = traceback.format_exception_only(error)[-1].strip().splitlines() or [""]
-            frames = traceback.extract_tb(error.__traceback__)
-            self._caught.append(
-                {
-                    "when": call.when,
-                    "error": f"{lines[0]}"[:_LONGEST],
-                    "places": [
-                        [f.filename, f.lineno, f.name] for f in frames if self._is_ours(f.filename)
-                    ],
-                }
-            )
+            self._catch(call.excinfo.value)
+
+    def _catch(self, error: BaseException) -> None:
+        lines = traceback.format_exception_only(error)[-1].strip().splitlines() or [""]
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [[f.filename, f.lineno, f.name] for f in frames if self._is_ours(f.filename)]
+        self._caught.append({"error": lines[0][:_LONGEST], "places": places})
 
     def _is_ours(self, file: str | None) -> bool:
         return file is not None and is_below(file, (self._root,))
@@ -177,14 +172,20 @@ class _Stage:
         notes, guard = self._prepare(question)
         sys.setswitchinterval(1e-6)
         reports: list[Any] = []
-        times = 0
-        while times < question["repeats"] and not any(report.failed for report in reports):
+        times, broken = 0, False
+        while times < question["repeats"] and not broken:
             times += 1
-            reports += runtestprotocol(item, nextitem=None, log=False)
+            try:
+                reports += runtestprotocol(item, nextitem=None, log=False)
+            except Exception as error:  # noqa: BLE001 - because: of a test that has taken stdout away, say
+                self._catch(error)
+                broken = True
+            broken = broken or any(report.failed for report in reports)
         sys.setprofile(None)
         sys.settrace(None)
+        skipped = any(report.skipped for report in reports)
         return {
-            "status": _status(reports),
+            "status": "failed" if broken else "skipped" if skipped else "passed",
             "times": times,
             **(self._caught[0] if self._caught else {"error": "", "places": []}),
             "called": list(notes.called) if notes else [],
@@ -217,12 +218,6 @@ class _Stage:
     def _is_test(self, code: CodeType) -> bool:
         file = code.co_filename
         return file in self._test_files or os.path.basename(file) == "conftest.py"  # noqa: PTH119 - because: a string, millions of times
-
-
-def _status(reports: list[Any]) -> str:
-    if any(report.failed for report in reports):
-        return "failed"
-    return "skipped" if any(report.skipped for report in reports) else "passed"
 
 
 def _gil_enabled() -> bool:

@@ -186,9 +186,9 @@ class Target:
             annotation = getattr(one.annotation, "__name__", one.annotation)
             if annotation not in _BY_ANNOTATION:
                 raise NoModelError(
-                    f"{full} needs arguments ({one.name}), and no test was seen to call it: write a "
-                    f"factory, FACTORIES = {{{full!r}: lambda: ((...,), {{}})}}, and give its file with "
-                    "--factories"
+                    f"{full} needs arguments ({one.name}), and no test was seen to give them as "
+                    f"literals: write a factory, FACTORIES = {{{full!r}: lambda: ((...,), {{}})}}, and "
+                    "give its file with --factories"
                 )
             if one.kind is one.KEYWORD_ONLY:
                 kwargs[one.name] = _BY_ANNOTATION[annotation]
