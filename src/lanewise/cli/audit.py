@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lanewise.cli import audit_buys, audit_dependencies
+from lanewise.cli import audit_buys, audit_dependencies, audit_stress
 from lanewise.cli.audit_report import print_report
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
@@ -32,7 +32,8 @@ def add_parser(verbs: Any) -> None:
         "audit",
         help="what threads that really run at once would break in a project",
         description="Read a project's own code and name its shared state that is not safe between "
-        "threads. Nothing of it is imported or run. Exit status 1 at a warning or worse.",
+        "threads. Without --stress nothing of it is imported or run. Exit status 1 at a warning or "
+        "worse.",
     )
     parser.add_argument("path", type=Path, nargs="?", default=Path(), help="default: here")
     parser.add_argument(
@@ -61,6 +62,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--explain", metavar="FT102", help="print a rule's page and end")
     audit_dependencies.add_options(parser)
     audit_buys.add_options(parser)
+    audit_stress.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -84,7 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
             "--write-baseline with --rule or --level would forget what they leave out: write it "
             "without them"
         )
+    audit_stress.check(arguments)
     report = audit_project(arguments.path, options)
+    if arguments.stress:
+        report = audit_stress.proved(report, arguments)
     needed: DependencyReport | None = None
     outlooks: tuple[TaskOutlook, ...] = ()
     if audit_dependencies.are_wanted(arguments):

@@ -32,7 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--python",
         metavar="PYTHON",
-        help="of this interpreter; a free-threaded one is asked what really brings the lock back",
+        help="of this interpreter; a free-threaded one is asked what really brings the lock back. With "
+        "--stress: the one that runs the project's code",
     )
     group.add_argument(
         "--extra", action="append", default=[], metavar="NAME", help="of the project; repeatable"
@@ -56,7 +57,7 @@ def are_wanted(arguments: argparse.Namespace) -> bool:
     """Whether anything was said of them."""
     return bool(
         arguments.dependencies
-        or arguments.python
+        or (arguments.python and not arguments.stress)
         or arguments.extra
         or arguments.interpreters
         or arguments.index
@@ -70,7 +71,7 @@ def audited(arguments: argparse.Namespace) -> DependencyReport:
         AuditError: What was named cannot be read or asked.
     """
     return audit_dependencies(
-        project=_project_of(arguments.path),
+        project=project_of(arguments.path),
         extras=arguments.extra,
         python=arguments.python,
         import_modules=not arguments.no_imports,
@@ -102,7 +103,7 @@ def document(report: DependencyReport) -> dict[str, Any]:
     return report.as_dict()
 
 
-def _project_of(path: Path) -> Path | None:
+def project_of(path: Path) -> Path | None:
     """The folder of the nearest pyproject.toml, from the path upwards; None where there is none."""
     start = path.resolve()
     for folder in (start, *start.parents):

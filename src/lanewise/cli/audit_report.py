@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 
-from lanewise.cli.output import Output
+from lanewise.cli.audit_stress import print_stress
+from lanewise.cli.output import Output, print_wrapped
 from lanewise.readiness.audit import AuditReport
 from lanewise.readiness.findings import LEVELS, Finding, Level
 from lanewise.readiness.outlook import TaskOutlook, steps
 from lanewise.readiness.rules import rule_of
+from lanewise.readiness.stress import StressReport
 from lanewise.readiness.task_verdicts import TaskVerdict, order_of_work
 
 _STYLES: dict[Level, str] = {
@@ -34,6 +35,8 @@ def print_report(output: Output, report: AuditReport, outlooks: Sequence[TaskOut
             _print_finding(output, finding)
         _print_fixes(output, findings)
     _print_tasks(output, report, outlooks)
+    if isinstance(report.stress, StressReport):
+        print_stress(output, report.stress)
     _print_tally(output, report)
 
 
@@ -61,29 +64,29 @@ def _print_task(output: Output, task: TaskVerdict) -> None:
     today = f"today: {', '.join(allowed)}"
     if task.imports and "interpreter" in allowed:
         today += f" (if {', '.join(task.imports)} may be imported there: --interpreters)"
-    _print_wrapped(output, today)
+    print_wrapped(output, today)
     later = f"without the lock: {task.without_the_lock}"
     if task.obstacles:
         objects = ", ".join(f"{one.object} ({one.rule})" for one in task.obstacles)
         later += f", until this is safe: {objects}"
-    _print_wrapped(output, later)
+    print_wrapped(output, later)
 
 
 def _print_outlook(output: Output, outlook: TaskOutlook) -> None:
     """With what its dependencies say."""
     today = [lane for lane, why in outlook.task.lanes.items() if not why]
-    _print_wrapped(output, f"today: {', '.join(today)}")
-    _print_wrapped(output, f"without the lock: {outlook.recommended}")
+    print_wrapped(output, f"today: {', '.join(today)}")
+    print_wrapped(output, f"without the lock: {outlook.recommended}")
     for lane in ("thread", "interpreter"):
         why = outlook.lanes[lane]
         if why and why != outlook.task.lanes[lane]:
-            _print_wrapped(output, f"{lane}: {why}")
+            print_wrapped(output, f"{lane}: {why}")
     if outlook.open_questions:
         names = ", ".join(one.distribution for one in outlook.open_questions)
-        _print_wrapped(output, f"not known to leave the lock off: {names}", style="dim")
+        print_wrapped(output, f"not known to leave the lock off: {names}", style="dim")
     if outlook.missing:
         names = ", ".join(outlook.missing)
-        _print_wrapped(output, f"not installed for that interpreter: {names}", style="yellow")
+        print_wrapped(output, f"not installed for that interpreter: {names}", style="yellow")
 
 
 def _print_steps(output: Output, work: Sequence[tuple[str, int]]) -> None:
@@ -91,40 +94,26 @@ def _print_steps(output: Output, work: Sequence[tuple[str, int]]) -> None:
         output.line("mend first:")
     for what, tasks in work[:_MOST_PLACES]:
         count = f"{tasks} task{'s' if tasks > 1 else ''}"
-        _print_wrapped(output, f"{what}: {count}")
+        print_wrapped(output, f"{what}: {count}")
 
 
 def _print_finding(output: Output, finding: Finding) -> None:
     output.line(f"{finding.place}  {finding.object}", style=_STYLES[finding.level])
-    _print_wrapped(output, finding.message)
+    print_wrapped(output, finding.message)
+    for one in finding.confirmed:
+        print_wrapped(output, f"confirmed by {one.name}: {one.evidence}", style="bold")
     if finding.reachable_from is not None:
-        _print_wrapped(output, f"reached from {finding.reachable_from}", style="dim")
+        print_wrapped(output, f"reached from {finding.reachable_from}", style="dim")
     if finding.also:
         places = ", ".join(str(place) for place in finding.also[:_MOST_PLACES])
         more = len(finding.also) - _MOST_PLACES
         text = f"also {places}" + (f" and {more} more" if more > 0 else "")
-        _print_wrapped(output, text, style="dim")
+        print_wrapped(output, text, style="dim")
 
 
 def _print_fixes(output: Output, findings: list[Finding]) -> None:
     for fix in dict.fromkeys(finding.fix for finding in findings):
-        _print_wrapped(output, f"fix: {fix}", indent="  ")
-
-
-def _print_wrapped(
-    output: Output, text: str, style: str | None = None, indent: str = "    "
-) -> None:
-    width = max(output.console.width, 40)
-    lines = textwrap.wrap(
-        text,
-        width,
-        initial_indent=indent,
-        subsequent_indent=indent + "  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    for line in lines:
-        output.line(line, style=style)
+        print_wrapped(output, f"fix: {fix}", indent="  ")
 
 
 def _print_tally(output: Output, report: AuditReport) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,23 @@ class Output:
         for row in rows:
             table.add_row(*(_plain(cell) for cell in row))
         self.console.print(table)
+
+
+def print_wrapped(
+    output: Output, text: str, style: str | None = None, indent: str = "    "
+) -> None:
+    """Print a paragraph, indented, broken between words."""
+    width = max(output.console.width, 40)
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent + "  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    for line in lines:
+        output.line(line, style=style)
 
 
 def _plain(text: str) -> str:

@@ -11,8 +11,9 @@ What an audit goes through, from what everything rests on upwards::
     context, rules/              all of it together; one file a rule
     suppressions, baseline       what is not told
     audit, sarif, explain        the report, for people and machines
+    stress/                      what was found, run: tests in threads, two calls under schedules
 
-Nothing of the audited project is imported or run.
+Nothing of the audited project is imported or run, but by ``stress``, which is asked for by name.
 """
 
 from lanewise.readiness.audit import AuditOptions, AuditReport, audit_project

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from lanewise.errors import AuditError
 from lanewise.readiness.baseline import Baseline
@@ -47,6 +47,17 @@ class AuditOptions:
             raise AuditError(f"{self.level!r} is no level; there are {', '.join(LEVELS)}")
 
 
+class Stress(Protocol):
+    """What running the project's code showed; ``lanewise.readiness.stress`` makes it."""
+
+    @property
+    def found_something(self) -> bool:
+        """Whether it is broken."""
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditReport:
     """What an audit found.
@@ -60,6 +71,7 @@ class AuditReport:
         known: How many findings the baseline holds.
         tasks: What all that means for each task that the project declares, whatever the options leave
             out of the findings.
+        stress: What running its code showed, or None where it was only read.
     """
 
     root: Path
@@ -70,6 +82,7 @@ class AuditReport:
     known: int = 0
     options: AuditOptions = field(default_factory=AuditOptions)
     tasks: tuple[TaskVerdict, ...] = ()
+    stress: Stress | None = None
 
     @property
     def tally(self) -> dict[Level, int]:
@@ -79,12 +92,14 @@ class AuditReport:
 
     @property
     def found_something(self) -> bool:
-        """Whether there is a warning or worse."""
+        """Whether there is a warning or worse, or something that broke when it was run."""
+        if self.stress is not None and self.stress.found_something:
+            return True
         return any(at_least(finding.level, "warning") for finding in self.findings)
 
     def to_document(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
-        return {
+        document = {
             "schema": 1,
             "root": printable(str(self.root)),
             "files": self.files,
@@ -95,6 +110,9 @@ class AuditReport:
             "findings": [finding.to_document() for finding in self.findings],
             "tasks": [task.to_document() for task in self.tasks],
         }
+        if self.stress is not None:
+            document["stress"] = self.stress.to_document()
+        return document
 
 
 def audit_project(path: Path, options: AuditOptions | None = None) -> AuditReport:

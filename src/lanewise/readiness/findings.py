@@ -29,6 +29,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Confirmation:
+    """Running the code has shown a hazard to be one.
+
+    Attributes:
+        by: ``test``: one of the project's own; ``model``: two calls under a schedule.
+        name: Which one.
+        evidence: What ties it to the finding, in a sentence.
+    """
+
+    by: str
+    name: str
+    evidence: str
+
+    def to_document(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {"by": self.by, "name": self.name, "evidence": self.evidence}
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One hazard.
 
@@ -47,6 +66,7 @@ class Finding:
             was seen. Ways that go through names only known at run time are not seen.
         defined: Where the shared object is bound, or None.
         also: Further places with the same rule and object.
+        confirmed: What has shown it to be real, where the code was run (``--stress``).
     """
 
     rule: str
@@ -61,6 +81,7 @@ class Finding:
     reachable_from: str | None = None
     defined: Place | None = None
     also: tuple[Place, ...] = field(default=())
+    confirmed: tuple[Confirmation, ...] = field(default=())
 
     @property
     def place(self) -> Place:
@@ -89,4 +110,5 @@ class Finding:
             "defined": None if self.defined is None else str(self.defined),
             "also": [str(place) for place in self.also],
             "fingerprint": self.fingerprint,
+            "confirmed": [one.to_document() for one in self.confirmed],
         }

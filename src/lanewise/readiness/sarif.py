@@ -54,12 +54,21 @@ def _result(finding: Finding) -> dict[str, Any]:
         "ruleId": finding.rule,
         "ruleIndex": indexes[finding.rule],
         "level": _LEVELS[finding.level],
-        "message": {"text": f"{finding.message}. Fix: {finding.fix}."},
+        "message": {"text": _text(finding)},
         "locations": [_location(finding.path, finding.line, finding.column)],
         "relatedLocations": [_location(place.path, place.line, 1) for place in finding.also],
         "partialFingerprints": {"lanewise/v1": finding.fingerprint},
-        "properties": {"object": finding.object, "lanewiseLevel": finding.level},
+        "properties": {
+            "object": finding.object,
+            "lanewiseLevel": finding.level,
+            "confirmed": [one.to_document() for one in finding.confirmed],
+        },
     }
+
+
+def _text(finding: Finding) -> str:
+    shown = "".join(f" Confirmed by {one.name}: {one.evidence}." for one in finding.confirmed)
+    return f"{finding.message}. Fix: {finding.fix}.{shown}"
 
 
 def _location(path: str, line: int, column: int) -> dict[str, Any]:

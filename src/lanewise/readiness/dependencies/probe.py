@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from _lanewise_worker.orphans import kill_tree
 from lanewise.errors import AuditError
 
 Answer = dict[str, Any]
@@ -52,6 +53,8 @@ class Probe:
         flags: Options of the interpreter, such as ``-v``.
         timeout_s: Seconds that one answer may take.
         env: Variables to add to its environment.
+        cwd: The folder that it stands in; None for this process's.
+        loop: The file beside this one that reads questions and writes answers.
     """
 
     script: str
@@ -61,11 +64,13 @@ class Probe:
     flags: tuple[str, ...] = ()
     timeout_s: float = 30.0
     env: Mapping[str, str] = field(default_factory=dict)
+    cwd: str | None = None
+    loop: str = "_probe_child.py"
 
     @property
     def command(self) -> list[str]:
         """How the child is started."""
-        loop = (_HERE / "_probe_child.py").read_text(encoding="utf-8")
+        loop = (_HERE / self.loop).read_text(encoding="utf-8")
         # -P: the folder that the audit happens to stand in is not part of the environment.
         return [self.python or sys.executable, "-P", *self.flags, "-c", loop]
 
@@ -98,6 +103,7 @@ class ProbeChild:
                 stderr=self._stderr,
                 start_new_session=True,  # so that what it starts can be ended with it
                 env={**os.environ, **probe.env},
+                cwd=probe.cwd,
             )
         except OSError as error:
             self._stderr.close()
@@ -114,20 +120,22 @@ class ProbeChild:
             self.close()
             raise
 
-    def ask(self, question: Mapping[str, Any]) -> Answer:
-        """Put one question.
+    def ask(self, question: Mapping[str, Any], timeout_s: float | None = None) -> Answer:
+        """Put one question; ``timeout_s`` is the probe's own unless another is given.
 
         Raises:
             ChildEndedError: The child died of it, or did not answer in time; it is of no use any more.
         """
-        return self._exchange(question, self._probe.timeout_s)
+        return self._exchange(question, timeout_s or self._probe.timeout_s)
 
     def close(self) -> None:
-        """Kill the child and what it has started."""
+        """Kill the child and what it has started, whatever sessions that has made."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
+        if self._process.poll() is None:
+            kill_tree(self._process.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -184,10 +192,10 @@ class ProbeChild:
         except subprocess.TimeoutExpired:
             return "it closed its end of the channel"
         how = f"exit code {code}" if code >= 0 else f"{_signal_name(-code)}"
-        said = self._last_words().rstrip(".")
+        said = self.last_words().rstrip(".")
         return f"{how}; it wrote: {said}" if said else how
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
         """The line of its stderr that says most: the fatal error, else the last one."""
         end = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(0, end - _STDERR_TAIL_BYTES))
