@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from lanewise.errors import DiagnoseError
 
 _MOST_INTERPRETERS = 64
 _MOST_THREADS = 4096
+# ``BaseEventLoop._run_once`` has 11 local variables, self included.
+_VARIABLES = 11
 _DEEPEST_STACK = 200
 # Frames of the interpreter's own, between C and Python: FRAME_OWNED_BY_CSTACK, _BY_INTERPRETER.
 _FIRST_OWNER_WITHOUT_CODE = 3
@@ -60,13 +63,14 @@ class Stack:
     Attributes:
         leaf: Frame and instruction of the innermost, to see whether it has moved.
         calls_c: Whether that instruction runs a function written in C.
-        turn: Says which turn of an asyncio loop this is: what ``_run_once`` keeps in its variables.
+        turn_s: When the present turn of an asyncio loop began (``time.monotonic()``, the same for all
+            processes), as ``_run_once`` keeps it in a variable; 0 where there is none.
     """
 
     frames: tuple[tuple[CodeInfo, int], ...]
     leaf: tuple[int, int]
     calls_c: bool
-    turn: int = 0
+    turn_s: float = 0.0
 
 
 NO_STACK = Stack((), (0, 0), calls_c=False)
@@ -83,6 +87,7 @@ class RemoteInterpreter:
         self.layout: Layout = read_layout(memory, runtime)
         self._memory, self._runtime = memory, runtime
         self._codes = CodeTable(memory, self.layout)
+        self._kinds: dict[int, bool] = {}
         self._calls_c = calls_of_c(self.layout.version)
         self._thread_bytes = 8 + max(
             self.layout[f"thread.{name}"] for name in ("next", "current_frame", "native_thread_id")
@@ -123,6 +128,12 @@ class RemoteInterpreter:
         lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
         at = lock + self.layout["interpreter.gil_enabled"]
         return self._memory.word(at) & 0xFFFFFFFF != 0
+
+    def switch_interval_s(self) -> float:
+        """How long a thread waits for the lock before it asks for it."""
+        lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
+        before_holder = lock + self._holder_offset - 8
+        return self._memory.word(before_holder) / 1e6
 
     def threads(self) -> list[PythonThread]:
         """Walk the lists of threads, newest first.
@@ -187,7 +198,7 @@ class RemoteInterpreter:
         previous_at, instruction_at = layout["frame.previous"], layout["frame.instr_ptr"]
         owner_at = layout["frame.owner"]
         found: list[tuple[CodeInfo, int]] = []
-        leaf, turn, calls_c = (0, 0), 0, False
+        leaf, turn_s, calls_c = (0, 0), 0.0, False
         for _ in range(_DEEPEST_STACK):
             if not frame:
                 break
@@ -201,9 +212,28 @@ class RemoteInterpreter:
                     leaf = (frame, instruction)
                     calls_c = self._is_call(pages, instruction)
                 if code.name == "_run_once" and code.file.endswith("base_events.py"):
-                    turn = hash(pages.read(frame + size, 80))
+                    turn_s = self._turn_s(pages.read(frame + size, 8 * _VARIABLES))
             frame = struct.unpack_from("<Q", data, previous_at)[0]
-        return Stack(tuple(found), leaf, calls_c, turn)
+        return Stack(tuple(found), leaf, calls_c, turn_s)
+
+    def _turn_s(self, variables: bytes) -> float:
+        """``end_time`` of ``_run_once``: the largest number among its variables that is a time of late."""
+        latest_s = 0.0
+        for (word,) in struct.iter_unpack("<Q", variables):
+            address = word & _TAG_MASK
+            with contextlib.suppress(OSError):
+                if address and self._is_float(address):
+                    data = self._memory.read(address + self.layout["float.ob_fval"], 8)
+                    latest_s = max(latest_s, struct.unpack("<d", data)[0])
+        return latest_s
+
+    def _is_float(self, address: int) -> bool:
+        kind = self._memory.word(address + self.layout["object.ob_type"])
+        known = self._kinds.get(kind)
+        if known is None:
+            name = self._memory.word(kind + self.layout["type.tp_name"])
+            known = self._kinds[kind] = self._memory.read(name, 6) == b"float\0"
+        return known
 
     def _is_call(self, pages: Pages, instruction: int) -> bool:
         return pages.read(instruction, 1)[0] in self._calls_c

@@ -38,10 +38,18 @@ class InterpreterLooker:
 
     Of each thread the order of reading is: the kernel's counters, what it sleeps in, the lock's holder, its
     stack. The thread runs on meanwhile, so what does not fit together (a holder that sleeps) is read again.
+
+    Args:
+        record: What is added to.
+        interpreter: The target's.
+        began_ns: When the session began (``time.monotonic_ns()``).
     """
 
-    def __init__(self, record: ProcessRecord, interpreter: RemoteInterpreter) -> None:
+    def __init__(
+        self, record: ProcessRecord, interpreter: RemoteInterpreter, began_ns: int
+    ) -> None:
         self.record = record
+        self._began_ns = began_ns
         self._interpreter = interpreter
         self._threads = WatchedThreads(record)
         self._places = Places(record)
@@ -119,7 +127,7 @@ class InterpreterLooker:
                 run_ns=times.run_ns - watched.begin.run_ns,
                 queued_ns=times.queued_ns - watched.begin.queued_ns,
                 holder=self._number(by_state, holder) if state == "gil_wait" else -1,
-                turn=0 if stack is None else stack.turn & 0xFFFFFFFF,
+                turn_us=0 if stack is None else self._turn_us(stack),
             )
         )
 
@@ -131,7 +139,8 @@ class InterpreterLooker:
         look = looks[watched.last]
         holder = look.holder
         if watched.waits_for_gil:
-            holder = self._number(by_state, self._interpreter.holder(thread.lock))
+            found = self._interpreter.holder(thread.lock)
+            holder = self._number(by_state, 0 if found == thread.state else found)
         if holder == look.holder:
             looks[watched.last] = look._replace(end_us=now_us, count=look.count + 1)
         else:
@@ -163,6 +172,13 @@ class InterpreterLooker:
         return stack is not NO_STACK and any(
             self._interpreter.moved(thread, stack.leaf) for _ in range(_REREADINGS)
         )
+
+    def _turn_us(self, stack: Stack) -> int:
+        """When the loop's turn began, since the session did; 0 for none."""
+        if not stack.turn_s:
+            return 0
+        # One that began before the session is counted from there.
+        return max(round(stack.turn_s * 1e6 - self._began_ns / 1000), 1)
 
     def _number(self, by_state: dict[int, int], holder: int) -> int:
         return self._threads.number_of(by_state.get(holder, 0))

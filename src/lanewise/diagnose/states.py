@@ -54,7 +54,7 @@ class Look(NamedTuple):
         collecting: The garbage was being collected, by this thread.
         run_ns, queued_ns: The kernel's counters of the thread.
         holder: Of ``gil_wait``: which thread held the lock, else -1.
-        turn: Which turn of an asyncio loop it was, 0 where it is none.
+        turn_us: When the present turn of an asyncio loop began, since the session did; 0 where there is none.
     """
 
     start_us: int
@@ -71,7 +71,7 @@ class Look(NamedTuple):
     run_ns: int
     queued_ns: int
     holder: int
-    turn: int
+    turn_us: int
 
 
 @dataclass(frozen=True, slots=True)
