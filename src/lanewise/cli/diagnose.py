@@ -56,7 +56,9 @@ def add_parser(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--pid", type=int, help="a process that runs")
-    parser.add_argument("-m", dest="module", metavar="MODULE", help="run a module, as python -m does")
+    parser.add_argument(
+        "-m", dest="module", metavar="MODULE", help="run a module, as python -m does"
+    )
     parser.add_argument(
         "--duration",
         type=checked(parse_duration_s),
@@ -78,7 +80,11 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--session", type=Path, metavar="FILE", help="keep what was recorded")
     parser.add_argument(
-        "--json", nargs="?", const="-", metavar="FILE", help="for machines, to standard output or FILE"
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="for machines, to standard output or FILE",
     )
     parser.add_argument(
         "--fail-on",
@@ -106,7 +112,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     if not 0 < arguments.rate <= _MOST_RATE_HZ:
-        raise DiagnoseError(f"--rate {arguments.rate:g} must lie above 0 and at most at {_MOST_RATE_HZ:g}")
+        raise DiagnoseError(
+            f"--rate {arguments.rate:g} must lie above 0 and at most at {_MOST_RATE_HZ:g}"
+        )
     for path in (arguments.session, _json_path(arguments)):
         if path is not None:
             check_writable(path)

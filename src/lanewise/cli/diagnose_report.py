@@ -43,9 +43,11 @@ def _print_process(output: Output, summary: ProcessSummary) -> None:
     )
     for weakness in record.weaknesses:
         output.note(f"weakness: {weakness}")
-    lock = "GIL off" if not record.gil_enabled else (
-        f"GIL held {summary.gil_held_share:.1%} ± {summary.gil_held_error:.1%} of the time"
-    )
+    lock = f"GIL held {summary.gil_held_share:.1%} ± {summary.gil_held_error:.1%} of the time"
+    if not record.gil_known:
+        lock = "how long the GIL is held could not be seen"
+    elif not record.gil_enabled:
+        lock = "the GIL is off"
     output.line(f"  {lock}{_lag(summary)}")
     _print_threads(output, summary)
     _print_functions(output, summary)
@@ -70,14 +72,18 @@ def _columns(first: str) -> list[tuple[str, str]]:
 
 def _cells(shares: Shares, errors: Shares) -> list[str]:
     return [
-        f"{shares[column]:.1%} ±{100 * errors[column]:.1f}" if shares[column] >= _LEAST_SHARE else "·"
+        f"{shares[column]:.1%} ±{100 * errors[column]:.1f}"
+        if shares[column] >= _LEAST_SHARE
+        else "·"
         for column in COLUMNS
     ]
 
 
 def _print_threads(output: Output, summary: ProcessSummary) -> None:
     output.title("threads: where each one's time went (± standard error)")
-    order = sorted(summary.threads, key=lambda one: one.shares["io_sleep"] + one.shares["lock_wait"])
+    order = sorted(
+        summary.threads, key=lambda one: one.shares["io_sleep"] + one.shares["lock_wait"]
+    )
     rows = [
         [thread_title(summary.record, one.thread)[:34], *_cells(one.shares, one.errors)]
         for one in order[:_MOST_ROWS]
@@ -90,7 +96,9 @@ def _print_threads(output: Output, summary: ProcessSummary) -> None:
 def _print_functions(output: Output, summary: ProcessSummary) -> None:
     busy = sorted(
         summary.functions,
-        key=lambda one: -(sum(one.shares.values()) - one.shares["io_sleep"] - one.shares["lock_wait"]),
+        key=lambda one: (
+            -(sum(one.shares.values()) - one.shares["io_sleep"] - one.shares["lock_wait"])
+        ),
     )
     rows = [
         [_place(one.frame), *_cells(one.shares, one.errors)]
@@ -98,7 +106,9 @@ def _print_functions(output: Output, summary: ProcessSummary) -> None:
         if sum(one.shares.values()) >= _LEAST_SHARE
     ]
     if rows:
-        output.title("functions: yours, with the libraries that they call; all threads, of the wall time")
+        output.title(
+            "functions: yours, with the libraries that they call; all threads, of the wall time"
+        )
         output.table(_columns("function"), rows)
 
 

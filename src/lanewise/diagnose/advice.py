@@ -21,7 +21,14 @@ from lanewise.diagnose.summary import FunctionTime, ProcessSummary
 from lanewise.diagnose.waiting import main_wait
 
 Strategy = Literal[
-    "stay", "variant", "thread", "process", "interpreter", "switch_interval", "free_threaded", "unclear"
+    "stay",
+    "variant",
+    "thread",
+    "process",
+    "interpreter",
+    "switch_interval",
+    "free_threaded",
+    "unclear",
 ]
 # Below this share of the time a function, or a wait, is not worth anybody's while.
 _HOT = 0.05
@@ -151,7 +158,11 @@ def _too_noisy(summary: ProcessSummary) -> str:
     if summary.gil_held_error > _NOISY_ERROR:
         return f"the held share is {summary.gil_held_share:.2f} ± {summary.gil_held_error:.2f}"
     load = load_of(summary)
-    if load.wanted and load.run_queue / load.wanted > _NOISY_QUEUE and load.on_core < 0.8 * load.cores:
+    if (
+        load.wanted
+        and load.run_queue / load.wanted > _NOISY_QUEUE
+        and load.on_core < 0.8 * load.cores
+    ):
         return (
             f"its threads waited for a core for {load.run_queue / load.wanted:.0%} of the time that they wanted to run, "
             "for other processes use the machine"
@@ -179,7 +190,11 @@ def _for_stalls(
     share = seconds / summary.record.wall_s
     rest = [s.duration_s * 1e6 for s in loop.stalls if (s.path, s.function, s.cause) != key]
     lag_after_s = lag_s(rest, summary.record.wall_s * 1e6, 0.99)
-    gain = min(1 / max(loop.busy_share - share, 0.05), load.cores) if loop.busy_share > _SATURATED else 1.0
+    gain = (
+        min(1 / max(loop.busy_share - share, 0.05), load.cores)
+        if loop.busy_share > _SATURATED
+        else 1.0
+    )
     strategy, why = _way_out(cause)
     frame = Frame(path, mine[0].line, function.rpartition(".")[2], function, 0)
     return Advice(
@@ -207,10 +222,16 @@ def _way_out(cause: str) -> tuple[Strategy, str]:
             "objects that live long",
         )
     if cause.startswith("waiting for the GIL"):
-        return "process", "another thread keeps the GIL from the loop; its work belongs in processes"
+        return (
+            "process",
+            "another thread keeps the GIL from the loop; its work belongs in processes",
+        )
     if cause == "waiting for a core":
         return "stay", "the machine has no core left for the loop"
-    return "process", "it holds the GIL, so a thread would go on slowing the loop down; a process does not"
+    return (
+        "process",
+        "it holds the GIL, so a thread would go on slowing the loop down; a process does not",
+    )
 
 
 def _of_functions(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
@@ -253,7 +274,10 @@ def _for_function(
         yield Advice(
             function.frame.qualname,
             "variant",
-            min(1 / max(1 - native / load.held, 0.05), load.gain(max(load.held - native, 0.0)) or 1.0),
+            min(
+                1 / max(1 - native / load.held, 0.05),
+                load.gain(max(load.held - native, 0.0)) or 1.0,
+            ),
             None,
             f"{native / mine:.0%} of its time under the GIL is native code that keeps it: another library may be faster, or "
             "give the GIL up",
@@ -333,5 +357,3 @@ def verify_command(summary: ProcessSummary, frame: Frame) -> str:
 def _version(summary: ProcessSummary) -> tuple[int, ...]:
     parts = summary.record.python_version.split(".")[:2]
     return tuple(int(part) for part in parts if part.isdigit())
-
-

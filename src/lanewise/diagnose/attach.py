@@ -6,11 +6,14 @@ import os
 import time
 from typing import Literal
 
-from lanewise.diagnose.elf import find_runtime
+from lanewise.diagnose.elf import find_runtime, version_of
 from lanewise.diagnose.interpreter import RemoteInterpreter
-from lanewise.diagnose.layout import publishes
+from lanewise.diagnose.kernel_looker import KernelLooker
+from lanewise.diagnose.layout import UnknownLayoutError, publishes
+from lanewise.diagnose.learned import learn_lock
 from lanewise.diagnose.looker import InterpreterLooker, Looker
-from lanewise.diagnose.memory import ProcessMemory
+from lanewise.diagnose.memory import NotAllowedError, ProcessMemory
+from lanewise.diagnose.py_spy import PySpy
 from lanewise.diagnose.session import ProcessRecord
 from lanewise.diagnose.target import command_of, folder_of, usable_cores_of
 from lanewise.errors import DiagnoseError
@@ -45,7 +48,16 @@ def attach(pid: int, began_ns: int, source: SourceName = "auto") -> Looker:
         cores=usable_cores_of(pid),
         root=folder_of(pid),
     )
-    memory = ProcessMemory(pid)
+    if source == "scheduler":
+        return _by_scheduler(record)
+    try:
+        memory = ProcessMemory(pid)
+    except NotAllowedError as error:
+        if source != "auto":
+            raise
+        looker = _by_scheduler(record)
+        record.weaknesses.insert(0, str(error))
+        return looker
     try:
         return _best(memory, record, began_ns, source)
     except BaseException:
@@ -57,9 +69,40 @@ def _best(
     memory: ProcessMemory, record: ProcessRecord, began_ns: int, source: SourceName
 ) -> Looker:
     place = find_runtime(memory.pid)
-    if not publishes(memory, place.address):
-        raise NotImplementedError
-    interpreter = RemoteInterpreter(memory, place.address)
+    version = version_of(place)
+    if source != "py-spy" and publishes(memory, place.address):
+        try:
+            return _published(memory, place.address, record, began_ns)
+        except UnknownLayoutError as error:
+            if source != "auto":
+                raise
+            record.weaknesses.append(str(error))
+    elif source == "debug-offsets":
+        raise DiagnoseError(
+            f"Python {version} does not publish where things are in its memory; from 3.13 on it does"
+        )
+    lock = learn_lock(memory, place)
+    spy: PySpy | None = None
+    try:
+        spy = PySpy(memory.pid, began_ns)
+    except DiagnoseError as error:
+        if source == "py-spy":
+            raise
+        record.weaknesses.append(f"no functions and no stalls, for {error}")
+    record.source = "learned-lock" if spy is None else "learned-lock+py-spy"
+    record.python_version = version
+    record.switch_interval_s = lock.switch_interval_s(memory)
+    record.weaknesses += [
+        "bytecode and native code with the GIL are not told apart: both are shown as python_gil",
+        "garbage collection is not told apart, and sub-interpreters are not seen",
+    ]
+    return KernelLooker(record, memory, lock, spy)
+
+
+def _published(
+    memory: ProcessMemory, runtime: int, record: ProcessRecord, began_ns: int
+) -> Looker:
+    interpreter = RemoteInterpreter(memory, runtime)
     interpreter.prove()
     record.source = "debug-offsets"
     record.python_version = interpreter.layout.python_version
@@ -78,3 +121,14 @@ def _best(
             "told from native code"
         )
     return InterpreterLooker(record, interpreter, began_ns)
+
+
+def _by_scheduler(record: ProcessRecord) -> Looker:
+    record.source = "scheduler"
+    record.gil_known = False
+    record.weaknesses += [
+        "only the kernel's counters could be read: computing is shown as python_gil, whether or not it holds the GIL, and "
+        "waiting for the GIL or another lock as io_sleep",
+        "no functions and no stalls",
+    ]
+    return KernelLooker(record, None, None, None)

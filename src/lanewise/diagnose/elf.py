@@ -16,6 +16,7 @@ from lanewise.errors import DiagnoseError
 
 _SYMBOL = b"_PyRuntime"
 _PYTHON_FILE = re.compile(r"/(lib)?python[\d.]*[a-z]*(\.so[\d.]*)?$")
+_VERSION = re.compile(r"python(\d+\.\d+)")
 _LOADABLE = 1  # PT_LOAD
 _DYNAMIC_SYMBOLS = 11  # SHT_DYNSYM
 _ALL_SYMBOLS = 2  # SHT_SYMTAB
@@ -53,6 +54,12 @@ def find_runtime(pid: int) -> RuntimePlace:
         f"process {pid} is not a Python interpreter of this kind: no file that it has loaded exports "
         "_PyRuntime. A launcher that starts Python itself is followed with --follow"
     )
+
+
+def version_of(place: RuntimePlace) -> str:
+    """The version that the file's name tells, ``3.12``; empty where it does not."""
+    found = _VERSION.search(place.file)
+    return found[1] if found else ""
 
 
 def executable_of(pid: int) -> str:

@@ -143,9 +143,10 @@ class RemoteInterpreter:
         """
         found: list[PythonThread] = []
         for interpreter in self.interpreters():
-            lock_at, state = self._memory.word(
-                interpreter + self.layout["interpreter.ceval_gil"]
-            ), self._memory.word(interpreter + self.layout["interpreter.threads_head"])
+            lock_at, state = (
+                self._memory.word(interpreter + self.layout["interpreter.ceval_gil"]),
+                self._memory.word(interpreter + self.layout["interpreter.threads_head"]),
+            )
             lock = Lock(lock_at, lock_at + self._holder_offset)
             collecting_at = (
                 interpreter + self.layout["interpreter.gc"] + self.layout["gc.collecting"]

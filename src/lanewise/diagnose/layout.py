@@ -92,6 +92,10 @@ _TABLES: dict[tuple[int, int], tuple[str, ...]] = {
 PUBLISHED = tuple(sorted(_TABLES))
 
 
+class UnknownLayoutError(DiagnoseError):
+    """The interpreter publishes a table that this lanewise cannot read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """Offsets by ``section.member``, and what interpreter they are of."""
@@ -126,14 +130,14 @@ def read_layout(memory: ProcessMemory, runtime: int) -> Layout:
     """Read the published offsets.
 
     Raises:
-        DiagnoseError: A version whose table is not known, or one that does not read as a table does.
+        UnknownLayoutError: A version whose table is not known, or one that does not read as a table does.
     """
     cookie, hexversion, free_threaded = struct.unpack("<8sQQ", memory.read(runtime, 24))
     version = (hexversion >> 24 & 0xFF, hexversion >> 16 & 0xFF)
     named = ".".join(map(str, version))
     if cookie != _COOKIE or version not in _TABLES:
         known = ", ".join(".".join(map(str, one)) for one in PUBLISHED)
-        raise DiagnoseError(
+        raise UnknownLayoutError(
             f"process {memory.pid} runs Python {named}, whose memory layout this lanewise does not know "
             f"(it knows {known}): update lanewise"
         )
@@ -163,7 +167,7 @@ def _check(layout: Layout, named: str) -> None:
         and layout["interpreter.gil_locked"] < layout["interpreter.size"]
     )
     if not plausible:
-        raise DiagnoseError(
+        raise UnknownLayoutError(
             f"the offsets that this Python {named} publishes do not read as those of {named} do: a "
             "pre-release or a patched build. Please report it; --source py-spy may work"
         )

@@ -65,6 +65,8 @@ class InterpreterLooker:
             self._threads.refresh(now_us)
             if self._threads.number_of(self.record.pid) < 0:
                 return False
+        if not self._looks:
+            self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
         by_state = {thread.state: thread.native_id for thread in threads}
         for thread in threads:

@@ -105,9 +105,7 @@ def _has_a_loop(record: ProcessRecord, stack: Sequence[int]) -> bool:
     )
 
 
-def _loop_time(
-    record: ProcessRecord, thread: int, looks: Sequence[Look], roots: Roots
-) -> LoopTime:
+def _loop_time(record: ProcessRecord, thread: int, looks: Sequence[Look], roots: Roots) -> LoopTime:
     episodes = list(_episodes(record, looks))
     durations = [end_us - start_us for start_us, end_us, _ in episodes]
     wall_us = max(looks[-1].end_us - looks[0].start_us, 1)

@@ -13,12 +13,16 @@ _PAGE_BYTES = 4096
 _PAGE_MASK = ~(_PAGE_BYTES - 1)
 
 
+class NotAllowedError(DiagnoseError):
+    """The kernel does not let us look; the message says which permission is missing and how to grant it."""
+
+
 class ProcessMemory:
     """The memory of process ``pid``, opened for reading. Owned by one thread; close it after use.
 
     Raises:
-        DiagnoseError: There is no such process, or the kernel does not allow it; the message says
-            which permission is missing and how to grant it.
+        NotAllowedError: The kernel does not allow it.
+        DiagnoseError: There is no such process.
     """
 
     def __init__(self, pid: int) -> None:
@@ -28,7 +32,7 @@ class ProcessMemory:
         except FileNotFoundError as error:
             raise DiagnoseError(f"there is no process {pid} (any more)") from error
         except PermissionError as error:
-            raise DiagnoseError(refused(pid)) from error
+            raise NotAllowedError(refused(pid)) from error
 
     def read(self, address: int, size_bytes: int) -> bytes:
         """Return memory.
@@ -38,7 +42,9 @@ class ProcessMemory:
         """
         data = os.pread(self._file, size_bytes, address)
         if len(data) != size_bytes:
-            raise OSError(f"{size_bytes} bytes at {address:#x} of process {self.pid} are not all there")
+            raise OSError(
+                f"{size_bytes} bytes at {address:#x} of process {self.pid} are not all there"
+            )
         return data
 
     def word(self, address: int) -> int:

@@ -111,9 +111,7 @@ def observe_command(
     return session, status
 
 
-def _wait_for_python(
-    family: _Family, program: StartedProgram, command: Sequence[str]
-) -> None:
+def _wait_for_python(family: _Family, program: StartedProgram, command: Sequence[str]) -> None:
     give_up_s = time.monotonic() + _START_PATIENCE_S
     while not family.add(program.pid):
         if family.options.follow and family.current():
@@ -137,7 +135,9 @@ def _observe(
 ) -> Session:
     recorder = Recorder(family.options.rate_hz, family.began_ns)
     recorder.run(
-        family.current, lambda: stop() or not (exists(family.root) or family.options.follow), duration_s
+        family.current,
+        lambda: stop() or not (exists(family.root) or family.options.follow),
+        duration_s,
     )
     now_us = recorder.now_us()
     for looker in family.lookers:

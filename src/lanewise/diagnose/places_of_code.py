@@ -10,7 +10,9 @@ from lanewise.runtime import stalls
 from lanewise.runtime.stalls import Roots
 
 _STANDARD = re.compile(r"^(.*[/\\](?:python3\.\d+t?|Lib)[/\\])")
-_OWN = re.compile(r"^(.*[/\\](?:_lanewise_worker|lanewise[/\\](?:runtime|lanes|web|cli|measuring|diagnose))[/\\])")
+_OWN = re.compile(
+    r"^(.*[/\\](?:_lanewise_worker|lanewise[/\\](?:runtime|lanes|web|cli|measuring|diagnose))[/\\])"
+)
 
 
 def roots_of(frames: Iterable[Frame]) -> Roots:

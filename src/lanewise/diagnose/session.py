@@ -56,7 +56,9 @@ class ProcessRecord:
     Attributes:
         pid, command: Which one.
         python_version, gil_enabled, free_threaded_build: Its interpreter.
-        source: Where the looks come from, best first: ``debug-offsets``, ``py-spy``, ``scheduler``.
+        gil_known: Whether the lock could be read.
+        source: Where the looks come from, best first: ``debug-offsets``, ``learned-lock+py-spy``, ``learned-lock``,
+            ``scheduler``.
         weaknesses: What this source cannot tell, in words.
         start_us, end_us: When it was looked at, since the session began.
         threads, frames, stacks, calls: What looks refer to; a stack is frames, innermost first.
@@ -73,6 +75,7 @@ class ProcessRecord:
     python_version: str = ""
     gil_enabled: bool = True
     free_threaded_build: bool = False
+    gil_known: bool = True
     source: str = ""
     weaknesses: list[str] = field(default_factory=list)
     start_us: int = 0

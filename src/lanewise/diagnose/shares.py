@@ -224,7 +224,10 @@ def thread_times(record: ProcessRecord, seconds: Iterable[Spent]) -> list[Thread
             shares[one.column] += one.seconds / alive_s
         errors = {
             column: series_error(
-                record, [one for one in of_thread[index] if one.column == column], thread.first_us, thread.last_us
+                record,
+                [one for one in of_thread[index] if one.column == column],
+                thread.first_us,
+                thread.last_us,
             )
             for column in COLUMNS
         }
@@ -244,7 +247,9 @@ def held_share(record: ProcessRecord, seconds: Sequence[Spent]) -> tuple[float, 
     return min(share, 1.0), series_error(record, holding, record.start_us, record.end_us)
 
 
-def series_error(record: ProcessRecord, seconds: Sequence[Spent], start_us: int, end_us: int) -> float:
+def series_error(
+    record: ProcessRecord, seconds: Sequence[Spent], start_us: int, end_us: int
+) -> float:
     """Standard error of the share of a span that these seconds make up, from the means of its parts."""
     length_us = max((end_us - start_us) / _BATCHES, 1)
     parts = [0.0] * _BATCHES

@@ -111,9 +111,7 @@ def summarise_process(record: ProcessRecord) -> ProcessSummary:
     )
 
 
-def _functions(
-    record: ProcessRecord, seconds: Sequence[Spent], roots: Roots
-) -> list[FunctionTime]:
+def _functions(record: ProcessRecord, seconds: Sequence[Spent], roots: Roots) -> list[FunctionTime]:
     charged_to: dict[_Function, list[tuple[Spent, Frame]]] = defaultdict(list)
     total: dict[_Function, Shares] = defaultdict(no_shares)
     somewhere: dict[_Function, Frame] = {}
@@ -266,8 +264,8 @@ def process_document(summary: ProcessSummary) -> dict[str, Any]:
             "observed_s": record.wall_s,
             "cores": record.cores,
             "switch_interval_s": record.switch_interval_s,
-            "gil_held_share": summary.gil_held_share,
-            "gil_held_error": summary.gil_held_error,
+            "gil_held_share": summary.gil_held_share if record.gil_known else None,
+            "gil_held_error": summary.gil_held_error if record.gil_known else None,
             "loop_lag_p50_s": max((loop.lag_p50_s for loop in summary.loops), default=None),
             "loop_lag_p99_s": summary.lag_p99_s,
             "loop_lag_max_s": max((loop.lag_max_s for loop in summary.loops), default=None),

@@ -89,5 +89,3 @@ def usable_cores_of(pid: int) -> int:
         return len(os.sched_getaffinity(pid))
     except (OSError, AttributeError):
         return os.cpu_count() or 1
-
-
