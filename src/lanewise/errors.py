@@ -153,4 +153,4 @@ class AuditError(LanewiseError):
 
 
 class DiagnoseError(LanewiseError):
-    """A program cannot be diagnosed: it is no Python, the kernel does not allow it, or options are at fault."""
+    """A program cannot be diagnosed: it, the kernel or the options are at fault."""

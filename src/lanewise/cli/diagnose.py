@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from lanewise.cli.arguments import checked
-from lanewise.cli.diagnose_report import print_session, print_verdicts
+from lanewise.cli.diagnose_report import print_changes, print_session, print_verdicts
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
 from lanewise.diagnose.advice import Advice, advise
+from lanewise.diagnose.compare import compare_sessions
+from lanewise.diagnose.exports import firefox, speedscope
 from lanewise.diagnose.gate import Verdict, check, parse_condition
 from lanewise.diagnose.observe import (
     DEFAULT_DURATION_S,
@@ -21,16 +24,18 @@ from lanewise.diagnose.observe import (
     observe_command,
     observe_running,
 )
+from lanewise.diagnose.page import render_page
 from lanewise.diagnose.session import Session
 from lanewise.diagnose.summary import ProcessSummary, document, summarise
 from lanewise.errors import DiagnoseError
-from lanewise.measuring.store import check_writable
+from lanewise.measuring.store import check_writable, write_atomically
 from lanewise.model.units import parse_duration_s
 
 _DESCRIPTION = """\
-Look at a running Python program from outside and say where its threads' time goes: computing with the GIL or
-without it, waiting for the GIL, for a core, for a lock, or for something else; what stalls its event loop; and
-what each way out would buy. The program is not changed or stopped, and nothing runs inside it.
+Look at a running Python program from outside and say where its threads' time goes: computing with
+the GIL or without it, waiting for the GIL, for a core, for a lock, or for something else; what
+stalls its event loop; and what each way out would buy. The program is not changed or stopped, and
+nothing runs inside it.
 """
 _EXAMPLES = """\
 examples:
@@ -41,7 +46,8 @@ examples:
   lanewise diagnose show before.json --json
   lanewise diagnose diff before.json after.json
 
-Ctrl-C ends it early and reports what was seen. Exit status: 0 fine, 1 a --fail-on condition held, 2 used wrongly.
+Ctrl-C ends it early and reports what was seen. Exit status: 0 fine, 1 a --fail-on condition held, 2
+used wrongly.
 """
 _MOST_RATE_HZ = 2000.0
 
@@ -62,7 +68,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--duration",
         type=checked(parse_duration_s),
-        help=f"how long to look (default: {DEFAULT_DURATION_S:g}s with --pid, else until the program ends)",
+        help=f"how long (default: {DEFAULT_DURATION_S:g}s with --pid, else until the program ends)",
     )
     parser.add_argument(
         "--rate",
@@ -86,6 +92,9 @@ def add_parser(verbs: Any) -> None:
         metavar="FILE",
         help="for machines, to standard output or FILE",
     )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="an HTML page")
+    parser.add_argument("--speedscope", type=Path, metavar="FILE", help="for speedscope")
+    parser.add_argument("--firefox", type=Path, metavar="FILE", help="for the Firefox Profiler")
     parser.add_argument(
         "--fail-on",
         action="append",
@@ -100,10 +109,11 @@ def add_parser(verbs: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, or report what was seen before."""
-    words = [word for word in arguments.command if word != "--"][:1]
     _check(arguments)
-    if words == ["show"] and arguments.command[0] == "show":
+    if arguments.command[:1] == ["show"]:
         return _show(arguments)
+    if arguments.command[:1] == ["diff"]:
+        return _diff(arguments)
     session = _observe(arguments)
     if arguments.session is not None:
         session.save(arguments.session)
@@ -115,7 +125,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise DiagnoseError(
             f"--rate {arguments.rate:g} must lie above 0 and at most at {_MOST_RATE_HZ:g}"
         )
-    for path in (arguments.session, _json_path(arguments)):
+    files = (arguments.session, arguments.report, arguments.speedscope, arguments.firefox)
+    for path in (*files, _json_path(arguments)):
         if path is not None:
             check_writable(path)
 
@@ -181,12 +192,44 @@ def _show(arguments: argparse.Namespace) -> int:
     return _report(arguments, Session.load(Path(files[0])))
 
 
+def _diff(arguments: argparse.Namespace) -> int:
+    files = arguments.command[1:]
+    if len(files) != 2:  # noqa: PLR2004 - because: before and after
+        raise DiagnoseError("lanewise diagnose diff takes two session files: BEFORE AFTER")
+    before, after = (summarise(Session.load(Path(file))) for file in files)
+    changes = compare_sessions(before, after)
+    verdicts = check(arguments.fail_on, after)
+    if arguments.json is not None:
+        print_json({"changes": [asdict(one) for one in changes]}, _json_path(arguments))
+    if arguments.json != "-":
+        output = Output()
+        print_changes(output, changes)
+        if verdicts:
+            print_verdicts(output, verdicts)
+    return 1 if any(verdict.failed for verdict in verdicts) else 0
+
+
 def _report(arguments: argparse.Namespace, session: Session) -> int:
     summaries = summarise(session)
     advice = [one for summary in summaries for one in advise(summary)]
     verdicts = check(arguments.fail_on, summaries)
+    _write(arguments, session, summaries, advice)
     _print(arguments, session, summaries, advice, verdicts)
     return 1 if any(verdict.failed for verdict in verdicts) else 0
+
+
+def _write(
+    arguments: argparse.Namespace,
+    session: Session,
+    summaries: list[ProcessSummary],
+    advice: list[Advice],
+) -> None:
+    if arguments.report is not None:
+        write_atomically(arguments.report, render_page(session, summaries, advice))
+    if arguments.speedscope is not None:
+        print_json(speedscope(session, summaries), arguments.speedscope)
+    if arguments.firefox is not None:
+        print_json(firefox(session, summaries), arguments.firefox)
 
 
 def _print(

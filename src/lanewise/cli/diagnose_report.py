@@ -7,9 +7,10 @@ from pathlib import PurePath
 
 from lanewise.cli.output import Output
 from lanewise.diagnose.advice import Advice
+from lanewise.diagnose.compare import Change
 from lanewise.diagnose.gate import Verdict
 from lanewise.diagnose.session import Frame, Session
-from lanewise.diagnose.states import COLUMNS, MEANING, Shares
+from lanewise.diagnose.states import COLUMNS, Shares
 from lanewise.diagnose.summary import ProcessSummary, thread_title
 from lanewise.model.units import format_seconds
 
@@ -23,7 +24,7 @@ _SECOND = ("+GIL", "+GIL", "free", "wait", "queue", "wait", "sleep")
 def print_session(
     output: Output, session: Session, summaries: Sequence[ProcessSummary], advice: Sequence[Advice]
 ) -> None:
-    """Print a whole diagnosis: what it rests on, threads, functions, who waits for whom, stalls, advice."""
+    """Print a whole diagnosis: threads, functions, who waits for whom, stalls, advice."""
     for summary in summaries:
         _print_process(output, summary)
     for note in session.notes:
@@ -38,7 +39,8 @@ def _print_process(output: Output, summary: ProcessSummary) -> None:
     output.title(f"process {record.pid}: {record.command[:90]}")
     build = " (free-threaded)" if record.free_threaded_build else ""
     output.note(
-        f"Python {record.python_version}{build}, {record.cores} cores, looked at for {record.wall_s:.1f} s; "
+        f"Python {record.python_version}{build}, {record.cores} cores, looked at for "
+        f"{record.wall_s:.1f} s; "
         f"source: {record.source}"
     )
     for weakness in record.weaknesses:
@@ -60,7 +62,8 @@ def _lag(summary: ProcessSummary) -> str:
         return ""
     worst = max(summary.loops, key=lambda loop: loop.lag_p99_s)
     return (
-        f"; event loop lag p99 {format_seconds(worst.lag_p99_s)}, max {format_seconds(worst.lag_max_s)}, "
+        f"; event loop lag p99 {format_seconds(worst.lag_p99_s)}, max "
+        f"{format_seconds(worst.lag_max_s)}, "
         f"stalled {worst.stalled_share:.1%}"
     )
 
@@ -142,7 +145,8 @@ def _print_stalls(output: Output, summary: ProcessSummary) -> None:
     for stall in stalls[:_MOST_STALLS]:
         where = f"{stall.path}:{stall.line} {stall.function}" if stall.path else "no line of yours"
         output.line(
-            f"  at {stall.start_s:7.2f} s for {format_seconds(stall.duration_s)}: {where} ({stall.cause})"
+            f"  at {stall.start_s:7.2f} s for {format_seconds(stall.duration_s)}: {where} "
+            f"({stall.cause})"
         )
 
 
@@ -171,7 +175,24 @@ def print_verdicts(output: Output, verdicts: Sequence[Verdict]) -> None:
         output.line(f"  {words}: {verdict.condition.text}: {seen}")
 
 
-def print_legend(output: Output) -> None:
-    """Say what the columns mean."""
-    for column in COLUMNS:
-        output.note(f"{column}: {MEANING[column]}")
+def print_changes(output: Output, changes: Sequence[Change]) -> None:
+    """Print what differs between two sessions."""
+    output.title("before → after (± standard error of the difference)")
+    rows = [
+        [
+            one.what[-70:],
+            _figure(one.before),
+            _figure(one.after),
+            f"±{one.error:.3f}" if one.error else "",
+            one.sense,
+        ]
+        for one in changes
+    ]
+    output.table(
+        [("what", "left"), ("before", "right"), ("after", "right"), ("", "right"), ("", "left")],
+        rows,
+    )
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

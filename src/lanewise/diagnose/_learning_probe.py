@@ -1,6 +1,7 @@
-"""Runs under the target's own interpreter, in a process that is thrown away: where its lock is, found by experiment.
+"""Finds out by experiment where the lock is; runs under the target's own interpreter, in a child.
 
-Prints one line: the distance of the lock's ``locked`` word from ``_PyRuntime``, and that of a thread's native id
+Prints one line: the distance of the lock's ``locked`` word from ``_PyRuntime``, and that of a
+    thread's native id
 from the beginning of its thread state.
 """
 

@@ -1,10 +1,11 @@
 """From what was seen to what to do, each with its predicted gain and what that rests on. Pure.
 
-The model is that of operational bounds (Denning & Buzen), scaled from what was seen. Let the threads be on a core for C
-of the time (added up), hold the lock for H, and want to run for D (running, waiting for the lock or for a core). A
-change that multiplies the throughput by g needs g C cores and g H' of the lock, and nobody asks for more than D; of what
-they ask for they get the part r that they get today, for other programs go on as they do: ``g = min(r D / C, r cores / C,
-1 / H')``, where H' is what would still hold this process's lock.
+The model is that of operational bounds (Denning & Buzen), scaled from what was seen. Let the
+threads be on a core for C of the time (added up), hold the lock for H, and want to run for D
+(running, waiting for the lock or for a core). A change that multiplies the throughput by g needs g
+C cores and g H' of the lock, and nobody asks for more than D; of what they ask for they get the
+part r that they get today, for other programs go on as they do: ``g = min(r D / C, r cores / C, 1 /
+H')``, where H' is what would still hold this process's lock.
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ class Advice:
 
     Attributes:
         function: What it is about; None for the whole program.
-        strategy: ``stay``, ``variant``, ``thread``, ``process``, ``interpreter``, ``switch_interval``, ``free_threaded``, or
-            ``unclear`` where the noise supports no answer.
+        strategy: ``stay``, ``variant``, ``thread``, ``process``, ``interpreter``,
+            ``switch_interval``, ``free_threaded``, or ``unclear`` where the noise supports no
+            answer.
         predicted_gain: Throughput afterwards over throughput now; None where it cannot be told.
-        predicted_loop_lag_p99_s: The loop's lag afterwards; None without a loop, or where it cannot be told.
+        predicted_loop_lag_p99_s: The loop's lag afterwards; None without a loop, or where it cannot
+            be told.
         reason: Why, in words.
         assumption: What the prediction rests on.
         verify: The command that shows whether it holds.
@@ -164,7 +167,8 @@ def _too_noisy(summary: ProcessSummary) -> str:
         and load.on_core < 0.8 * load.cores
     ):
         return (
-            f"its threads waited for a core for {load.run_queue / load.wanted:.0%} of the time that they wanted to run, "
+            f"its threads waited for a core for {load.run_queue / load.wanted:.0%} of the time "
+            "that they wanted to run, "
             "for other processes use the machine"
         )
     return ""
@@ -204,22 +208,25 @@ def _for_stalls(
         lag_after_s,
         f"it stalls the event loop for {share:.0%} of the time ({len(mine)} times, the longest "
         f"{max(s.duration_s for s in mine):.3f} s; {cause}): {why}",
-        "the calls may run beside each other, what crosses is small beside what is computed, and nothing else on the "
+        "the calls may run beside each other, what crosses is small beside what is computed, and "
+        "nothing else on the "
         "loop waits for them",
         verify_command(summary, frame),
     )
 
 
 def _way_out(cause: str) -> tuple[Strategy, str]:
-    if cause.startswith("blocking call") or cause.startswith("waiting for a lock"):
+    if cause.startswith(("blocking call", "waiting for a lock")):
         return "thread", "it waits without the GIL, so a thread takes it off the loop"
     if cause == "CPU: native code":
         return "thread", "it computes without the GIL, so a thread takes it off the loop"
     if cause == "garbage collection":
         return (
             "stay",
-            "fewer, or smaller, collections are what helps: gc.freeze() after start-up, a higher gc.set_threshold(), fewer "
-            "objects that live long",
+            (
+                "fewer, or smaller, collections are what helps: gc.freeze() after start-up, a higher "
+                "gc.set_threshold(), fewer objects that live long"
+            ),
         )
     if cause.startswith("waiting for the GIL"):
         return (
@@ -254,8 +261,10 @@ def _for_function(
             "process",
             gain,
             None,
-            f"it holds the GIL for {mine:.0%} of the time while others wait for it ({load.gil_wait:.2f} threads on average)",
-            f"{load.cores} cores, {load.held - mine:.2f} of the GIL left in this process, arguments and results that cost "
+            f"it holds the GIL for {mine:.0%} of the time while others wait for it "
+            f"({load.gil_wait:.2f} threads on average)",
+            f"{load.cores} cores, {load.held - mine:.2f} of the GIL left in this process, "
+            "arguments and results that cost "
             "little to send (their size was not seen)",
             verify,
         )
@@ -279,7 +288,8 @@ def _for_function(
                 load.gain(max(load.held - native, 0.0)) or 1.0,
             ),
             None,
-            f"{native / mine:.0%} of its time under the GIL is native code that keeps it: another library may be faster, or "
+            f"{native / mine:.0%} of its time under the GIL is native code that keeps it: another "
+            "library may be faster, or "
             "give the GIL up",
             "an upper bound: the variant takes no time under the GIL at all",
             verify,
@@ -296,8 +306,10 @@ def _of_program(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
             "free_threaded",
             gain,
             None,
-            f"its threads want the GIL for {load.held + load.gil_wait:.2f} of the time and there is one",
-            f"{load.cores} cores; the code scales without the lock, which takes 5 to 10 % from each thread; its "
+            f"its threads want the GIL for {load.held + load.gil_wait:.2f} of the time and there "
+            "is one",
+            f"{load.cores} cores; the code scales without the lock, which takes 5 to 10 % from "
+            "each thread; its "
             "extensions support it (lanewise audit, lanewise audit --dependencies)",
             "python3.14t with the same program, then lanewise diagnose diff",
         )
@@ -316,9 +328,11 @@ def _of_program(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
             "switch_interval",
             None,
             None,
-            f"a thread that needs the GIL only briefly waits for it {waiting:.0%} of the time, behind one that computes: "
+            f"a thread that needs the GIL only briefly waits for it {waiting:.0%} of the time, "
+            "behind one that computes: "
             f"sys.setswitchinterval({_SHORT_INTERVAL_S}) makes it wait for about {after:.0%}",
-            "what it waits for is bytecode (native code that holds the GIL is not interrupted); the one that computes "
+            "what it waits for is bytecode (native code that holds the GIL is not interrupted); "
+            "the one that computes "
             "loses a few percent",
             "sys.setswitchinterval at start-up, then lanewise diagnose diff",
         )
@@ -330,7 +344,8 @@ def _stay(summary: ProcessSummary, load: Load) -> Advice:
         reason = f"There is no GIL here; {what}"
     elif load.held >= _SATURATED:
         reason = (
-            "one thread computes under the GIL nearly all the time and nobody waits for it: threads would add nothing, "
+            "one thread computes under the GIL nearly all the time and nobody waits for it: "
+            "threads would add nothing, "
             f"processes up to a factor of {load.cores} if the work can be divided"
         )
     else:

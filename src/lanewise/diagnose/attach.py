@@ -21,7 +21,8 @@ from lanewise.errors import DiagnoseError
 SourceName = Literal["auto", "debug-offsets", "py-spy", "scheduler"]
 
 _NATIVE_BY_INSTRUCTION = (
-    "native code with the GIL is told from bytecode by the instruction that calls it: a loop of very short calls of C "
+    "native code with the GIL is told from bytecode by the instruction that calls it: a loop of "
+    "very short calls of C "
     "functions counts as native"
 )
 
@@ -79,7 +80,8 @@ def _best(
             record.weaknesses.append(str(error))
     elif source == "debug-offsets":
         raise DiagnoseError(
-            f"Python {version} does not publish where things are in its memory; from 3.13 on it does"
+            f"Python {version} does not publish where things are in its memory; from 3.13 on it "
+            "does"
         )
     lock = learn_lock(memory, place)
     spy: PySpy | None = None
@@ -99,9 +101,7 @@ def _best(
     return KernelLooker(record, memory, lock, spy)
 
 
-def _published(
-    memory: ProcessMemory, runtime: int, record: ProcessRecord, began_ns: int
-) -> Looker:
+def _published(memory: ProcessMemory, runtime: int, record: ProcessRecord, began_ns: int) -> Looker:
     interpreter = RemoteInterpreter(memory, runtime)
     interpreter.prove()
     record.source = "debug-offsets"
@@ -112,12 +112,14 @@ def _published(
     record.weaknesses.append(_NATIVE_BY_INSTRUCTION)
     if len(interpreter.interpreters()) > 1:
         record.weaknesses.append(
-            "sub-interpreters live in this process, each with its own GIL or sharing one: the held share adds up over "
+            "sub-interpreters live in this process, each with its own GIL or sharing one: the "
+            "held share adds up over "
             "all locks, and a fork of this process would crash"
         )
     if not record.gil_enabled:
         record.weaknesses.append(
-            "this interpreter runs without a GIL: all that computes is shown as native_free, and bytecode is not "
+            "this interpreter runs without a GIL: all that computes is shown as native_free, and "
+            "bytecode is not "
             "told from native code"
         )
     return InterpreterLooker(record, interpreter, began_ns)
@@ -127,8 +129,10 @@ def _by_scheduler(record: ProcessRecord) -> Looker:
     record.source = "scheduler"
     record.gil_known = False
     record.weaknesses += [
-        "only the kernel's counters could be read: computing is shown as python_gil, whether or not it holds the GIL, and "
-        "waiting for the GIL or another lock as io_sleep",
+        (
+            "only the kernel's counters could be read: computing is shown as python_gil, whether or "
+            "not it holds the GIL, and waiting for the GIL or another lock as io_sleep"
+        ),
         "no functions and no stalls",
     ]
     return KernelLooker(record, None, None, None)

@@ -44,7 +44,7 @@ class CodeInfo:
         """Return the line of the instruction at that address; the first line where it has none."""
         unit = (instruction - self.address) // _INSTRUCTION_BYTES
         at = bisect.bisect_right(self._starts, unit) - 1
-        return self._lines[at] if 0 <= at and unit >= 0 else self.first_line
+        return self._lines[at] if at >= 0 and unit >= 0 else self.first_line
 
 
 class CodeTable:
@@ -130,7 +130,8 @@ class CodeTable:
 def _string_form(head: bytes, layout: Layout) -> tuple[int, bool, bool]:
     """How many bytes a character has, and whether it is ASCII and compact.
 
-    ``interned`` comes first: 2 bits where there is a lock, a byte of its own on free-threaded builds.
+    ``interned`` comes first: 2 bits where there is a lock, a byte of its own on free-threaded
+        builds.
     """
     state = struct.unpack_from("<I", head, layout["unicode.state"])[0]
     state >>= 8 if layout.free_threaded else 2

@@ -1,8 +1,9 @@
 """Whether another process's thread is on a core at this moment: the kernel's task clock, read twice.
 
-``schedstat`` is brought up to date only when a turn or a tick ends; a performance counter of the kind ``task-clock``
-is when it is read, also on another core. It needs what reading the memory needs (perf_event_paranoid up to 2, no
-seccomp filter); where it is not to be had, the counters around a look have to say how likely it is.
+``schedstat`` is brought up to date only when a turn or a tick ends; a performance counter of the
+kind ``task-clock`` is when it is read, also on another core. It needs what reading the memory needs
+(perf_event_paranoid up to 2, no seccomp filter); where it is not to be had, the counters around a
+look have to say how likely it is.
 """
 
 from __future__ import annotations

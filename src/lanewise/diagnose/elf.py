@@ -1,7 +1,7 @@
 """Where the interpreter's runtime structure lies in another process.
 
-``_PyRuntime`` is an exported symbol of the executable or of libpython, so its place is in the dynamic symbol
-table of the file, and the file's place is in the process's map.
+``_PyRuntime`` is an exported symbol of the executable or of libpython, so its place is in the
+dynamic symbol table of the file, and the file's place is in the process's map.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def find_runtime(pid: int) -> RuntimePlace:
         if value is not None:
             return RuntimePlace(start + value, file)
     raise DiagnoseError(
-        f"process {pid} is not a Python interpreter of this kind: no file that it has loaded exports "
+        f"process {pid} is not a Python interpreter of this kind: no file that it has loaded "
+        "exports "
         "_PyRuntime. A launcher that starts Python itself is followed with --follow"
     )
 
@@ -123,7 +124,7 @@ def _look_up(data: mmap.mmap, name: bytes) -> int | None:
             named = data[strings_at : strings_at + strings_bytes].find(b"\0" + name + b"\0") + 1
             value = _value_of(data, section[4], section[5], named) if named else None
             if value is not None:
-                return value - min(bases)
+                return value - int(min(bases))
     return None
 
 
@@ -131,5 +132,5 @@ def _value_of(data: mmap.mmap, at: int, size_bytes: int, named: int) -> int | No
     for offset in range(at, at + size_bytes, _SYMBOL_BYTES):
         if struct.unpack_from("<I", data, offset)[0] == named:
             _, _, _, section, value, _ = struct.unpack_from("<IBBHQQ", data, offset)
-            return value if section else None
+            return int(value) if section else None
     return None

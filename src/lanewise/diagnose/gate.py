@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lanewise.diagnose.loops import LoopTime
 from lanewise.diagnose.places_of_code import means
-from lanewise.diagnose.states import COLUMNS, held
+from lanewise.diagnose.states import COLUMNS, Column
 from lanewise.diagnose.summary import ProcessSummary
 from lanewise.errors import DiagnoseError
 
@@ -19,7 +20,7 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     "<=": operator.le,
 }
-_LOOP_S = {
+_LOOP_S: dict[str, Callable[[LoopTime], float]] = {
     "loop_lag_p50": lambda loop: loop.lag_p50_s,
     "loop_lag_p99": lambda loop: loop.lag_p99_s,
     "loop_lag_max": lambda loop: loop.lag_max_s,
@@ -95,12 +96,17 @@ def _value(condition: Condition, summary: ProcessSummary) -> float | None:
     if condition.function is None:
         return _of_process(condition.metric, summary)
     values = [
-        held(one.total) if condition.metric == "gil_held" else one.total[column]
+        sum(one.total[column] for column in _columns(condition.metric))
         for one in summary.everywhere
-        for column in [condition.metric if condition.metric != "gil_held" else "python_gil"]
         if means(condition.function, one.frame)
     ]
     return sum(values) if values else None
+
+
+def _columns(metric: str) -> tuple[Column, ...]:
+    if metric == "gil_held":
+        return ("python_gil", "native_gil")
+    return tuple(column for column in COLUMNS if column == metric)
 
 
 def _of_process(metric: str, summary: ProcessSummary) -> float:
@@ -109,6 +115,5 @@ def _of_process(metric: str, summary: ProcessSummary) -> float:
     return sum(
         thread.shares[column] * thread.alive_s / summary.record.wall_s
         for thread in summary.threads
-        for column in COLUMNS
-        if column == metric
+        for column in _columns(metric)
     )

@@ -1,4 +1,4 @@
-"""The interpreter in another process, read through the offsets that it publishes: threads, stacks, lock, collector."""
+"""The interpreter in another process, read through the offsets that it publishes."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Stack:
     Attributes:
         leaf: Frame and instruction of the innermost, to see whether it has moved.
         calls_c: Whether that instruction runs a function written in C.
-        turn_s: When the present turn of an asyncio loop began (``time.monotonic()``, the same for all
-            processes), as ``_run_once`` keeps it in a variable; 0 where there is none.
+        turn_s: When the present turn of an asyncio loop began (``time.monotonic()``, the same for
+            all processes), as ``_run_once`` keeps it in a variable; 0 where there is none.
     """
 
     frames: tuple[tuple[CodeInfo, int], ...]
@@ -98,7 +98,7 @@ class RemoteInterpreter:
 
     def interpreters(self) -> list[int]:
         """The addresses of all interpreters of the process; more than one where sub-interpreters live."""
-        found = []
+        found: list[int] = []
         address = self._memory.word(self._runtime + self.layout["runtime.interpreters_head"])
         while address and len(found) < _MOST_INTERPRETERS:
             found.append(address)
@@ -117,8 +117,10 @@ class RemoteInterpreter:
         threads = self.threads()
         if not threads or not {thread.native_id for thread in threads} & kernel:
             raise DiagnoseError(
-                f"process {self._memory.pid} runs Python {self.layout.python_version}, but no thread was "
-                "found where it says that they are: it is starting or ending, or the build is patched"
+                f"process {self._memory.pid} runs Python {self.layout.python_version}, but no "
+                "thread was "
+                "found where it says that they are: it is starting or ending, or the build is "
+                "patched"
             )
 
     def gil_enabled(self) -> bool:
@@ -218,7 +220,7 @@ class RemoteInterpreter:
         return Stack(tuple(found), leaf, calls_c, turn_s)
 
     def _turn_s(self, variables: bytes) -> float:
-        """``end_time`` of ``_run_once``: the largest number among its variables that is a time of late."""
+        """``end_time`` of ``_run_once``: the largest number among its variables."""
         latest_s = 0.0
         for (word,) in struct.iter_unpack("<Q", variables):
             address = word & _TAG_MASK

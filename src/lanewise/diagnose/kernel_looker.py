@@ -83,7 +83,7 @@ class KernelLooker:
         looks = self.record.looks
         if asleep_still and not watched.waits_for_gil:
             look = looks[watched.last]
-            looks[watched.last] = look._replace(end_us=now_us, count=look.count + 1)
+            looks[watched.last] = look._replace(end_us=now_us, moments=look.moments + 1)
             return
         waiting = watched.kernel.waiting()
         holder = self._holder()
@@ -102,7 +102,7 @@ class KernelLooker:
             Look(
                 start_us=now_us,
                 end_us=now_us,
-                count=1,
+                moments=1,
                 thread=watched.index,
                 state=state,
                 runnable=waiting.runnable,
@@ -143,7 +143,9 @@ class KernelLooker:
                 continue
             stack = tuple(
                 numbers.setdefault(frame, len(numbers))
-                for frame in (Frame(file, line, _simple(name), name, 0) for file, line, name in places)
+                for frame in (
+                    Frame(file, line, _simple(name), name, 0) for file, line, name in places
+                )
             )
             record.looks[at] = look._replace(stack=self._places.frames_of(stack))
         record.frames += list(numbers)

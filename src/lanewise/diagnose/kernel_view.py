@@ -1,4 +1,4 @@
-"""What the kernel knows of another process's threads: whether they run, for how long, and what they wait in."""
+"""What the kernel knows of another process's threads: how long they ran, what they wait in."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from pathlib import Path
 
 from lanewise.diagnose.core_meter import CoreMeter
 
-# The calls that sleeping threads are seen in, by machine: what a reader of the report wants to be told.
+# The calls that sleeping threads are seen in, by machine: what a reader of the report wants to be
+# told.
 _NAMES: dict[str, dict[int, str]] = {
     "x86_64": {
-        0: "read", 1: "write", 7: "poll", 17: "pread", 18: "pwrite", 23: "select", 35: "nanosleep", 42: "connect",
-        43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg", 47: "recvmsg", 61: "waitpid", 72: "fcntl",
-        73: "flock", 74: "fsync", 75: "fdatasync", 202: "futex", 230: "sleep", 232: "epoll", 247: "waitid",
-        257: "open", 270: "select", 271: "poll", 281: "epoll", 288: "accept",
+        0: "read", 1: "write", 7: "poll", 17: "pread", 18: "pwrite", 23: "select", 35:
+        "nanosleep", 42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom", 46: "sendmsg",
+        47: "recvmsg", 61: "waitpid", 72: "fcntl", 73: "flock", 74: "fsync", 75: "fdatasync",
+        202: "futex", 230: "sleep", 232: "epoll", 247: "waitid", 257: "open", 270: "select",
+        271: "poll", 281: "epoll", 288: "accept",
     },
     "aarch64": {
-        22: "epoll", 25: "fcntl", 32: "flock", 56: "open", 63: "read", 64: "write", 67: "pread", 68: "pwrite",
-        72: "select", 73: "poll", 82: "fsync", 83: "fdatasync", 95: "waitid", 98: "futex", 101: "nanosleep",
-        115: "sleep", 202: "accept", 203: "connect", 206: "sendto", 207: "recvfrom", 211: "sendmsg",
-        212: "recvmsg", 242: "accept", 260: "waitpid",
+        22: "epoll", 25: "fcntl", 32: "flock", 56: "open", 63: "read", 64: "write", 67: "pread",
+        68: "pwrite", 72: "select", 73: "poll", 82: "fsync", 83: "fdatasync", 95: "waitid", 98:
+        "futex", 101: "nanosleep", 115: "sleep", 202: "accept", 203: "connect", 206: "sendto",
+        207: "recvfrom", 211: "sendmsg", 212: "recvmsg", 242: "accept", 260: "waitpid",
     },
 }  # fmt: skip
 _CALLS = _NAMES.get(os.uname().machine if hasattr(os, "uname") else "", {})
@@ -80,11 +82,10 @@ class KernelThread:
         self.native_id = native_id
         root = f"/proc/{pid}/task/{native_id}"
         self._files: dict[str, int] = {}
-        self._state = Path(root, "stat")
         self._meter: CoreMeter | None = None
         with contextlib.suppress(OSError, AttributeError):
             self._meter = CoreMeter(native_id)
-        for name in ("schedstat", "syscall"):
+        for name in ("stat", "schedstat", "syscall"):
             with contextlib.suppress(PermissionError):
                 self._files[name] = os.open(f"{root}/{name}", os.O_RDONLY)
 
@@ -128,7 +129,7 @@ class KernelThread:
         return Waiting(name, int(arguments[0], 16) if arguments else 0)
 
     def on_core(self) -> int:
-        """1 when it is on a core other than the caller's, 0 when it is on none, -1 when that is not known.
+        """1 when it is on a core other than the caller's, 0 when on none, -1 when not known.
 
         On the caller's core it may have run until now, or have stood behind whatever did.
         """
@@ -140,14 +141,20 @@ class KernelThread:
 
     def _core(self) -> int:
         try:
-            return int(self._state.read_text().rpartition(")")[2].split()[_CORE_FIELD])
+            return int(self._stat()[_CORE_FIELD])
         except (OSError, ValueError, IndexError):
             return -1
 
     def _by_state(self) -> Waiting:
         # All that anybody may see: runnable or not.
-        state = self._state.read_text().rpartition(")")[2].split()[0]
-        return _RUNNABLE if state == "R" else Waiting("sleep (unknown)")
+        return _RUNNABLE if self._stat()[0] == b"R" else Waiting("sleep (unknown)")
+
+    def _stat(self) -> list[bytes]:
+        """The fields of proc(5) behind the program's name, which may hold anything."""
+        try:
+            return os.pread(self._files["stat"], 1024, 0).rpartition(b")")[2].split()
+        except KeyError as error:
+            raise OSError("this thread's state may not be read") from error
 
     def close(self) -> None:
         """Release the descriptors. Idempotent."""
@@ -169,7 +176,7 @@ def _core_clock() -> Callable[[], int] | None:
 
 
 def own_core() -> int:
-    """The core that the calling thread runs on; -2 where that is not told, which no thread's core equals."""
+    """The core that the calling thread runs on; -2, which no core is, where that is not told."""
     ask = _core_clock()
     return -2 if ask is None else ask()
 

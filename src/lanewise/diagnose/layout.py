@@ -1,9 +1,9 @@
 """Where things lie in the memory of CPython 3.13 and later, as each interpreter publishes it itself.
 
-``_PyRuntime`` begins with ``struct _Py_DebugOffsets`` (Include/internal/pycore_debug_offsets.h): a cookie, the
-version, and for each structure the offsets of the members that debuggers and profilers need. Only the order of
-the members in that table differs between minor versions; it is what stands here. What is read is proven before
-it is used (see :mod:`lanewise.diagnose.interpreter`).
+``_PyRuntime`` begins with ``struct _Py_DebugOffsets`` (Include/internal/pycore_debug_offsets.h): a
+cookie, the version, and for each structure the offsets of the members that debuggers and profilers
+need. Only the order of the members in that table differs between minor versions; it is what stands
+here. What is read is proven before it is used (see :mod:`lanewise.diagnose.interpreter`).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from lanewise.errors import DiagnoseError
 _COOKIE = b"xdebugpy"
 _MOST_WORDS = 128
 
-# Section after section; a name followed by its members. Members that nobody here needs are kept, for
-# everything behind them depends on how many there are.
+# Section after section; a name followed by its members. Members that nobody here needs are kept,
+# for everything behind them depends on how many there are.
 _RUNTIME = "runtime: size finalizing interpreters_head"
 _THREAD_13 = (
     "thread: size prev next interp current_frame thread_id native_thread_id datastack_chunk status"
@@ -40,15 +40,24 @@ _NUMBERS = (
     "long: size lv_tag ob_digit",
     "bytes: size ob_size ob_sval",
 )
+_INTERPRETER_13 = (
+    "interpreter: size id next threads_head gc imports_modules sysdict builtins ceval_gil "
+    "gil_runtime_state gil_enabled gil_locked gil_holder"
+)
+_THREAD_15 = (
+    "thread: size prev next interp current_frame base_frame last_profiled_frame "
+    "last_profiled_frame_seq thread_id native_thread_id datastack_chunk status holds_gil "
+    "gil_requested current_exception exc_state"
+)
 _INTERPRETER_14 = (
-    "interpreter: size id next threads_head threads_main gc imports_modules sysdict builtins ceval_gil "
+    "interpreter: size id next threads_head threads_main gc imports_modules sysdict builtins "
+    "ceval_gil "
     "gil_runtime_state gil_enabled gil_locked gil_holder code_object_generation tlbc_generation"
 )
 _TABLES: dict[tuple[int, int], tuple[str, ...]] = {
     (3, 13): (
         _RUNTIME,
-        "interpreter: size id next threads_head gc imports_modules sysdict builtins ceval_gil "
-        "gil_runtime_state gil_enabled gil_locked gil_holder",
+        _INTERPRETER_13,
         _THREAD_13,
         _FRAME,
         _CODE,
@@ -72,9 +81,7 @@ _TABLES: dict[tuple[int, int], tuple[str, ...]] = {
     (3, 15): (
         _RUNTIME,
         _INTERPRETER_14,
-        "thread: size prev next interp current_frame base_frame last_profiled_frame "
-        "last_profiled_frame_seq thread_id native_thread_id datastack_chunk status holds_gil "
-        "gil_requested current_exception exc_state",
+        _THREAD_15,
         "exception_item: exc_value",
         f"{_FRAME} stackpointer tlbc_index",
         f"{_CODE} co_tlbc",
@@ -130,7 +137,8 @@ def read_layout(memory: ProcessMemory, runtime: int) -> Layout:
     """Read the published offsets.
 
     Raises:
-        UnknownLayoutError: A version whose table is not known, or one that does not read as a table does.
+        UnknownLayoutError: A version whose table is not known, or one that does not read as a table
+            does.
     """
     cookie, hexversion, free_threaded = struct.unpack("<8sQQ", memory.read(runtime, 24))
     version = (hexversion >> 24 & 0xFF, hexversion >> 16 & 0xFF)
@@ -138,7 +146,8 @@ def read_layout(memory: ProcessMemory, runtime: int) -> Layout:
     if cookie != _COOKIE or version not in _TABLES:
         known = ", ".join(".".join(map(str, one)) for one in PUBLISHED)
         raise UnknownLayoutError(
-            f"process {memory.pid} runs Python {named}, whose memory layout this lanewise does not know "
+            f"process {memory.pid} runs Python {named}, whose memory layout this lanewise does "
+            "not know "
             f"(it knows {known}): update lanewise"
         )
     values = iter(memory.words(runtime + 24, _MOST_WORDS))

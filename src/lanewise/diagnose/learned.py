@@ -1,7 +1,8 @@
-"""Where the lock is in an interpreter that does not say so itself (3.11, 3.12): learned from another run of it.
+"""Where the lock is in an interpreter that does not say so itself: learned from another run of it.
 
-The distances between its structures are those of the executable, so they are found once, by experiment, in a process of
-the same executable that is thrown away (``_learning_probe``), and then read in the target.
+The distances between its structures are those of the executable, so they are found once, by
+experiment, in a process of the same executable that is thrown away (``_learning_probe``), and then
+read in the target.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lanewise.diagnose.memory import ProcessMemory
 from lanewise.errors import DiagnoseError
 
 _TIMEOUT_S = 20.0
+_KEPT = (b"LD_LIBRARY_PATH",)
 _HOLDER_BEFORE = 8
 _INTERVAL_BEFORE = 16
 
@@ -59,7 +61,8 @@ def learn_lock(memory: ProcessMemory, place: RuntimePlace) -> LearnedLock:
     """Find the lock of a process.
 
     Raises:
-        DiagnoseError: Its executable cannot be run again, or what is found does not fit the process.
+        DiagnoseError: Its executable cannot be run again, or what is found does not fit the
+            process.
     """
     found = _ask(memory.pid)
     lock = LearnedLock(place.address + found["locked"], found["native_id"])
@@ -67,7 +70,8 @@ def learn_lock(memory: ProcessMemory, place: RuntimePlace) -> LearnedLock:
     known = thread_ids(memory.pid)
     if locked & 0xFFFFFFFF not in {0, 1} or lock.native_id(memory, state) not in known:
         raise DiagnoseError(
-            f"the lock of process {memory.pid} is not where another run of {executable_of(memory.pid)} has it: it is "
+            f"the lock of process {memory.pid} is not where another run of "
+            f"{executable_of(memory.pid)} has it: it is "
             "starting, or runs another build"
         )
     return lock
@@ -88,7 +92,8 @@ def _ask(pid: int) -> dict[str, int]:
         answer: dict[str, int] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise DiagnoseError(
-            f"where the lock of process {pid} is cannot be learned by running {executable or 'its executable'} "
+            f"where the lock of process {pid} is cannot be learned by running "
+            f"{executable or 'its executable'} "
             f"again: {error}"
         ) from error
     return answer
@@ -112,6 +117,4 @@ def _environment(pid: int) -> dict[str, str]:
     except OSError:
         entries = []
     pairs = (entry.partition(b"=") for entry in entries)
-    return {
-        "LD_LIBRARY_PATH": os.fsdecode(value) for name, _, value in pairs if name == b"LD_LIBRARY_PATH"
-    }
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs if name in _KEPT}

@@ -13,9 +13,9 @@ from lanewise.diagnose.states import Facts, Look, state_of
 from lanewise.diagnose.watched import Watched, WatchedThreads
 
 _READING_TRIES = 3
-# How often an instruction is read again before it counts as standing still: a few µs apart, after a walk
-# of the stack that takes 50 to 100 µs. A loop of bytecode is at one place again by chance in one of
-# 8 to 20 readings.
+# How often an instruction is read again before it counts as standing still: a few µs apart, after a
+# walk of the stack that takes 50 to 100 µs. A loop of bytecode is at one place again by chance in
+# one of 8 to 20 readings.
 _REREADINGS = 3
 # Threads that C libraries started are looked for every so many looks.
 _LOOKS_PER_LISTING = 50
@@ -36,8 +36,10 @@ class Looker(Protocol):
 class InterpreterLooker:
     """Looks through the offsets that the interpreter publishes, from 3.13 on.
 
-    Of each thread the order of reading is: the kernel's counters, what it sleeps in, the lock's holder, its
-    stack. The thread runs on meanwhile, so what does not fit together (a holder that sleeps) is read again.
+    Of each thread the order of reading is: the kernel's counters, what it sleeps in, the lock's
+        holder, its
+    stack. The thread runs on meanwhile, so what does not fit together (a holder that sleeps) is
+    read again.
 
     Args:
         record: What is added to.
@@ -117,7 +119,7 @@ class InterpreterLooker:
             Look(
                 start_us=now_us,
                 end_us=now_us,
-                count=1,
+                moments=1,
                 thread=watched.index,
                 state=state,
                 runnable=waiting.runnable,
@@ -144,10 +146,10 @@ class InterpreterLooker:
             found = self._interpreter.holder(thread.lock)
             holder = self._number(by_state, 0 if found == thread.state else found)
         if holder == look.holder:
-            looks[watched.last] = look._replace(end_us=now_us, count=look.count + 1)
+            looks[watched.last] = look._replace(end_us=now_us, moments=look.moments + 1)
         else:
             watched.last = len(looks)
-            looks.append(look._replace(start_us=now_us, end_us=now_us, count=1, holder=holder))
+            looks.append(look._replace(start_us=now_us, end_us=now_us, moments=1, holder=holder))
 
     def _settled(self, thread: PythonThread, watched: Watched) -> tuple[Waiting, int]:
         """What a thread waits in, and the lock's holder, as far as the two fit together."""

@@ -1,7 +1,8 @@
 """How late event loops were, and what made them late. Pure.
 
-A loop's turn runs everything that is ready; what becomes ready meanwhile waits for its end. When a turn began is read
-from the loop itself, so a single look into a turn says how long it has been going on.
+A loop's turn runs everything that is ready; what becomes ready meanwhile waits for its end. When a
+turn began is read from the loop itself, so a single look into a turn says how long it has been
+going on.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from lanewise.diagnose.places_of_code import as_seen_by_the_watch, charged, roots_of
 from lanewise.diagnose.session import Frame, ProcessRecord
 from lanewise.diagnose.states import Look
+from lanewise.runtime import stalls
 from lanewise.runtime.stalls import Roots, callback_of
 
 STALL_S = 0.05
@@ -27,6 +29,8 @@ _CAUSES = {
     "gil_wait": "waiting for the GIL",
     "run_queue": "waiting for a core",
 }
+# Below this share of bytecode in what holds the lock, native code it is.
+_PYTHON_SHARE = 0.2
 _COLLECTION = "garbage collection"
 
 
@@ -60,7 +64,8 @@ class LoopTime:
 
     Attributes:
         thread: Position of its thread among the record's.
-        lag_p50_s, lag_p99_s, lag_max_s: How long something waits that becomes ready at a random moment.
+        lag_p50_s, lag_p99_s, lag_max_s: How long something waits that becomes ready at a random
+            moment.
         stalled_share: Of the time, in stalls of at least ``STALL_S``.
         busy_share: Of the time, in turns.
         stalls: The longest first.
@@ -86,12 +91,12 @@ class _Moment(NamedTuple):
 def loop_times(record: ProcessRecord) -> list[LoopTime]:
     """Evaluate every event loop that was seen in a process."""
     roots = roots_of(record.frames)
-    loops = {at for at, stack in enumerate(record.stacks) if _has_a_loop(record, stack)}
+    loops = frozenset(at for at, stack in enumerate(record.stacks) if _has_a_loop(record, stack))
     of_thread: dict[int, list[Look]] = defaultdict(list)
     for look in record.looks:
         of_thread[look.thread].append(look)
     return [
-        _loop_time(record, thread, looks, roots)
+        _loop_time(record, thread, looks, loops, roots)
         for thread, looks in sorted(of_thread.items())
         if any(look.stack in loops for look in looks)
     ]
@@ -105,7 +110,11 @@ def _has_a_loop(record: ProcessRecord, stack: Sequence[int]) -> bool:
     )
 
 
-def _loop_time(record: ProcessRecord, thread: int, looks: Sequence[Look], roots: Roots) -> LoopTime:
+def _loop_time(
+    record: ProcessRecord, thread: int, looks: Sequence[Look], loops: frozenset[int], roots: Roots
+) -> LoopTime:
+    # Before and after it runs, a loop is neither late nor on time.
+    looks = [look for look in looks if look.stack in loops or look.stack < 0]
     episodes = list(_episodes(record, looks))
     durations = [end_us - start_us for start_us, end_us, _ in episodes]
     wall_us = max(looks[-1].end_us - looks[0].start_us, 1)
@@ -128,7 +137,8 @@ def _loop_time(record: ProcessRecord, thread: int, looks: Sequence[Look], roots:
 def lag_s(durations_us: Sequence[float], wall_us: float, share: float) -> float:
     """Return the quantile of what a random moment waits for the end of a turn.
 
-    A random moment waits longer than x with probability sum(max(0, d - x)) / T over turns of length d.
+    A random moment waits longer than x with probability sum(max(0, d - x)) / T over turns of length
+    d.
     """
     allowed = (1 - share) * wall_us
     beyond = 0.0
@@ -174,7 +184,7 @@ def _began_us(first: Look, before_us: float) -> float:
 
 
 def _moments(record: ProcessRecord, looks: Sequence[Look]) -> Iterator[_Moment]:
-    known: dict[int, object] = {}
+    known: dict[int, stalls.Stack | None] = {}
     for look in looks:
         if look.stack < 0:
             continue
@@ -185,7 +195,8 @@ def _moments(record: ProcessRecord, looks: Sequence[Look]) -> Iterator[_Moment]:
         if callback is not None:
             yield _Moment(look, True, look.turn_us or callback)
         else:
-            # Nothing runs, but the loop is not asleep either: something is ready, and it cannot go on.
+            # Nothing runs, but the loop is not asleep either: something is ready, and it cannot go
+            # on.
             waits = look.state in {"gil_wait", "python_gil", "native_free", "native_gil"}
             yield _Moment(look, waits, "waits")
 
@@ -205,7 +216,7 @@ def _stall(record: ProcessRecord, thread: int, episode: _Episode, roots: Roots) 
         function=frame.qualname if frame else "",
         cause=cause,
         stack=tuple(stack),
-        looks=sum(look.count for look in looks),
+        looks=sum(look.moments for look in looks),
     )
 
 
@@ -214,7 +225,11 @@ def _cause(record: ProcessRecord, looks: Sequence[Look]) -> tuple[str, list[Look
     groups: dict[str, list[Look]] = defaultdict(list)
     for look in looks:
         groups[_cause_of(record, look)].append(look)
-    return max(groups.items(), key=lambda item: sum(look.count for look in item[1]))
+    # A loop that calls short functions of C is Python code: what to do about it is the same.
+    python, native = _CAUSES["python_gil"], _CAUSES["native_gil"]
+    if python in groups and len(groups[python]) > _PYTHON_SHARE * len(groups[native]):
+        groups[python] += groups.pop(native)
+    return max(groups.items(), key=lambda item: sum(look.moments for look in item[1]))
 
 
 def _cause_of(record: ProcessRecord, look: Look) -> str:
@@ -236,7 +251,7 @@ def _culprit(
         stack = record.stack_of(look)
         frame = charged(stack, roots)
         if frame is not None:
-            counts[frame] += look.count
+            counts[frame] += look.moments
             stacks.setdefault(frame, stack)
     if not counts:
         return None, ()

@@ -14,7 +14,7 @@ _PAGE_MASK = ~(_PAGE_BYTES - 1)
 
 
 class NotAllowedError(DiagnoseError):
-    """The kernel does not let us look; the message says which permission is missing and how to grant it."""
+    """The kernel does not let us look; the message says which permission is missing."""
 
 
 class ProcessMemory:
@@ -99,14 +99,16 @@ def refused(pid: int) -> str:
         owner = os.stat(f"/proc/{pid}").st_uid  # noqa: PTH116 - because: one call, no path to join
         if owner != os.geteuid():
             reasons.append(
-                f"it belongs to another user (uid {owner}, you are {os.geteuid()}): run lanewise as that "
+                f"it belongs to another user (uid {owner}, you are {os.geteuid()}): run lanewise "
+                "as that "
                 "user, or with sudo"
             )
     with contextlib.suppress(OSError, ValueError):
         level = int(Path("/proc/sys/kernel/yama/ptrace_scope").read_text())
         if level == 1:
             reasons.append(
-                "Yama's ptrace_scope is 1, so only a parent may look: start the program with `lanewise "
+                "Yama's ptrace_scope is 1, so only a parent may look: start the program with "
+                "`lanewise "
                 "diagnose -- COMMAND`, run with sudo, or `sysctl kernel.yama.ptrace_scope=0`"
             )
         elif level > 1:

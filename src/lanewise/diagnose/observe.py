@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from lanewise.diagnose.attach import SourceName, attach
 from lanewise.diagnose.looker import Looker
@@ -118,7 +118,8 @@ def _wait_for_python(family: _Family, program: StartedProgram, command: Sequence
             return
         if program.exit_status is not None:
             raise DiagnoseError(
-                f"{command[0]} ended with status {program.exit_status} before it could be looked at: run it without "
+                f"{command[0]} ended with status {program.exit_status} before it could be looked "
+                "at: run it without "
                 "lanewise first"
             )
         if time.monotonic() > give_up_s:
@@ -144,7 +145,7 @@ def _observe(
         looker.finish(now_us)
         looker.record.late_share = recorder.late_share
     session = Session(
-        created_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         lanewise_version=version,
         command=command,
         host=host_facts().as_dict(),
@@ -154,7 +155,8 @@ def _observe(
     session.notes += [f"process {pid} was left out: {why}" for pid, why in family.problems.items()]
     if recorder.late_share > _TOO_LATE_SHARE and not recorder.real_time:
         session.notes.append(
-            f"{recorder.late_share:.0%} of the looks came late, for the sampler lacked a core: what ran is divided less "
+            f"{recorder.late_share:.0%} of the looks came late, for the sampler lacked a core: "
+            "what ran is divided less "
             "surely. Run as root (it then asks for real-time priority), or leave a core free"
         )
     return session

@@ -1,4 +1,4 @@
-"""Whose code a frame is, and what its function is called in the program: pure, from what the program names."""
+"""Whose code a frame is, and what its function is called in the program. Pure."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def as_seen_by_the_watch(stack: Sequence[Frame]) -> stalls.Stack:
 def dotted(frame: Frame) -> str:
     """The function with its module, as far as the path tells: ``app.views.export``.
 
-    ``/srv/shop/app/views.py`` gives ``srv.shop.app.views.export``: where the project begins cannot be seen from a path, so
-    names are compared from their end.
+    ``/srv/shop/app/views.py`` gives ``srv.shop.app.views.export``: where the project begins cannot
+    be seen from a path, so names are compared from their end.
     """
     path = re.sub(r"\.pyc?$", "", frame.file.replace("\\", "/"))
     parts = [part for part in path.split("/") if part]
@@ -66,7 +66,8 @@ def measurable(frame: Frame, root: str) -> str | None:
 
     Args:
         frame: Of the function.
-        root: The folder that the program was started in, which is where modules are looked for first.
+        root: The folder that the program was started in, which is where modules are looked for
+            first.
     """
     path = frame.file.replace("\\", "/")
     folder = root.replace("\\", "/").rstrip("/") + "/"

@@ -1,6 +1,7 @@
 """Stacks over time from py-spy, an extra: for interpreters that do not publish where their frames are.
 
-It runs beside the looks and writes a timeline when it is told to stop; then each look gets the stack of its moment.
+It runs beside the looks and writes a timeline when it is told to stop; then each look gets the
+stack of its moment.
 """
 
 from __future__ import annotations
@@ -83,7 +84,9 @@ class PySpy:
             try:
                 events = json.loads(self._file.read_text(encoding="utf-8"))
             except (OSError, ValueError):
-                return f"py-spy saw no stacks: {told.strip().splitlines()[-1:] or ['it said nothing']}"
+                return (
+                    f"py-spy saw no stacks: {told.strip().splitlines()[-1:] or ['it said nothing']}"
+                )
             last_us = max((event["ts"] for event in events), default=0)
             # Its clock begins with it, and its last events carry the moment at which it wrote them.
             return timeline(events, (ended_ns - self._began_ns) // 1000 - last_us)

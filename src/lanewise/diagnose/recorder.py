@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 from lanewise.diagnose.looker import Looker
 
-# Looks come at random moments around the rate's period: a program with a period of its own is not met in step.
+# Looks come at random moments around the rate's period: a program with a period of its own is not
+# met in step.
 _JITTER = 0.5
 # More than this share of a core is not spent on looking; the rate falls where a look takes long.
-_MOST_OF_A_CORE = 0.05
+_MOST_OF_A_CORE = 0.04
 _LATE_S = 150e-6
 _SMOOTHING = 0.1
 _REAL_TIME_PRIORITY = 1
@@ -23,9 +24,9 @@ _LONGEST_SLEEP_S = 0.1
 class Recorder:
     """Samples processes until told to stop. Owned by the thread that calls ``run``.
 
-    A sampler that shares a core with its target wakes when the target sleeps, and sees only that. So it asks for
-    real-time priority where it may (root, or CAP_SYS_NICE), which lets it wake on time; where it may not, how often it was
-    late is told with the result.
+    A sampler that shares a core with its target wakes when the target sleeps, and sees only that.
+    So it asks for real-time priority where it may (root, or CAP_SYS_NICE), which lets it wake on
+    time; where it may not, how often it was late is told with the result.
 
     Args:
         rate_hz: Looks per second, at most.

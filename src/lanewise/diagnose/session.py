@@ -1,4 +1,4 @@
-"""A diagnosis as it was recorded: raw looks and counters, from which every report is made. One versioned file."""
+"""A diagnosis as it was recorded: raw looks and counters, from which every report is made."""
 
 from __future__ import annotations
 
@@ -57,14 +57,15 @@ class ProcessRecord:
         pid, command: Which one.
         python_version, gil_enabled, free_threaded_build: Its interpreter.
         gil_known: Whether the lock could be read.
-        source: Where the looks come from, best first: ``debug-offsets``, ``learned-lock+py-spy``, ``learned-lock``,
-            ``scheduler``.
+        source: Where the looks come from, best first: ``debug-offsets``, ``learned-lock+py-spy``,
+            ``learned-lock``, ``scheduler``.
         weaknesses: What this source cannot tell, in words.
         start_us, end_us: When it was looked at, since the session began.
         threads, frames, stacks, calls: What looks refer to; a stack is frames, innermost first.
         looks: One after the other.
         torn: Stacks that changed while they were read, and were not used.
-        late_share: Share of looks that came more than 150 µs late: a sign that the sampler lacked a core.
+        late_share: Share of looks that came more than 150 µs late: a sign that the sampler lacked a
+            core.
         cores: How many the process may use.
         switch_interval_s: Of its interpreter, where it could be read.
         root: The folder that its program's own code lies in.
@@ -137,7 +138,8 @@ class Session:
         schema = data.pop("schema", None) if isinstance(data, dict) else None
         if schema != SCHEMA:
             raise DiagnoseError(
-                f"{path} is no session of this lanewise: its schema is {schema!r}, expected {SCHEMA!r}"
+                f"{path} is no session of this lanewise: its schema is {schema!r}, expected "
+                f"{SCHEMA!r}"
             )
         try:
             processes = [_process(one) for one in data.pop("processes")]

@@ -1,9 +1,11 @@
 """From looks and counters to seconds: where each thread's time went. Pure.
 
-The kernel counts exactly how long a thread ran and how long it waited for a core; the rest it slept. Looks only
-divide these three: what ran, into bytecode and native code with and without the lock; what slept, into waiting for
-the lock, for another lock, and for anything else. So a sampler that is late, or that wakes when its target
-sleeps, does not shift time between running and sleeping.
+The kernel counts exactly how long a thread ran and how long it waited for a core; the rest it
+slept. Looks only
+divide these three: what ran, into bytecode and native code with and without the lock; what slept,
+    into waiting for
+the lock, for another lock, and for anything else. So a sampler that is late, or that wakes when its
+target sleeps, does not shift time between running and sleeping.
 """
 
 from __future__ import annotations
@@ -91,7 +93,7 @@ def _of_thread(
     on_core = dict(zip(mine, _on_core([looks[at] for at in mine], expected), strict=True))
     ran = sum(on_core[at] for at in runnable)
     queued = len(runnable) - ran
-    slept = sum(looks[at].count for at in asleep)
+    slept = sum(looks[at].moments for at in asleep)
     for at in runnable:
         if ran > 0:
             yield Spent(-1, at, looks[at].state, run_s * on_core[at] / ran, looks[at].holds)
@@ -100,8 +102,9 @@ def _of_thread(
             yield Spent(-1, at, "run_queue", waited_s, looks[at].holds)
     for at in asleep:
         look = looks[at]
-        yield Spent(-1, at, look.state, asleep_s * look.count / slept, look.holds)
-    # Too short to have been seen: of a thread that the interpreter knows it is most likely bytecode.
+        yield Spent(-1, at, look.state, asleep_s * look.moments / slept, look.holds)
+    # Too short to have been seen: of a thread that the interpreter knows it is most likely
+    # bytecode.
     if ran == 0 and run_s:
         yield Spent(-1, -1, "python_gil" if python else "native_free", run_s, python)
     if queued == 0 and queued_s:
@@ -113,9 +116,10 @@ def _of_thread(
 def _on_core(looks: Sequence[Look], expected: float) -> list[float]:
     """For each look, how likely a runnable thread was on a core rather than waiting for one.
 
-    Of the looks for which that is not known, the counters say how many were (``expected``, of all runnable looks);
-    which ones those are, looks at the same place of which it is known, and the counters' rises around each look. A
-    thread that waited for the lock a moment ago and does not have it yet has just been woken: it most likely waits.
+    Of the looks for which that is not known, the counters say how many were (``expected``, of all
+    runnable looks); which ones those are, looks at the same place of which it is known, and the
+    counters' rises around each look. A thread that waited for the lock a moment ago and does not
+    have it yet has just been woken: it most likely waits.
     """
     result = [1.0 if look.on_core == 1 else 0.0 for look in looks]
     doubtful = [at for at, look in enumerate(looks) if look.runnable and look.on_core < 0]
@@ -157,7 +161,8 @@ class _Known:
 def _counted(looks: Sequence[Look]) -> list[float]:
     """What the counters' rises around each look say: the share of running in running and queueing.
 
-    Of a thread without the lock the lesser of both sides counts: one that was woken for the lock runs as soon as it
+    Of a thread without the lock the lesser of both sides counts: one that was woken for the lock
+        runs as soon as it
     has it, which says nothing about the moment before.
     """
     pairs = list(itertools.pairwise(looks))
@@ -232,7 +237,7 @@ def thread_times(record: ProcessRecord, seconds: Iterable[Spent]) -> list[Thread
             for column in COLUMNS
         }
         seen = {one.look for one in of_thread[index] if one.look >= 0}
-        looks = sum(record.looks[at].count for at in seen)
+        looks = sum(record.looks[at].moments for at in seen)
         found.append(ThreadTime(index, alive_s, shares, errors, looks))
     return found
 

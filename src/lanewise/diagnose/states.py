@@ -45,21 +45,24 @@ class Look(NamedTuple):
 
     Attributes:
         start_us, end_us: First and last moment, since the session began.
-        count: How many moments.
-        thread, stack, call: Positions in the session's lists; ``stack`` -1 where it could not be read.
+        moments: How many.
+        thread, stack, call: Positions in the session's lists; ``stack`` -1 where it could not be
+            read.
         state: What it did; never ``run_queue``, which the kernel's counters tell.
         runnable: Ran, or could have run.
-        on_core: 1 when it surely was on a core, 0 when it surely was not, -1 when that is not known.
+        on_core: 1 when it surely was on a core, 0 when it surely was not, -1 when that is not
+            known.
         holds: Held the lock.
         collecting: The garbage was being collected, by this thread.
         run_ns, queued_ns: The kernel's counters of the thread.
         holder: Of ``gil_wait``: which thread held the lock, else -1.
-        turn_us: When the present turn of an asyncio loop began, since the session did; 0 where there is none.
+        turn_us: When the present turn of an asyncio loop began, since the session did; 0 where
+            there is none.
     """
 
     start_us: int
     end_us: int
-    count: int
+    moments: int
     thread: int
     state: Column
     runnable: bool
@@ -83,7 +86,8 @@ class Facts:
         waits_for_gil: It sleeps on a word inside the lock.
         holds: It is the lock's holder.
         calls_c: Its innermost instruction runs a function written in C.
-        stuck: That instruction did not change between several readings, although the thread was on a core.
+        stuck: That instruction did not change between several readings, although the thread was on
+            a core.
     """
 
     call: str
@@ -96,8 +100,8 @@ class Facts:
 def state_of(facts: Facts) -> Column:
     """Say what a thread does.
 
-    A thread that sleeps in a system call and holds the lock all the same is in native code that did not
-    give the lock up, which is what matters to all others.
+    A thread that sleeps in a system call and holds the lock all the same is in native code that did
+    not give the lock up, which is what matters to all others.
     """
     if facts.holds:
         native = facts.call != "running" or facts.calls_c or facts.stuck

@@ -48,7 +48,8 @@ class WaitTime:
     """One thread that waited for the lock while another held it.
 
     Attributes:
-        waiter, holder: Positions among the record's threads; ``holder`` -1 where nobody held it at that moment.
+        waiter, holder: Positions among the record's threads; ``holder`` -1 where nobody held it at
+            that moment.
         share: Of the session's length.
         frame: Where the holder was most, None where that is not known.
     """
@@ -206,7 +207,7 @@ def _places_in_time(record: ProcessRecord, roots: Roots) -> dict[tuple[int, int]
     }
 
 
-def thread_title(record: ProcessRecord, index: int, functions: Sequence[Frame] = ()) -> str:
+def thread_title(record: ProcessRecord, index: int) -> str:
     """What a thread is called: its name, else what it runs, else its number."""
     thread = record.threads[index]
     if thread.name:

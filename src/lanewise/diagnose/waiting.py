@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from lanewise.diagnose.places_of_code import charged, roots_of
 
 if TYPE_CHECKING:
-    from lanewise.diagnose.session import Frame, ProcessRecord
+    from lanewise.diagnose.session import Frame
     from lanewise.diagnose.summary import ProcessSummary
 
 _PACKAGE = re.compile(r"(?:site|dist)-packages[/\\]([A-Za-z0-9_]+)")
@@ -41,8 +42,10 @@ _IDLE = ("selectors.py", "queue.py", "concurrent/futures/thread.py", "asyncio/ba
 class LoadLike(Protocol):
     """As much of a load as words need."""
 
-    on_core: float
-    run_queue: float
+    @property
+    def on_core(self) -> float: ...  # noqa: D102 - because: as in advice.Load
+    @property
+    def run_queue(self) -> float: ...  # noqa: D102 - because: as in advice.Load
 
 
 def main_wait(summary: ProcessSummary, load: LoadLike) -> str:
@@ -57,7 +60,7 @@ def main_wait(summary: ProcessSummary, load: LoadLike) -> str:
         stack = record.stack_of(look)
         if not stack:
             continue
-        words = _words(record, stack, record.calls[look.call], charged(stack, roots))
+        words = _words(stack, record.calls[look.call], charged(stack, roots))
         shares[words] += one.seconds / record.wall_s
     worst = max(shares, key=shares.__getitem__, default="")
     if load.run_queue > load.on_core and load.run_queue > 0.1:  # noqa: PLR2004 - because: a tenth of a core is felt
@@ -69,9 +72,7 @@ def main_wait(summary: ProcessSummary, load: LoadLike) -> str:
     return f"you are waiting for {worst}."
 
 
-def _words(
-    record: ProcessRecord, stack: list[Frame] | tuple[Frame, ...], call: str, frame: Frame | None
-) -> str:
+def _words(stack: Sequence[Frame], call: str, frame: Frame | None) -> str:
     names = []
     for one in stack:
         path = one.file.replace("\\", "/")

@@ -64,7 +64,7 @@ class WatchedThreads:
         watched.times = times
 
     def refresh(self, now_us: int) -> None:
-        """Take up threads that C libraries started, note the counters of all, and forget who has ended."""
+        """Take up new threads, note the counters of all, and forget those that have ended."""
         alive = thread_ids(self._record.pid)
         for native_id in alive:
             self.find(native_id, now_us, python=False)
