@@ -10,6 +10,7 @@ from pathlib import Path
 from lanewise.errors import DiagnoseError
 
 _PAGE_BYTES = 4096
+_HIGHEST = 1 << 62
 _PAGE_MASK = ~(_PAGE_BYTES - 1)
 
 
@@ -40,6 +41,9 @@ class ProcessMemory:
         Raises:
             OSError: Nothing is mapped there, or the process has ended.
         """
+        if not 0 < address < _HIGHEST:
+            # What changes while it is read may look like any address.
+            raise OSError(f"{address:#x} is no address of a process")
         data = os.pread(self._file, size_bytes, address)
         if len(data) != size_bytes:
             raise OSError(

@@ -70,7 +70,7 @@ def spent(record: ProcessRecord) -> list[Spent]:
         alive_s = (thread.last_us - thread.first_us) / 1e6
         if alive_s > 0:
             run_s, queued_s = _fitted(thread.run_ns / 1e9, thread.queued_ns / 1e9, alive_s)
-            times = (run_s, queued_s, alive_s - run_s - queued_s)
+            times = (run_s, queued_s, max(0.0, alive_s - run_s - queued_s))
             divided = _of_thread(record.looks, of_thread[index], times, python=thread.python)
             found += (one._replace(thread=index) for one in divided)
     return found
