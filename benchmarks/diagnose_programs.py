@@ -5,6 +5,7 @@ It prints its pid and the native ids of its threads, and computes until it is ki
 """
 
 import asyncio
+import contextlib
 import ctypes
 import gc
 import hashlib
@@ -20,6 +21,7 @@ MEGABYTE = bytes(1_000_000)
 DOCUMENT = {str(number): list(range(20)) for number in range(200)}
 STALL_S = 0.2
 EVERY_S = 0.5
+STATE = {}
 
 
 def spin(share):
@@ -40,7 +42,7 @@ def spin(share):
 
 def burst(period_us):
     """Hold the lock for a fifth of each period, and sleep for the rest."""
-    BURST(period_us / 5)
+    STATE["burst"](period_us / 5)
     time.sleep(period_us * 0.8e-6)
 
 
@@ -64,15 +66,12 @@ def sleeps(period_us):
 
 
 def socket_waits(period_us):
-    SOCKETS[0].settimeout(0.02)
-    try:
-        SOCKETS[0].recv(1)
-    except TimeoutError:
-        pass
+    with contextlib.suppress(TimeoutError):
+        STATE["socket"].recv(1)
 
 
 def lock_waits(period_us):
-    LOCK.acquire(timeout=0.02)
+    STATE["lock"].acquire(timeout=0.02)
 
 
 def loop_cpu():
@@ -86,7 +85,7 @@ def loop_sleep():
 
 
 def loop_database():
-    DATABASE.execute(QUERY, (ROWS,)).fetchall()
+    STATE["database"].execute(QUERY, (STATE["rows"],)).fetchall()
 
 
 def loop_gc():
@@ -100,19 +99,18 @@ QUERY = (
 
 def prepare_loop(name):
     """Find out how much makes 0.2 s."""
-    global DATABASE, ROWS, GARBAGE
     if name == "loop_database":
-        DATABASE, ROWS = sqlite3.connect(":memory:"), 100_000
+        STATE["database"], STATE["rows"] = sqlite3.connect(":memory:"), 100_000
         began = time.perf_counter()
         loop_database()
-        ROWS = int(ROWS * STALL_S / (time.perf_counter() - began))
+        STATE["rows"] = int(100_000 * STALL_S / (time.perf_counter() - began))
     if name == "loop_gc":
         gc.disable()
-        GARBAGE = [[number] for number in range(400_000)]
+        STATE["objects"] = [[number] for number in range(400_000)]
         began = time.perf_counter()
         gc.collect()
         wanted = int(400_000 * STALL_S / (time.perf_counter() - began))
-        GARBAGE = [[number] for number in range(wanted)]
+        STATE["objects"] = [[number] for number in range(wanted)]
 
 
 async def stalled_loop(name, seconds):
@@ -129,18 +127,18 @@ async def stalled_loop(name, seconds):
 
 
 def main(name, threads, period_us, seconds):
-    global BURST, SOCKETS, LOCK
     if name.startswith("loop_"):
         prepare_loop(name)
         print(os.getpid(), flush=True)
         asyncio.run(stalled_loop(name, seconds))
         return
     if name == "burst":
-        BURST = ctypes.PyDLL(os.environ["LANEWISE_SPIN_LIBRARY"]).spin_us
-        BURST.argtypes, BURST.restype = [ctypes.c_double], None
-    SOCKETS = socket.socketpair()
-    LOCK = threading.Lock()
-    LOCK.acquire()
+        STATE["burst"] = ctypes.PyDLL(os.environ["LANEWISE_SPIN_LIBRARY"]).spin_us
+        STATE["burst"].argtypes, STATE["burst"].restype = [ctypes.c_double], None
+    STATE["socket"], STATE["other_end"] = socket.socketpair()
+    STATE["socket"].settimeout(0.02)
+    STATE["lock"] = threading.Lock()
+    STATE["lock"].acquire()
     work = spin(float(name.removeprefix("spin_"))) if name.startswith("spin_") else globals()[name]
     stop = time.monotonic() + seconds
     started = threading.Barrier(threads + 1)

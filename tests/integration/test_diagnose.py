@@ -1,7 +1,7 @@
 """`lanewise diagnose` on real programs, by every source that this machine and interpreter have.
 
-What is compared is known from how the programs are made. A busy machine can spoil a recording, so one that disagrees
-is repeated, twice at most.
+What is compared is known from how the programs are made. A busy machine can spoil a recording, so
+one that disagrees is repeated, twice at most.
 """
 
 import json
@@ -33,9 +33,10 @@ stacks = pytest.mark.skipif(
 def diagnosed(tmp_path, name, *options, seconds=20, duration="1.5s"):
     """Run the command on a program that is started for it; the JSON document and the exit status."""
     path = tmp_path / f"{name}.json"
+    program = [sys.executable, str(PROGRAMS), name, str(seconds)]
     status = main(
-        ["diagnose", "--json", str(path), "--duration", duration, *options, "--", sys.executable, str(PROGRAMS), name, str(seconds)]
-    )  # fmt: skip
+        ["diagnose", "--json", str(path), "--duration", duration, *options, "--", *program]
+    )
     return json.loads(path.read_text()), status
 
 
@@ -244,7 +245,8 @@ AS_NOBODY = """
 import os, sys
 from lanewise.cli.main import main
 from lanewise.cli.version import library_version
-library_version()
+from lanewise.host.facts import host_facts
+library_version(), host_facts()
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 sys.exit(main(["diagnose", "--pid", sys.argv[1], "--duration", "1s", "--json"]))
 """

@@ -1,9 +1,9 @@
 """Stalls of an event loop: how long, whose line, and why."""
 
 import pytest
+from tests.unit.diagnosed import IDLE, STEP_US, Recording, callback, frame
 
 from lanewise.diagnose.loops import loop_times
-from tests.unit.diagnosed import IDLE, STEP_US, Recording, callback, frame
 
 HANDLER = frame("handler", 20)
 SLEEP = callback(frame("fetch", 30), HANDLER)

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from tests.unit.diagnosed import IDLE, Recording, callback, frame, session
 
 from lanewise.diagnose.advice import advise, load_of
 from lanewise.diagnose.compare import compare_sessions
@@ -13,7 +14,6 @@ from lanewise.diagnose.session import SCHEMA, Session
 from lanewise.diagnose.states import COLUMNS
 from lanewise.diagnose.summary import document, summarise, summarise_process
 from lanewise.errors import DiagnoseError
-from tests.unit.diagnosed import IDLE, Recording, callback, frame, session
 
 ENCODER = frame("encode", 200, "/usr/lib/python3.13/json/encoder.py")
 EXPORT = frame("export", 33)

@@ -1,11 +1,11 @@
 """Where time went: what ran and waited for a core is counted by the kernel, looks divide it."""
 
 import pytest
+from tests.unit.diagnosed import STEP_US, Recording, frame
 
 from lanewise.diagnose.session import ThreadRecord
 from lanewise.diagnose.shares import held_share, spent, thread_times
 from lanewise.diagnose.states import COLUMNS, Facts, state_of
-from tests.unit.diagnosed import STEP_US, Recording, frame
 
 WORK = (frame(),)
 
