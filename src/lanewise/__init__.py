@@ -18,6 +18,7 @@ How the library is laid out, from what everything rests on upwards (imports go t
 """
 
 from _lanewise_worker.deadline import deadline
+from lanewise.diagnose.watch import watch
 from lanewise.errors import (
     AuditError,
     DiagnoseError,
@@ -53,4 +54,5 @@ __all__ = [
     "deadline",
     "run",
     "task",
+    "watch",
 ]
