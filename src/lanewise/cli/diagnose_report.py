@@ -142,10 +142,11 @@ def _print_stalls(output: Output, summary: ProcessSummary) -> None:
     if not stalls:
         return
     output.title(f"event loop stalls: {len(stalls)}, the longest")
+    began_s = summary.record.start_us / 1e6
     for stall in stalls[:_MOST_STALLS]:
         where = f"{stall.path}:{stall.line} {stall.function}" if stall.path else "no line of yours"
         output.line(
-            f"  at {stall.start_s:7.2f} s for {format_seconds(stall.duration_s)}: {where} "
+            f"  at {stall.start_s - began_s:7.2f} s for {format_seconds(stall.duration_s)}: {where} "
             f"({stall.cause})"
         )
 

@@ -192,6 +192,9 @@ def _moments(record: ProcessRecord, looks: Sequence[Look]) -> Iterator[_Moment]:
             callback = callback_of(as_seen_by_the_watch(record.stack_of(look)), None)
             known[look.stack] = callback if callback is None else callback[:1]
         callback = known[look.stack]
+        if look.state == "io_sleep" and record.calls[look.call] == "epoll":
+            # It waits for events, whatever a stack says that was taken a moment before.
+            callback = None
         if callback is not None:
             yield _Moment(look, True, look.turn_us or callback)
         else:

@@ -229,9 +229,9 @@ def _entry_of(record: ProcessRecord, index: int) -> Frame | None:
 def document(
     session: Session, summaries: Sequence[ProcessSummary], advice: Sequence[Any] = ()
 ) -> dict[str, Any]:
-    """The JSON document ``lanewise.diagnosis/1``; its first process is also at the top."""
+    """The JSON document ``lanewise.diagnosis/1``; the process that computes most is also at the top."""
     processes = [process_document(one) for one in summaries]
-    first = processes[0] if processes else {}
+    first = processes[summaries.index(max(summaries, key=_computing))] if processes else {}
     return {
         "schema": "lanewise.diagnosis/1",
         "created_at": session.created_at,
@@ -248,6 +248,14 @@ def document(
         "notes": session.notes,
         "processes": [one["process"] for one in processes],
     }
+
+
+def _computing(summary: ProcessSummary) -> float:
+    return sum(thread.alive_s * (1 - _asleep(thread.shares)) for thread in summary.threads)
+
+
+def _asleep(shares: Shares) -> float:
+    return shares["io_sleep"] + shares["lock_wait"]
 
 
 def process_document(summary: ProcessSummary) -> dict[str, Any]:
@@ -317,7 +325,7 @@ def process_document(summary: ProcessSummary) -> dict[str, Any]:
         "stalls": [
             {
                 "pid": pid,
-                "start_s": one.start_s,
+                "start_s": one.start_s - record.start_us / 1e6,
                 "duration_s": one.duration_s,
                 "path": one.path,
                 "line": one.line,

@@ -92,7 +92,9 @@ def timeline(summary: ProcessSummary) -> Html:
         left = (stall.start_s - start_s) / wall_s * _WIDTH
         width = max(stall.duration_s / wall_s * _WIDTH, 2)
         place = f"{stall.function} {stall.path}:{stall.line}"
-        words = f"{stall.start_s:.2f} s: {seconds(stall.duration_s)}, {stall.cause}\n{place}"
+        words = (
+            f"{stall.start_s - start_s:.2f} s: {seconds(stall.duration_s)}, {stall.cause}\n{place}"
+        )
         parts.append(
             element(
                 "rect",

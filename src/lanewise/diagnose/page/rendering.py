@@ -190,7 +190,7 @@ def _waits(summary: ProcessSummary) -> Html:
 def _stalls(summary: ProcessSummary) -> Html:
     body = [
         [
-            f"{stall.start_s:.2f} s",
+            f"{stall.start_s - summary.record.start_us / 1e6:.2f} s",
             seconds(stall.duration_s),
             stall.cause,
             f"{stall.function} {stall.path}:{stall.line}" if stall.path else "",
