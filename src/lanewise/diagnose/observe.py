@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from lanewise.diagnose.attach import SourceName, attach
 from lanewise.diagnose.looker import Looker
 from lanewise.diagnose.recorder import Recorder
-from lanewise.diagnose.session import Session
+from lanewise.diagnose.session import ProcessRecord, Session
 from lanewise.diagnose.target import StartedProgram, descendants, exists
 from lanewise.errors import DiagnoseError
 from lanewise.host.facts import host_facts
@@ -22,6 +22,12 @@ _START_PATIENCE_S = 15.0
 _START_RETRY_S = 0.02
 _CHILDREN_EVERY_S = 0.25
 _TOO_LATE_SHARE = 0.2
+_LEAST_KNOWN_SHARE = 0.1
+_MUCH_QUEUED = 0.2
+_NO_VIEW = (
+    "the sampler shared the only core with this program and others, so what ran is divided by guess "
+    "among holding the GIL and not holding it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,16 @@ class _Family:
             return False
         self.problems.pop(pid, None)
         return True
+
+
+def _lacks_a_view(record: ProcessRecord) -> bool:
+    """Whether it is hardly ever known if a thread ran or waited for a core, and it did both."""
+    runnable = [look for look in record.looks if look.runnable]
+    known = sum(look.on_core >= 0 for look in runnable)
+    queued = sum(thread.queued_ns for thread in record.threads)
+    ran = sum(thread.run_ns for thread in record.threads)
+    few = known < _LEAST_KNOWN_SHARE * len(runnable)
+    return few and queued > _MUCH_QUEUED * (queued + ran)
 
 
 def observe_running(
@@ -144,6 +160,8 @@ def _observe(
     for looker in family.lookers:
         looker.finish(now_us)
         looker.record.late_share = recorder.late_share
+        if _lacks_a_view(looker.record):
+            looker.record.weaknesses.append(_NO_VIEW)
     session = Session(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         lanewise_version=version,
