@@ -9,6 +9,7 @@ How the library is laid out, from what everything rests on upwards (imports go t
     measuring/     a bench process, a sampler, statistics, break-even search, the report page
     lanes/         event_loop, thread, process, interpreter: one file or folder a place to run
     runtime/       Runtime, routing, admission, statistics: the only owner of state
+    diagnose/      looks at a running program from outside: session, shares, stalls, advice, reports
     readiness/     the audit: what threads that really run at once would break in a project
     web/           middleware, lifespans, metrics and a live page for web services
     cli/           one file a verb
@@ -17,8 +18,10 @@ How the library is laid out, from what everything rests on upwards (imports go t
 """
 
 from _lanewise_worker.deadline import deadline
+from lanewise.diagnose.watch import watch
 from lanewise.errors import (
     AuditError,
+    DiagnoseError,
     LaneUnavailableError,
     LanewiseError,
     MeasureError,
@@ -35,6 +38,7 @@ from lanewise.runtime.runtime import Runtime, run
 
 __all__ = [
     "AuditError",
+    "DiagnoseError",
     "Executor",
     "LaneUnavailableError",
     "LanewiseError",
@@ -50,4 +54,5 @@ __all__ = [
     "deadline",
     "run",
     "task",
+    "watch",
 ]

@@ -11,7 +11,8 @@ The whole tree::
         ├── LaneUnavailableError    no lane on this host can run the call; each with its reason
         ├── PlanError               a plan cannot be read, or does not fit
         ├── MeasureError            a measurement cannot be made
-        └── AuditError              a project cannot be audited
+        ├── AuditError              a project cannot be audited
+        └── DiagnoseError           a running program cannot be diagnosed
 
 An exception that the user's own function raised arrives as itself and is never wrapped in one of
 these. Messages say what happened, the likely cause and the next step, in that order.
@@ -149,3 +150,7 @@ class MeasureError(LanewiseError):
 
 class AuditError(LanewiseError):
     """A project cannot be audited: the path, the baseline or the options are at fault."""
+
+
+class DiagnoseError(LanewiseError):
+    """A program cannot be diagnosed: it, the kernel or the options are at fault."""

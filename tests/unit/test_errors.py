@@ -29,6 +29,7 @@ EXAMPLES = [
     errors.PlanError("m"),
     errors.MeasureError("m"),
     errors.AuditError("m"),
+    errors.DiagnoseError("m"),
 ]
 
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from lanewise.cli import audit, doctor, measure, plan
+from lanewise.cli import audit, diagnose, doctor, measure, plan
 from lanewise.cli.version import library_version
 from lanewise.errors import LanewiseError
 
@@ -22,6 +22,7 @@ Measure where threads stop paying, keep the answer in a plan, and let the plan c
   lanewise measure app.tasks                     every task of a module that declares inputs
   lanewise measure app.search:rank --sizes 100,1k,10k --plan lanewise.toml
   lanewise plan show                             which lane each size goes to, and why
+  lanewise diagnose --pid 4711                   what the GIL costs a running program, and what would help
   lanewise audit src                             what threads that really run at once would break
   lanewise doctor                                what this machine and interpreter allow
 """
@@ -37,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"lanewise {library_version()}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for module in (measure, plan, audit, doctor):
+    for module in (measure, plan, diagnose, audit, doctor):
         module.add_parser(verbs)
     return parser
 

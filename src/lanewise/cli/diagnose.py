@@ -1,0 +1,253 @@
+"""``lanewise diagnose``: what the GIL costs a running program, where, and what each way out would buy."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lanewise.cli.arguments import checked
+from lanewise.cli.diagnose_report import print_changes, print_session, print_verdicts
+from lanewise.cli.output import Output, print_json
+from lanewise.cli.version import library_version
+from lanewise.diagnose.advice import Advice, advise
+from lanewise.diagnose.compare import compare_sessions
+from lanewise.diagnose.exports import firefox, speedscope
+from lanewise.diagnose.gate import Verdict, check, parse_condition
+from lanewise.diagnose.observe import (
+    DEFAULT_DURATION_S,
+    DEFAULT_RATE_HZ,
+    ObserveOptions,
+    observe_command,
+    observe_running,
+)
+from lanewise.diagnose.page import render_page
+from lanewise.diagnose.session import Session
+from lanewise.diagnose.summary import ProcessSummary, document, summarise
+from lanewise.errors import DiagnoseError
+from lanewise.measuring.store import check_writable, write_atomically
+from lanewise.model.units import parse_duration_s
+
+_DESCRIPTION = """\
+Look at a running Python program from outside and say where its threads' time goes: computing with
+the GIL or without it, waiting for the GIL, for a core, for a lock, or for something else; what
+stalls its event loop; and what each way out would buy. The program is not changed or stopped, and
+nothing runs inside it.
+"""
+_EXAMPLES = """\
+examples:
+  lanewise diagnose --pid 4711 --duration 30s
+  lanewise diagnose --follow -- gunicorn -w 4 app:app
+  lanewise diagnose --session before.json -- python app.py
+  lanewise diagnose -m app --fail-on 'loop_lag_p99_ms>20' --fail-on 'gil_held:app.views.export>0.1'
+  lanewise diagnose show before.json --json
+  lanewise diagnose diff before.json after.json
+
+Ctrl-C ends it early and reports what was seen. Exit status: 0 fine, 1 a --fail-on condition held, 2
+used wrongly.
+"""
+_MOST_RATE_HZ = 2000.0
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "diagnose",
+        help="what the GIL costs a running program, where, and what would help",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--pid", type=int, help="a process that runs")
+    parser.add_argument(
+        "-m", dest="module", metavar="MODULE", help="run a module, as python -m does"
+    )
+    parser.add_argument(
+        "--duration",
+        type=checked(parse_duration_s),
+        help=f"how long (default: {DEFAULT_DURATION_S:g}s with --pid, else until the program ends)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=DEFAULT_RATE_HZ,
+        metavar="HZ",
+        help="looks a second, at most (default: %(default)g)",
+    )
+    parser.add_argument("--follow", action="store_true", help="look at child processes too")
+    parser.add_argument(
+        "--source",
+        choices=("auto", "debug-offsets", "py-spy", "scheduler"),
+        default="auto",
+        help="where to look (default: the best that works)",
+    )
+    parser.add_argument("--session", type=Path, metavar="FILE", help="keep what was recorded")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="for machines, to standard output or FILE",
+    )
+    parser.add_argument("--report", type=Path, metavar="FILE", help="an HTML page")
+    parser.add_argument("--speedscope", type=Path, metavar="FILE", help="for speedscope")
+    parser.add_argument("--firefox", type=Path, metavar="FILE", help="for the Firefox Profiler")
+    parser.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        type=checked(parse_condition),
+        metavar="CONDITION",
+        help="exit status 1 when it holds; may be repeated",
+    )
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="a program to start, after --")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look, or report what was seen before."""
+    _check(arguments)
+    if arguments.command[:1] == ["show"]:
+        return _show(arguments)
+    if arguments.command[:1] == ["diff"]:
+        return _diff(arguments)
+    session = _observe(arguments)
+    if arguments.session is not None:
+        session.save(arguments.session)
+    return _report(arguments, session)
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    if not 0 < arguments.rate <= _MOST_RATE_HZ:
+        raise DiagnoseError(
+            f"--rate {arguments.rate:g} must lie above 0 and at most at {_MOST_RATE_HZ:g}"
+        )
+    files = (arguments.session, arguments.report, arguments.speedscope, arguments.firefox)
+    for path in (*files, _json_path(arguments)):
+        if path is not None:
+            check_writable(path)
+
+
+def _json_path(arguments: argparse.Namespace) -> Path | None:
+    return None if arguments.json in (None, "-") else Path(arguments.json)
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    command = list(arguments.command)
+    if command[:1] == ["--"]:
+        command = command[1:]
+    if arguments.module is not None:
+        return [sys.executable, "-m", arguments.module, *command]
+    return command
+
+
+def _observe(arguments: argparse.Namespace) -> Session:
+    command = _command(arguments)
+    if (arguments.pid is None) == (not command):
+        raise DiagnoseError(
+            "give either --pid NUMBER or a program: lanewise diagnose -- python app.py"
+        )
+    duration_s = arguments.duration
+    if duration_s is None and arguments.pid is not None:
+        duration_s = DEFAULT_DURATION_S
+    options = ObserveOptions(duration_s, arguments.rate, arguments.follow, arguments.source)
+    stop = _Interrupted()
+    with stop:
+        if arguments.pid is not None:
+            return observe_running(arguments.pid, options, library_version(), stop)
+        return observe_command(command, options, library_version(), stop)[0]
+
+
+class _Interrupted:
+    """Turns Ctrl-C and SIGTERM into the end of looking: what was seen is reported."""
+
+    def __init__(self) -> None:
+        self._seen = False
+
+    def __call__(self) -> bool:
+        return self._seen
+
+    def __enter__(self) -> None:
+        self._before = {
+            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, *_: object) -> None:
+        if self._seen:
+            raise KeyboardInterrupt
+        self._seen = True
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    files = arguments.command[1:]
+    if len(files) != 1:
+        raise DiagnoseError("lanewise diagnose show takes one session file")
+    return _report(arguments, Session.load(Path(files[0])))
+
+
+def _diff(arguments: argparse.Namespace) -> int:
+    files = arguments.command[1:]
+    if len(files) != 2:  # noqa: PLR2004 - because: before and after
+        raise DiagnoseError("lanewise diagnose diff takes two session files: BEFORE AFTER")
+    before, after = (summarise(Session.load(Path(file))) for file in files)
+    changes = compare_sessions(before, after)
+    verdicts = check(arguments.fail_on, after)
+    if arguments.json is not None:
+        print_json({"changes": [asdict(one) for one in changes]}, _json_path(arguments))
+    if arguments.json != "-":
+        output = Output()
+        print_changes(output, changes)
+        if verdicts:
+            print_verdicts(output, verdicts)
+    return 1 if any(verdict.failed for verdict in verdicts) else 0
+
+
+def _report(arguments: argparse.Namespace, session: Session) -> int:
+    summaries = summarise(session)
+    advice = [one for summary in summaries for one in advise(summary)]
+    verdicts = check(arguments.fail_on, summaries)
+    _write(arguments, session, summaries, advice)
+    _print(arguments, session, summaries, advice, verdicts)
+    return 1 if any(verdict.failed for verdict in verdicts) else 0
+
+
+def _write(
+    arguments: argparse.Namespace,
+    session: Session,
+    summaries: list[ProcessSummary],
+    advice: list[Advice],
+) -> None:
+    if arguments.report is not None:
+        write_atomically(arguments.report, render_page(session, summaries, advice))
+    if arguments.speedscope is not None:
+        print_json(speedscope(session, summaries), arguments.speedscope)
+    if arguments.firefox is not None:
+        print_json(firefox(session, summaries), arguments.firefox)
+
+
+def _print(
+    arguments: argparse.Namespace,
+    session: Session,
+    summaries: list[ProcessSummary],
+    advice: list[Advice],
+    verdicts: list[Verdict],
+) -> None:
+    if arguments.json is not None:
+        made = document(session, summaries, [one.as_dict() for one in advice])
+        made["gate"] = [
+            {"condition": one.condition.text, "value": one.value, "failed": one.failed}
+            for one in verdicts
+        ]
+        print_json(made, _json_path(arguments))
+    if arguments.json != "-":
+        output = Output()
+        print_session(output, session, summaries, advice)
+        if verdicts:
+            print_verdicts(output, verdicts)

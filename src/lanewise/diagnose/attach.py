@@ -1,0 +1,138 @@
+"""Find the best way to look at a process, and say what it cannot tell."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Literal
+
+from lanewise.diagnose.elf import find_runtime, version_of
+from lanewise.diagnose.interpreter import RemoteInterpreter
+from lanewise.diagnose.kernel_looker import KernelLooker
+from lanewise.diagnose.layout import UnknownLayoutError, publishes
+from lanewise.diagnose.learned import learn_lock
+from lanewise.diagnose.looker import InterpreterLooker, Looker
+from lanewise.diagnose.memory import NotAllowedError, ProcessMemory
+from lanewise.diagnose.py_spy import PySpy
+from lanewise.diagnose.session import ProcessRecord
+from lanewise.diagnose.target import command_of, folder_of, usable_cores_of
+from lanewise.errors import DiagnoseError
+
+SourceName = Literal["auto", "debug-offsets", "py-spy", "scheduler"]
+
+_NATIVE_BY_INSTRUCTION = (
+    "native code with the GIL is told from bytecode by the instruction that calls it: a loop of "
+    "very short calls of C "
+    "functions counts as native"
+)
+
+
+def attach(pid: int, began_ns: int, source: SourceName = "auto") -> Looker:
+    """Return something that looks at a process.
+
+    Args:
+        pid: Which one.
+        began_ns: When the session began (``time.monotonic_ns()``).
+        source: Which way; by default the best that works.
+
+    Raises:
+        DiagnoseError: Nothing can; the message says why and what to do.
+    """
+    if pid == os.getpid():
+        raise DiagnoseError("this is lanewise's own process: from inside, use lanewise.watch()")
+    now_us = (time.monotonic_ns() - began_ns) // 1000
+    record = ProcessRecord(
+        pid=pid,
+        command=command_of(pid),
+        start_us=now_us,
+        end_us=now_us,
+        cores=usable_cores_of(pid),
+        root=folder_of(pid),
+    )
+    if source == "scheduler":
+        return _by_scheduler(record)
+    try:
+        memory = ProcessMemory(pid)
+    except NotAllowedError as error:
+        if source != "auto":
+            raise
+        looker = _by_scheduler(record)
+        record.weaknesses.insert(0, str(error))
+        return looker
+    try:
+        return _best(memory, record, began_ns, source)
+    except BaseException:
+        memory.close()
+        raise
+
+
+def _best(
+    memory: ProcessMemory, record: ProcessRecord, began_ns: int, source: SourceName
+) -> Looker:
+    place = find_runtime(memory.pid)
+    version = version_of(place)
+    if source != "py-spy" and publishes(memory, place.address):
+        try:
+            return _published(memory, place.address, record, began_ns)
+        except UnknownLayoutError as error:
+            if source != "auto":
+                raise
+            record.weaknesses.append(str(error))
+    elif source == "debug-offsets":
+        raise DiagnoseError(
+            f"Python {version} does not publish where things are in its memory; from 3.13 on it "
+            "does"
+        )
+    lock = learn_lock(memory, place)
+    spy: PySpy | None = None
+    try:
+        spy = PySpy(memory.pid, began_ns)
+    except DiagnoseError as error:
+        if source == "py-spy":
+            raise
+        record.weaknesses.append(f"no functions and no stalls, for {error}")
+    record.source = "learned-lock" if spy is None else "learned-lock+py-spy"
+    record.python_version = version
+    record.switch_interval_s = lock.switch_interval_s(memory)
+    record.weaknesses += [
+        "bytecode and native code with the GIL are not told apart: both are shown as python_gil",
+        "garbage collection is not told apart, and sub-interpreters are not seen",
+    ]
+    return KernelLooker(record, memory, lock, spy)
+
+
+def _published(memory: ProcessMemory, runtime: int, record: ProcessRecord, began_ns: int) -> Looker:
+    interpreter = RemoteInterpreter(memory, runtime)
+    interpreter.prove()
+    record.source = "debug-offsets"
+    record.python_version = interpreter.layout.python_version
+    record.free_threaded_build = interpreter.layout.free_threaded
+    record.gil_enabled = interpreter.gil_enabled()
+    record.switch_interval_s = interpreter.switch_interval_s()
+    record.weaknesses.append(_NATIVE_BY_INSTRUCTION)
+    if len(interpreter.interpreters()) > 1:
+        record.weaknesses.append(
+            "sub-interpreters live in this process, each with its own GIL or sharing one: the "
+            "held share adds up over "
+            "all locks, and a fork of this process would crash"
+        )
+    if not record.gil_enabled:
+        record.weaknesses.append(
+            "this interpreter runs without a GIL: all that computes is shown as native_free, and "
+            "bytecode is not "
+            "told from native code"
+        )
+    return InterpreterLooker(record, interpreter, began_ns)
+
+
+def _by_scheduler(record: ProcessRecord) -> Looker:
+    record.source = "scheduler"
+    record.gil_known = False
+    record.weaknesses += [
+        (
+            "only the kernel's counters could be read: computing is shown as python_gil, whether or "
+            "not it holds the GIL, and waiting for the GIL or another lock as io_sleep"
+        ),
+        "no functions and no stalls",
+    ]
+    return KernelLooker(record, None, None, None)

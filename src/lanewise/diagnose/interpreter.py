@@ -1,0 +1,242 @@
+"""The interpreter in another process, read through the offsets that it publishes."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from dataclasses import dataclass
+
+from lanewise.diagnose.code_table import CodeInfo, CodeTable, Unreadable
+from lanewise.diagnose.layout import Layout, read_layout
+from lanewise.diagnose.memory import Pages, ProcessMemory
+from lanewise.diagnose.opcodes import calls_of_c
+from lanewise.errors import DiagnoseError
+
+_MOST_INTERPRETERS = 64
+_MOST_THREADS = 4096
+# ``BaseEventLoop._run_once`` has 11 local variables, self included.
+_VARIABLES = 11
+_DEEPEST_STACK = 200
+# Frames of the interpreter's own, between C and Python: FRAME_OWNED_BY_CSTACK, _BY_INTERPRETER.
+_FIRST_OWNER_WITHOUT_CODE = 3
+# ``f_executable`` is a tagged pointer from 3.14 on.
+_TAG_MASK = ~0x7
+# interval, last_holder, locked, switch_number, two condition variables and two mutexes.
+GIL_BYTES = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """One interpreter's lock: where it is, and where its two words are."""
+
+    address: int
+    holder_at: int
+
+    def covers(self, address: int) -> bool:
+        """Whether an address lies inside it, as that of a futex does whose waiters wait for this lock."""
+        return self.address <= address < self.address + GIL_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class PythonThread:
+    """A thread state: what the interpreter knows of a thread, at one moment.
+
+    Attributes:
+        state: Its address, by which the lock names its holder.
+        native_id: As the kernel calls the thread.
+        frame: Its innermost frame, 0 without one.
+        lock: Of its interpreter.
+        collecting_at: The word that says whether its interpreter collects garbage.
+    """
+
+    state: int
+    native_id: int
+    frame: int
+    lock: Lock
+    collecting_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A thread's Python frames, innermost first, each with its line.
+
+    Attributes:
+        leaf: Frame and instruction of the innermost, to see whether it has moved.
+        calls_c: Whether that instruction runs a function written in C.
+        turn_s: When the present turn of an asyncio loop began (``time.monotonic()``, the same for
+            all processes), as ``_run_once`` keeps it in a variable; 0 where there is none.
+    """
+
+    frames: tuple[tuple[CodeInfo, int], ...]
+    leaf: tuple[int, int]
+    calls_c: bool
+    turn_s: float = 0.0
+
+
+NO_STACK = Stack((), (0, 0), calls_c=False)
+
+
+class RemoteInterpreter:
+    """Reads one process. Owned by one thread.
+
+    Raises:
+        DiagnoseError: Its layout is not known, or what is read there makes no sense.
+    """
+
+    def __init__(self, memory: ProcessMemory, runtime: int) -> None:
+        self.layout: Layout = read_layout(memory, runtime)
+        self._memory, self._runtime = memory, runtime
+        self._codes = CodeTable(memory, self.layout)
+        self._kinds: dict[int, bool] = {}
+        self._calls_c = calls_of_c(self.layout.version)
+        self._thread_bytes = 8 + max(
+            self.layout[f"thread.{name}"] for name in ("next", "current_frame", "native_thread_id")
+        )
+        self._holder_offset = (
+            self.layout["interpreter.gil_holder"] - self.layout["interpreter.gil_runtime_state"]
+        )
+
+    def interpreters(self) -> list[int]:
+        """The addresses of all interpreters of the process; more than one where sub-interpreters live."""
+        found: list[int] = []
+        address = self._memory.word(self._runtime + self.layout["runtime.interpreters_head"])
+        while address and len(found) < _MOST_INTERPRETERS:
+            found.append(address)
+            address = self._memory.word(address + self.layout["interpreter.next"])
+        return found
+
+    def prove(self) -> None:
+        """Check what is read against what the kernel knows: the threads' ids.
+
+        Raises:
+            DiagnoseError: They disagree, so nothing else may be believed either.
+        """
+        import os  # noqa: PLC0415 - because: nothing else here asks the machine
+
+        kernel = {int(name) for name in os.listdir(f"/proc/{self._memory.pid}/task")}  # noqa: PTH208 - because: names are wanted
+        threads = self.threads()
+        if not threads or not {thread.native_id for thread in threads} & kernel:
+            raise DiagnoseError(
+                f"process {self._memory.pid} runs Python {self.layout.python_version}, but no "
+                "thread was "
+                "found where it says that they are: it is starting or ending, or the build is "
+                "patched"
+            )
+
+    def gil_enabled(self) -> bool:
+        """Whether the lock is on. Always on an ordinary build."""
+        if not self.layout.free_threaded:
+            return True
+        lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
+        at = lock + self.layout["interpreter.gil_enabled"]
+        return self._memory.word(at) & 0xFFFFFFFF != 0
+
+    def switch_interval_s(self) -> float:
+        """How long a thread waits for the lock before it asks for it."""
+        lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
+        before_holder = lock + self._holder_offset - 8
+        return self._memory.word(before_holder) / 1e6
+
+    def threads(self) -> list[PythonThread]:
+        """Walk the lists of threads, newest first.
+
+        Raises:
+            OSError: The process has ended, or a thread did while its neighbour was asked for.
+        """
+        found: list[PythonThread] = []
+        for interpreter in self.interpreters():
+            lock_at, state = (
+                self._memory.word(interpreter + self.layout["interpreter.ceval_gil"]),
+                self._memory.word(interpreter + self.layout["interpreter.threads_head"]),
+            )
+            lock = Lock(lock_at, lock_at + self._holder_offset)
+            collecting_at = (
+                interpreter + self.layout["interpreter.gc"] + self.layout["gc.collecting"]
+            )
+            while state and len(found) < _MOST_THREADS:
+                data = self._memory.read(state, self._thread_bytes)
+                following, frame, native_id = (
+                    struct.unpack_from("<Q", data, self.layout[f"thread.{name}"])[0]
+                    for name in ("next", "current_frame", "native_thread_id")
+                )
+                found.append(PythonThread(state, native_id, frame, lock, collecting_at))
+                state = following
+        return found
+
+    def holder(self, lock: Lock) -> int:
+        """The thread state that holds the lock, 0 when nobody does."""
+        holder, locked = self._memory.words(lock.holder_at, 2)
+        return holder if locked & 0xFFFFFFFF == 1 else 0
+
+    def collecting(self, thread: PythonThread) -> bool:
+        """Whether the thread's interpreter collects garbage."""
+        return self._memory.read(thread.collecting_at, 4) != b"\0\0\0\0"
+
+    def stack(self, thread: PythonThread) -> Stack:
+        """Walk a thread's frames as they are now.
+
+        Raises:
+            Unreadable: The thread went on while it was looked at.
+        """
+        try:
+            frame = self._memory.word(thread.state + self.layout["thread.current_frame"])
+            return self._walk(frame) if frame else NO_STACK
+        except (OSError, struct.error) as error:
+            raise Unreadable(str(error)) from error
+
+    def moved(self, thread: PythonThread, leaf: tuple[int, int]) -> bool:
+        """Whether a thread has executed anything since its innermost frame was at ``leaf``."""
+        try:
+            frame = self._memory.word(thread.state + self.layout["thread.current_frame"])
+            return frame != leaf[0] or (
+                frame != 0 and self._memory.word(frame + self.layout["frame.instr_ptr"]) != leaf[1]
+            )
+        except OSError:
+            return True
+
+    def _walk(self, frame: int) -> Stack:
+        pages = Pages(self._memory)
+        layout = self.layout
+        size, executable_at = layout["frame.localsplus"], layout["frame.executable"]
+        previous_at, instruction_at = layout["frame.previous"], layout["frame.instr_ptr"]
+        owner_at = layout["frame.owner"]
+        found: list[tuple[CodeInfo, int]] = []
+        leaf, turn_s, calls_c = (0, 0), 0.0, False
+        for _ in range(_DEEPEST_STACK):
+            if not frame:
+                break
+            data = pages.read(frame, size)
+            instruction = struct.unpack_from("<Q", data, instruction_at)[0]
+            executable = struct.unpack_from("<Q", data, executable_at)[0] & _TAG_MASK
+            if executable and data[owner_at] < _FIRST_OWNER_WITHOUT_CODE:
+                code = self._codes.find(executable)
+                found.append((code, code.line_at(instruction)))
+                if len(found) == 1:
+                    leaf = (frame, instruction)
+                    calls_c = self._is_call(pages, instruction)
+                if code.name == "_run_once" and code.file.endswith("base_events.py"):
+                    turn_s = self._turn_s(pages.read(frame + size, 8 * _VARIABLES))
+            frame = struct.unpack_from("<Q", data, previous_at)[0]
+        return Stack(tuple(found), leaf, calls_c, turn_s)
+
+    def _turn_s(self, variables: bytes) -> float:
+        """``end_time`` of ``_run_once``: the largest number among its variables."""
+        latest_s = 0.0
+        for (word,) in struct.iter_unpack("<Q", variables):
+            address = word & _TAG_MASK
+            with contextlib.suppress(OSError):
+                if address and self._is_float(address):
+                    data = self._memory.read(address + self.layout["float.ob_fval"], 8)
+                    latest_s = max(latest_s, struct.unpack("<d", data)[0])
+        return latest_s
+
+    def _is_float(self, address: int) -> bool:
+        kind = self._memory.word(address + self.layout["object.ob_type"])
+        known = self._kinds.get(kind)
+        if known is None:
+            name = self._memory.word(kind + self.layout["type.tp_name"])
+            known = self._kinds[kind] = self._memory.read(name, 6) == b"float\0"
+        return known
+
+    def _is_call(self, pages: Pages, instruction: int) -> bool:
+        return pages.read(instruction, 1)[0] in self._calls_c

@@ -1,0 +1,134 @@
+"""Where the lock is in an interpreter that does not say so itself: learned from another run of it.
+
+The distances between its structures are those of the executable, so they are found once, by
+experiment, in a process of the same executable that is thrown away (``_learning_probe``), and then
+read in the target.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lanewise.diagnose import _learning_probe
+from lanewise.diagnose.elf import RuntimePlace, executable_of
+from lanewise.diagnose.interpreter import GIL_BYTES
+from lanewise.diagnose.kernel_view import thread_ids
+from lanewise.diagnose.memory import ProcessMemory
+from lanewise.errors import DiagnoseError
+
+_TIMEOUT_S = 20.0
+# owner: whoever observes; what is kept is the same whoever finds it out.
+_KNOWN: dict[tuple[int, int, int], dict[str, int]] = {}
+_KEPT = (b"LD_LIBRARY_PATH",)
+_HOLDER_BEFORE = 8
+_INTERVAL_BEFORE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedLock:
+    """Places in the target's memory: of the lock's words, and in each thread state."""
+
+    locked: int
+    native_id_offset: int
+
+    def covers(self, address: int) -> bool:
+        """Whether an address lies inside the lock, as that of a futex whose waiters wait for it."""
+        start = self.locked - _INTERVAL_BEFORE
+        return start <= address < start + GIL_BYTES
+
+    def switch_interval_s(self, memory: ProcessMemory) -> float:
+        """How long a thread waits for the lock before it asks for it."""
+        return memory.word(self.locked - _INTERVAL_BEFORE) / 1e6
+
+    def holder(self, memory: ProcessMemory) -> int:
+        """The native id of the thread that holds the lock, 0 when nobody does."""
+        state, locked = memory.words(self.locked - _HOLDER_BEFORE, 2)
+        return self.native_id(memory, state) if locked & 0xFFFFFFFF == 1 else 0
+
+    def native_id(self, memory: ProcessMemory, state: int) -> int:
+        """Whose a thread state is; 0 where it is gone."""
+        try:
+            return memory.word(state + self.native_id_offset) if state else 0
+        except OSError:
+            return 0
+
+
+def learn_lock(memory: ProcessMemory, place: RuntimePlace) -> LearnedLock:
+    """Find the lock of a process.
+
+    Raises:
+        DiagnoseError: Its executable cannot be run again, or what is found does not fit the
+            process.
+    """
+    found = _learned(memory.pid)
+    lock = LearnedLock(place.address + found["locked"], found["native_id"])
+    state, locked = memory.words(lock.locked - _HOLDER_BEFORE, 2)
+    known = thread_ids(memory.pid)
+    if locked & 0xFFFFFFFF not in {0, 1} or lock.native_id(memory, state) not in known:
+        raise DiagnoseError(
+            f"the lock of process {memory.pid} is not where another run of "
+            f"{executable_of(memory.pid)} has it: it is "
+            "starting, or runs another build"
+        )
+    return lock
+
+
+def _learned(pid: int) -> dict[str, int]:
+    """The distances for the process's executable, asked for once: a server's workers all run the same."""
+    try:
+        file = Path(f"/proc/{pid}/exe").stat()
+    except OSError as error:
+        raise DiagnoseError(f"process {pid} cannot be looked at: {error}") from error
+    key = (file.st_dev, file.st_ino, file.st_mtime_ns)
+    if key not in _KNOWN:
+        _KNOWN[key] = _ask(pid)
+    return _KNOWN[key]
+
+
+def _ask(pid: int) -> dict[str, int]:
+    executable = executable_of(pid)
+    sources = Path(__file__).parents[2]
+    try:
+        done = subprocess.run(  # noqa: S603 - because: the program that is being looked at, as its own user
+            [executable, "-B", "-I", "-S", _learning_probe.__file__, str(sources)],
+            capture_output=True,
+            text=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            **_as_its_user(pid),
+        )
+        answer: dict[str, int] = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        raise DiagnoseError(
+            f"where the lock of process {pid} is cannot be learned by running "
+            f"{executable or 'its executable'} "
+            f"again: {error}"
+        ) from error
+    return answer
+
+
+def _as_its_user(pid: int) -> dict[str, Any]:
+    """Run it as whom the process runs as: an executable of somebody else's gets no rights of ours."""
+    chosen: dict[str, Any] = {"env": _environment(pid)}
+    owner = Path(f"/proc/{pid}").stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        chosen |= {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
+    elif os.geteuid() not in {0, owner.st_uid}:
+        raise PermissionError(f"it belongs to {pwd.getpwuid(owner.st_uid).pw_name}")
+    return chosen
+
+
+def _environment(pid: int) -> dict[str, str]:
+    """What a shared library needs to be found again, and nothing else of the target's."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        entries = []
+    pairs = (entry.partition(b"=") for entry in entries)
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs if name in _KEPT}

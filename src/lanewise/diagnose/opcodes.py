@@ -1,0 +1,28 @@
+"""Which instructions run a function written in C, by the numbers that each version gave them.
+
+Numbers are frozen with a version's bytecode format, at its first release candidate. A call of a
+Python function
+is no such instruction for long: its frame is the innermost one a moment later. The tiny calls that
+    the
+interpreter inlines (``len``, ``isinstance``, ``list.append``, ``type``) count as bytecode.
+"""
+
+from __future__ import annotations
+
+# CALL, CALL_FUNCTION_EX, CALL_KW and what they are specialised to for callables without a Python
+# frame: CALL_BUILTIN_*, CALL_METHOD_DESCRIPTOR_*, CALL_NON_PY_GENERAL, CALL_KW_NON_PY, CALL_STR_1,
+# CALL_TUPLE_1, and the instrumented ones (lib/python3.X/_opcode_metadata.py).
+_CALLS_OF_C: dict[tuple[int, int], frozenset[int]] = {
+    (3, 13): frozenset({53, 54, 57, *range(165, 169), *range(172, 177), 179, 180, 244, 245, 246}),
+    (3, 14): frozenset(
+        {4, 52, 55, *range(146, 150), 152, *range(156, 161), 163, 164, 250, 251, 252}
+    ),
+    (3, 15): frozenset(
+        {4, 50, 53, *range(147, 152), 155, *range(159, 164), 166, 167, 249, 250, 251}
+    ),
+}
+
+
+def calls_of_c(version: tuple[int, int]) -> frozenset[int]:
+    """The numbers of the instructions that run C functions; empty for a version that is not known."""
+    return _CALLS_OF_C.get(version, frozenset())

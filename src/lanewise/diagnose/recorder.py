@@ -1,0 +1,113 @@
+"""Look at processes again and again, at moments that do not depend on them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from lanewise.diagnose.looker import Looker
+
+# Looks come at random moments around the rate's period: a program with a period of its own is not
+# met in step.
+_JITTER = 0.5
+# More than this share of a core is not spent on looking; the rate falls where a look takes long.
+_MOST_OF_A_CORE = 0.04
+_LATE_S = 150e-6
+_SMOOTHING = 0.1
+_REAL_TIME_PRIORITY = 1
+_LONGEST_SLEEP_S = 0.1
+
+
+class Recorder:
+    """Samples processes until told to stop. Owned by the thread that calls ``run``.
+
+    A sampler that shares a core with its target wakes when the target sleeps, and sees only that.
+    So it asks for real-time priority where it may (root, or CAP_SYS_NICE), which lets it wake on
+    time; where it may not, how often it was late is told with the result.
+
+    Args:
+        rate_hz: Looks per second, at most.
+        began_ns: When the session began (``time.monotonic_ns()``).
+    """
+
+    def __init__(self, rate_hz: float, began_ns: int, *, seed: int | None = None) -> None:
+        self._period_s = 1 / rate_hz
+        self._began_ns = began_ns
+        self._random = random.Random(seed)  # noqa: S311 - because: moments to look at, not secrets
+        self._cost_s = 0.0
+        self._late = self._ticks = 0
+        self.real_time = False
+
+    @property
+    def late_share(self) -> float:
+        """Share of the looks that came late: none before the first."""
+        return self._late / self._ticks if self._ticks else 0.0
+
+    def now_us(self) -> int:
+        """Microseconds since the session began."""
+        return (time.monotonic_ns() - self._began_ns) // 1000
+
+    def run(
+        self,
+        lookers: Callable[[], Sequence[Looker]],
+        stop: Callable[[], bool],
+        duration_s: float | None,
+    ) -> None:
+        """Sample until ``stop()``, the time is over, or every process has ended.
+
+        Args:
+            lookers: Asked before each look, so that processes may come and go.
+            stop: Asked before each look.
+            duration_s: For how long; None for as long as the processes live.
+        """
+        end_s = None if duration_s is None else time.monotonic() + duration_s
+        with self._on_time():
+            alive = list(lookers())
+            ended: set[int] = set()
+            while alive and not stop():
+                due_s = time.monotonic() + self._pause_s()
+                if end_s is not None and due_s >= end_s:
+                    _sleep_until(end_s, stop)
+                    break
+                _sleep_until(due_s, stop)
+                self._tick(alive, ended, due_s)
+                alive = [one for one in lookers() if id(one) not in ended]
+
+    def _tick(self, alive: Sequence[Looker], ended: set[int], due_s: float) -> None:
+        began_s = time.monotonic()
+        self._ticks += 1
+        self._late += began_s - due_s > _LATE_S
+        cpu_s = time.thread_time()
+        for looker in alive:
+            if not looker.look(self.now_us()):
+                ended.add(id(looker))
+        self._cost_s += _SMOOTHING * (time.thread_time() - cpu_s - self._cost_s)
+
+    def _pause_s(self) -> float:
+        period_s = max(self._period_s, self._cost_s / _MOST_OF_A_CORE)
+        return period_s * self._random.uniform(1 - _JITTER, 1 + _JITTER)
+
+    @contextlib.contextmanager
+    def _on_time(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
+        try:
+            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
+            self.real_time = True
+        except (OSError, AttributeError):
+            self.real_time = False
+        try:
+            yield
+        finally:
+            if self.real_time:
+                with contextlib.suppress(OSError):
+                    os.sched_setscheduler(0, policy, parameter)
+
+
+def _sleep_until(due_s: float, stop: Callable[[], bool]) -> None:
+    while (left_s := due_s - time.monotonic()) > 0:
+        time.sleep(min(left_s, _LONGEST_SLEEP_S))
+        if left_s > _LONGEST_SLEEP_S and stop():
+            return
