@@ -187,6 +187,22 @@ def test_each_way_to_tell_says_it(shops) -> None:
     assert {one["test"] for one in stress_of(root)["models"]} == {f"kept/{name}" for name in kept}
 
 
+SLOW = "import time, app\ndef test_slow():\n    time.sleep(1)\n    app.hit()\n"
+
+
+def test_one_slow_test_does_not_take_the_time_of_all(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("n = 0\ndef hit():\n    global n\n    n += 1\n")
+    (tmp_path / "test_app.py").write_text(SLOW)
+    done = subprocess.run(
+        command(".", "--stress", "--stress-budget", "40s", "--json"),
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    document = json.loads(done.stdout)
+    assert [one["verdict"] for one in document["stress"]["tests"]] == ["not run"]
+    assert [one["status"] for one in document["stress"]["models"]] == ["fails"]
+    assert [one["by"] for one in document["findings"][0]["confirmed"]] == ["model"]
+
+
 def test_without_stress_nothing_is_said_of_it(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise SystemExit('imported')\n")
     done = subprocess.run(
