@@ -22,6 +22,7 @@ _SHOWN: tuple[Verdict, ...] = (
     "code", "assumes it is alone", "fails alone", "seldom", "unclear",
 )  # fmt: skip
 _MOST = 20
+_ASKS = ": write a factory"  # said once for all models
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -137,6 +138,11 @@ def print_stress(output: Output, stress: StressReport) -> None:
         )
     for model in stress.models:
         _print_model(output, model, stress)
+    if any(_ASKS in model.why for model in stress.models):
+        output.note(
+            "arguments can be given: FACTORIES = {'package.module.function': lambda: (args, kwargs)} "
+            "in a file, and --factories FILE"
+        )
 
 
 def _title(stress: StressReport) -> str:
@@ -159,7 +165,8 @@ def _print_model(output: Output, model: Model, stress: StressReport) -> None:
     finding = model.subject.finding
     name = f"{finding.rule} {finding.object}"
     if model.status == "no model":
-        print_wrapped(output, f"{name}: no model: {model.why}", style="dim", indent="  ")
+        why = model.why.partition(_ASKS)[0]
+        print_wrapped(output, f"{name}: no model: {why}", style="dim", indent="  ")
     elif model.status == "holds":
         what = "every simple schedule" if model.complete else "those that there was time for"
         print_wrapped(
