@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lanewise.errors import AuditError
 from lanewise.readiness.audit import AuditReport
 from lanewise.readiness.findings import Confirmation, Finding
 from lanewise.readiness.stress.attribution import Keys, tied
@@ -78,6 +80,11 @@ def prove(report: AuditReport, options: StressOptions, tell: Callable[[str], Non
         AuditError: pytest-run-parallel is missing, the tests cannot be collected, or a file cannot
             be written.
     """
+    if not hasattr(os, "fork"):
+        raise AuditError(
+            "--stress runs each try in a fork, and this system has none: run it on Linux, in a "
+            "container for example"
+        )
     check_factories(options.factories)
     if options.models is not None:
         check_folder(options.models)

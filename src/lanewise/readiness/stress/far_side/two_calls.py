@@ -127,7 +127,7 @@ class _Model:
         if "no model" in found:
             raise NoModelError(found["no model"])
         if "signal" in found or "exit" in found:
-            return {"parts": {"first call": f"the process ended: {found}"}, "trace": []}
+            return {"parts": {"first call": _end_words(found)}, "trace": []}
         if "hung" in found:
             return {"unclear": True, "trace": [], "parts": {}}
         return found
@@ -224,7 +224,8 @@ class _Model:
             return ["first call"]
         parts = found["parts"]
         differing = [
-            [part for part in steady if parts.get(part) != order.get(part)] for order in serial
+            [part for part in steady if part in parts and parts[part] != order.get(part)]
+            for order in serial
         ]
         return min(differing, key=len)
 
@@ -369,6 +370,12 @@ class _Model:
             "differs": differs,
             **self._given,
         }
+
+
+def _end_words(found: Mapping[str, Any]) -> str:
+    if "signal" in found:
+        return f"ended the process by signal {found['signal']}"
+    return f"ended the process with exit code {found['exit']}"
 
 
 def _new(target: Target) -> Any:
