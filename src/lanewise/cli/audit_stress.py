@@ -123,6 +123,11 @@ def print_stress(output: Output, stress: StressReport) -> None:
             "the lock came back while tests ran: what passed proves little. What did it is named by "
             "lanewise audit --dependencies"
         )
+    elif stress.facts["gil_enabled"]:
+        output.note("threads took turns under the lock: a free-threaded one (--python) shows more")
+    by_themselves = sum(test.alone is not None for test in stress.tests)
+    if by_themselves:
+        output.note(f"{by_themselves} tests were not run in several threads; --json tells why")
     for one in stress.uncollected[:_MOST]:
         output.warning(f"{one['id']} could not be collected: {one['why']}")
     for verdict in _SHOWN:
