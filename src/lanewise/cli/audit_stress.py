@@ -118,6 +118,24 @@ def _progress() -> tuple[Callable[[str], None], Callable[[], None]]:
 def print_stress(output: Output, stress: StressReport) -> None:
     """Print what running showed: tests that say something, models, and what could not be run."""
     output.title(_title(stress))
+    _print_reservations(output, stress)
+    for verdict in _SHOWN:
+        tests = [test for test in stress.tests if test.verdict == verdict]
+        for test in tests[:_MOST]:
+            _print_test(output, test)
+        if len(tests) > _MOST:
+            output.note(f"and {len(tests) - _MOST} more: {verdict}")
+    for model in stress.models:
+        _print_model(output, model, stress)
+    if any(_ASKS in model.why for model in stress.models):
+        output.note(
+            "arguments can be given: FACTORIES = {'package.module.function': lambda: (args, kwargs)} "
+            "in a file, and --factories FILE"
+        )
+
+
+def _print_reservations(output: Output, stress: StressReport) -> None:
+    """What the run cannot speak of."""
     if stress.gil_came_back:
         output.warning(
             "the lock came back while tests ran: what passed proves little. What did it is named by "
@@ -130,23 +148,10 @@ def print_stress(output: Output, stress: StressReport) -> None:
         output.note(f"{by_themselves} tests were not run in several threads; --json tells why")
     for one in stress.uncollected[:_MOST]:
         output.warning(f"{one['id']} could not be collected: {one['why']}")
-    for verdict in _SHOWN:
-        tests = [test for test in stress.tests if test.verdict == verdict]
-        for test in tests[:_MOST]:
-            _print_test(output, test)
-        if len(tests) > _MOST:
-            output.note(f"and {len(tests) - _MOST} more: {verdict}")
     if "not run" in stress.tally:
         output.warning(
             f"{stress.tally['not run']} tests were not run for want of time: give more with "
             "--stress-budget, or fewer tests with --tests"
-        )
-    for model in stress.models:
-        _print_model(output, model, stress)
-    if any(_ASKS in model.why for model in stress.models):
-        output.note(
-            "arguments can be given: FACTORIES = {'package.module.function': lambda: (args, kwargs)} "
-            "in a file, and --factories FILE"
         )
 
 
