@@ -272,7 +272,11 @@ def suite_of(root: Path, app: str, tests: str) -> Iterator[Suite]:
         yield suite
 
 
-CRASHING = "import os\ninside = []\ndef work():\n    inside.append(1)\n    if len(inside) > 1:\n        os.abort()\n    inside.pop()\n"
+# One thread alone: where two crash at once, the first may take the process away before the other's stack is told.
+CRASHING = (
+    "import os, threading\ninside = []\nonce = threading.Lock()\ndef work():\n    inside.append(1)\n"
+    "    if len(inside) > 1 and once.acquire(blocking=False):\n        os.abort()\n    inside.pop()\n"
+)
 STUCK = (
     "import itertools, threading, time\nA, B = threading.Lock(), threading.Lock()\nturns = itertools.count()\n"
     "def work():\n    if next(turns) % 2:\n        with A:\n            time.sleep(0.05)\n            with B:\n                return 1\n"
