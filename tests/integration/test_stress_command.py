@@ -187,6 +187,22 @@ def test_each_way_to_tell_says_it(shops) -> None:
     assert {one["test"] for one in stress_of(root)["models"]} == {f"kept/{name}" for name in kept}
 
 
+SLOW = "import time, app\ndef test_slow():\n    time.sleep(1)\n    app.hit()\n"
+
+
+def test_one_slow_test_does_not_take_the_time_of_all(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("n = 0\ndef hit():\n    global n\n    n += 1\n")
+    (tmp_path / "test_app.py").write_text(SLOW)
+    done = subprocess.run(
+        command(".", "--stress", "--stress-budget", "40s", "--json"),
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    document = json.loads(done.stdout)
+    assert [one["verdict"] for one in document["stress"]["tests"]] == ["not run"]
+    assert [one["status"] for one in document["stress"]["models"]] == ["fails"]
+    assert [one["by"] for one in document["findings"][0]["confirmed"]] == ["model"]
+
+
 def test_without_stress_nothing_is_said_of_it(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text("raise SystemExit('imported')\n")
     done = subprocess.run(
@@ -256,7 +272,11 @@ def suite_of(root: Path, app: str, tests: str) -> Iterator[Suite]:
         yield suite
 
 
-CRASHING = "import os\ninside = []\ndef work():\n    inside.append(1)\n    if len(inside) > 1:\n        os.abort()\n    inside.pop()\n"
+# One thread alone: where two crash at once, the first may take the process away before the other's stack is told.
+CRASHING = (
+    "import os, threading\ninside = []\nonce = threading.Lock()\ndef work():\n    inside.append(1)\n"
+    "    if len(inside) > 1 and once.acquire(blocking=False):\n        os.abort()\n    inside.pop()\n"
+)
 STUCK = (
     "import itertools, threading, time\nA, B = threading.Lock(), threading.Lock()\nturns = itertools.count()\n"
     "def work():\n    if next(turns) % 2:\n        with A:\n            time.sleep(0.05)\n            with B:\n                return 1\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -216,6 +217,17 @@ def test_two_that_wait_for_each_other_are_told_as_that(tmp_path: Path) -> None:
     found = interleave("app", "hit", rule="FT101", shared="turn", pauses=[pause], paths=[tmp_path])
     assert not found.holds
     assert "waits for a lock that the other one holds" in found.outcome.values()
+
+
+@pytest.mark.skipif(not hasattr(functools, "RLock"), reason="no lock that was bound before")
+def test_a_lock_that_could_not_be_replaced_hangs_nothing(tmp_path: Path) -> None:
+    text = "import functools\ngate = functools.RLock()\nn = 0\ndef hit():\n    global n\n    with gate:\n        n += 1\n"
+    (tmp_path / "app.py").write_text(CASES[0].hazard)
+    subject = subject_of(tmp_path, CASES[0])
+    (tmp_path / "app.py").write_text(text)
+    question = question_of(subject, subject.functions[0], Modelling(tmp_path, budget_s=2.0), ())
+    found = ask_once(probe_of(None, [str(tmp_path.resolve())]), question)
+    assert found["status"] == "holds", found
 
 
 def test_what_cannot_be_called_is_an_error_in_a_kept_test(tmp_path: Path) -> None:

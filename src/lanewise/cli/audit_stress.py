@@ -22,6 +22,7 @@ _SHOWN: tuple[Verdict, ...] = (
     "code", "assumes it is alone", "fails alone", "seldom", "unclear",
 )  # fmt: skip
 _MOST = 20
+_ASKS = ": write a factory"  # said once for all models
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -117,26 +118,41 @@ def _progress() -> tuple[Callable[[str], None], Callable[[], None]]:
 def print_stress(output: Output, stress: StressReport) -> None:
     """Print what running showed: tests that say something, models, and what could not be run."""
     output.title(_title(stress))
-    if stress.gil_came_back:
-        output.warning(
-            "the lock came back while tests ran: what passed proves little. What did it is named by "
-            "lanewise audit --dependencies"
-        )
-    for one in stress.uncollected[:_MOST]:
-        output.warning(f"{one['id']} could not be collected: {one['why']}")
+    _print_reservations(output, stress)
     for verdict in _SHOWN:
         tests = [test for test in stress.tests if test.verdict == verdict]
         for test in tests[:_MOST]:
             _print_test(output, test)
         if len(tests) > _MOST:
             output.note(f"and {len(tests) - _MOST} more: {verdict}")
+    for model in stress.models:
+        _print_model(output, model, stress)
+    if any(_ASKS in model.why for model in stress.models):
+        output.note(
+            "arguments can be given: FACTORIES = {'package.module.function': lambda: (args, kwargs)} "
+            "in a file, and --factories FILE"
+        )
+
+
+def _print_reservations(output: Output, stress: StressReport) -> None:
+    """What the run cannot speak of."""
+    if stress.gil_came_back:
+        output.warning(
+            "the lock came back while tests ran: what passed proves little. What did it is named by "
+            "lanewise audit --dependencies"
+        )
+    elif stress.facts["gil_enabled"]:
+        output.note("threads took turns under the lock: a free-threaded one (--python) shows more")
+    by_themselves = sum(test.alone is not None for test in stress.tests)
+    if by_themselves:
+        output.note(f"{by_themselves} tests were not run in several threads; --json tells why")
+    for one in stress.uncollected[:_MOST]:
+        output.warning(f"{one['id']} could not be collected: {one['why']}")
     if "not run" in stress.tally:
         output.warning(
             f"{stress.tally['not run']} tests were not run for want of time: give more with "
             "--stress-budget, or fewer tests with --tests"
         )
-    for model in stress.models:
-        _print_model(output, model, stress)
 
 
 def _title(stress: StressReport) -> str:
@@ -159,7 +175,8 @@ def _print_model(output: Output, model: Model, stress: StressReport) -> None:
     finding = model.subject.finding
     name = f"{finding.rule} {finding.object}"
     if model.status == "no model":
-        print_wrapped(output, f"{name}: no model: {model.why}", style="dim", indent="  ")
+        why = model.why.partition(_ASKS)[0]
+        print_wrapped(output, f"{name}: no model: {why}", style="dim", indent="  ")
     elif model.status == "holds":
         what = "every simple schedule" if model.complete else "those that there was time for"
         print_wrapped(

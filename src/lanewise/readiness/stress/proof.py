@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -9,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lanewise.errors import AuditError
 from lanewise.readiness.audit import AuditReport
 from lanewise.readiness.findings import Confirmation, Finding
 from lanewise.readiness.stress.attribution import Keys, tied
 from lanewise.readiness.stress.judging import Judged, judge
-from lanewise.readiness.stress.models import Model, Modelling, check_factories, explore
+from lanewise.readiness.stress.models import RULES, Model, Modelling, check_factories, explore
 from lanewise.readiness.stress.outcome import StressReport, TestProof
 from lanewise.readiness.stress.regression import check_folder, write_test
 from lanewise.readiness.stress.rounds import Round
@@ -26,12 +28,16 @@ _REPEATS = 2
 # alone. Threads that are delayed at every step take turns at worst.
 _TRY_S = 10.0
 _SLOWER = 20.0
+_LONGEST_S, _SHARE_OF_A_ROUND = 30.0, 0.3
 # Rounds of a test that comes to what a finding names, and of one that does not.
 _ROUNDS = 4
 _ROUNDS_BESIDE = 2
-# Tests get the first part of the time: models need the arguments that tests were seen to give.
+# Tests get the first part of the time: models need the arguments that tests were seen to give. The
+# rest is the models', however long the last test took.
 _SHARE_OF_TESTS = 0.7
-_MODEL_S = 10.0
+_MODEL_S, _SHORTEST_MODEL_S = 10.0, 2.0
+# A test whose rounds would take more than this part of the time is not run in threads: fifty others are.
+_SHARE_OF_ONE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,11 @@ def prove(report: AuditReport, options: StressOptions, tell: Callable[[str], Non
         AuditError: pytest-run-parallel is missing, the tests cannot be collected, or a file cannot
             be written.
     """
+    if not hasattr(os, "fork"):
+        raise AuditError(
+            "--stress runs each try in a fork, and this system has none: run it on Linux, in a "
+            "container for example"
+        )
     check_factories(options.factories)
     if options.models is not None:
         check_folder(options.models)
@@ -89,7 +100,7 @@ class _Proof:
         self._report = report
         self._options = options
         self._tell = tell
-        self._started = time.monotonic()
+        self._started = self._tested = time.monotonic()
         self._subjects = subjects(report.findings, report.root)
         self._recorded: dict[str, Mapping[str, str]] = {}
         self._confirmed: dict[str, list[Confirmation]] = {}
@@ -99,6 +110,7 @@ class _Proof:
     def made(self) -> AuditReport:
         """Do it all."""
         tests, uncollected = self._tests()
+        self._tested = time.monotonic()
         models = self._models()
         written = self._write(models)
         stress = StressReport(
@@ -123,6 +135,10 @@ class _Proof:
 
     def _left(self, share: float = 1.0) -> bool:
         return time.monotonic() - self._started < self._options.budget_s * share
+
+    def _left_for_models(self) -> bool:
+        spent_s = time.monotonic() - self._tested
+        return self._left() or spent_s < self._options.budget_s * (1 - _SHARE_OF_TESTS)
 
     # --- the project's tests
     # ------------------------------------------------------------------------
@@ -153,8 +169,9 @@ class _Proof:
         if not self._left(_SHARE_OF_TESTS):
             return TestProof(test.id, "not run", test.alone)
         began = time.monotonic()
-        alone, notes = suite.note(test.id, repeats=_REPEATS, timeout_s=_ALONE_S)
-        took_s = time.monotonic() - began
+        most_s = min(_ALONE_S, self._options.budget_s * _SHARE_OF_ONE * 2)
+        alone, notes = suite.note(test.id, repeats=_REPEATS, timeout_s=most_s)
+        took_s = (time.monotonic() - began) / _REPEATS
         for name, arguments in notes.get("arguments", {}).items():
             self._recorded.setdefault(name, arguments)
         if alone.status == "skipped":
@@ -176,7 +193,12 @@ class _Proof:
         judged: Judged | None = None
         for mode in modes:
             times = self._options.threads * self._options.iterations if mode == "together" else 1
-            run = _Runner(suite, test.id, mode, _TRY_S + _SLOWER * took_s * times)
+            if took_s * times > self._options.budget_s * _SHARE_OF_ONE:
+                judged = judged or Judged("not run")
+                continue
+            most_s = max(_LONGEST_S, self._options.budget_s * _SHARE_OF_A_ROUND)
+            timeout_s = min(_TRY_S + _SLOWER * took_s * times, most_s)
+            run = _Runner(suite, test.id, mode, timeout_s)
             rounds = _ROUNDS if called else _ROUNDS_BESIDE
             found = judge(run.judged, lambda: self._left(_SHARE_OF_TESTS), rounds)
             self._watch_the_lock(found)
@@ -209,15 +231,17 @@ class _Proof:
 
     def _models(self) -> list[Model]:
         factories = self._options.factories
+        count = sum(one.finding.rule in RULES for one in self._subjects) or 1
+        share_s = self._options.budget_s * (1 - _SHARE_OF_TESTS) / count
         how = Modelling(
             root=self._options.root.resolve(),
             python=self._options.python,
-            budget_s=min(_MODEL_S, self._options.budget_s),
+            budget_s=min(_MODEL_S, max(_SHORTEST_MODEL_S, share_s)),
             factories=None if factories is None else factories.resolve(),
             recorded=self._recorded,
         )
         found = []
-        for model in explore(self._subjects, how, self._tell_model, self._left):
+        for model in explore(self._subjects, how, self._tell_model, self._left_for_models):
             found.append(model)
             if model.is_tied:
                 name = f"model of {model.function.qualname}"
@@ -268,7 +292,7 @@ class _Runner:
 
 def _how(alone: Round, notes: Mapping[str, Any]) -> str:
     if alone.status == "hung":
-        return f"it did not end within {_ALONE_S:g} s"
+        return "it did not come to its end"
     if alone.status == "crashed":
         return f"the process was ended by signal {alone.signal}"
     again = "when it is run a second time: " if notes.get("times", 1) > 1 else ""

@@ -17,9 +17,8 @@ from typing import Any, NamedTuple
 from .steps import Step
 
 _real_lock = _thread.allocate_lock
-# A thread that has come to no step for so long waits for something that the scheduler does not
-# know, or computes in C; the other one goes on meanwhile. Too early costs a schedule its meaning,
-# not its end.
+# A thread that sleeps and has come to no step for so long waits for something that the scheduler
+# does not know; the other one goes on meanwhile. Too early costs a schedule its meaning, not its end.
 _STUCK_S = 0.5
 # For locks that somebody else holds when both wait: threads that the user's code has started.
 _OTHERS_S, _OTHERS = 0.1, 10
@@ -55,6 +54,7 @@ class Scheduler:
         self._running = first
         self._turns = [_real_lock(), _real_lock()]
         self._threads: dict[int, int] = {}
+        self._native = [0, 0]
         # lanewise: ok(FT101: each thread has its own)
         self._seen: list[Counter[tuple[str, str, str]]] = [Counter(), Counter()]
         self._finished = [False, False]
@@ -85,12 +85,14 @@ class Scheduler:
             if self._progress != progress:
                 progress, since = self._progress, now
             elif now - since > _STUCK_S:
-                self._leave_alone()
+                if self._sleeps(self._running):
+                    self._leave_alone()
                 since = now
         return True
 
     def _thread(self, index: int, call: Callable[[], Any]) -> None:
         self._threads[_thread.get_ident()] = index
+        self._native[index] = _thread.get_native_id()
         self._turns[index].acquire()  # its first turn; later ones are waited for in _wait_for_turn
         try:
             self._begin()
@@ -116,6 +118,14 @@ class Scheduler:
     def _wait_for_turn(self, me: int) -> None:
         while self._running != me:
             self._turns[me].acquire()
+
+    def _sleeps(self, index: int) -> bool:
+        """Whether a thread waits, and is not just without a core; taken for so where nothing tells."""
+        try:
+            with open(f"/proc/self/task/{self._native[index]}/stat", encoding="utf-8") as file:  # noqa: PTH123 - because: pathlib's own locks are not to be met here
+                return file.read().rpartition(")")[2].split()[0] not in ("R", "T")
+        except (OSError, IndexError):
+            return True
 
     def _leave_alone(self) -> None:
         """The running one waits for something unknown: the other's turn, no exact schedule now."""

@@ -31,6 +31,8 @@ from .targets import NEVER, NoModelError, Target
 Outcome = dict[str, Any]
 _TRY_S = 10.0
 _MOST_TRACE = 3000
+# On a machine that has no core for us a thread may look as if it waited; seldom three times.
+_TIMES_WHERE_UNCLEAR = 3
 _PARTS = ("first call", "second call", "object", "made")
 # Their hazard is that two calls share at all: it needs no schedule, and no lock mends it.
 _SHARING = ("FT105", "FT106")
@@ -127,7 +129,7 @@ class _Model:
         if "no model" in found:
             raise NoModelError(found["no model"])
         if "signal" in found or "exit" in found:
-            return {"parts": {"first call": f"the process ended: {found}"}, "trace": []}
+            return {"parts": {"first call": _end_words(found)}, "trace": []}
         if "hung" in found:
             return {"unclear": True, "trace": [], "parts": {}}
         return found
@@ -224,7 +226,8 @@ class _Model:
             return ["first call"]
         parts = found["parts"]
         differing = [
-            [part for part in steady if parts.get(part) != order.get(part)] for order in serial
+            [part for part in steady if part in parts and parts[part] != order.get(part)]
+            for order in serial
         ]
         return min(differing, key=len)
 
@@ -357,7 +360,10 @@ class _Model:
             return self._shared()
         serial, steady = self.serial()
         pauses = [Pause(*pause) for pause in schedule["pauses"]]
-        found = self.once(schedule["first"], pauses)
+        for _ in range(_TIMES_WHERE_UNCLEAR):
+            found = self.once(schedule["first"], pauses)
+            if not found.get("unclear"):
+                break
         if not found.get("reached", True):
             return self.explored(float(self._question["budget_s"]))
         differs = self._differs(found, serial, steady)
@@ -369,6 +375,12 @@ class _Model:
             "differs": differs,
             **self._given,
         }
+
+
+def _end_words(found: Mapping[str, Any]) -> str:
+    if "signal" in found:
+        return f"ended the process by signal {found['signal']}"
+    return f"ended the process with exit code {found['exit']}"
 
 
 def _new(target: Target) -> Any:
