@@ -5,7 +5,7 @@
 
 Each sample is the time of two calls at once, over that of the same two calls one after the other in one thread.
 It lies between two controls: two processes compute in pure Python, beside each other and one alone. Where either
-had fewer than two cores, the sample does not count. Contestants take turns in random order. Without the lock
+had fewer than two cores, the sample does not count. Contestants take turns. Without the lock
 there are two more: calls that all read one hot object of their module, and their twin that works on a copy.
 """
 
@@ -29,10 +29,11 @@ GOAL = 0.6
 # Two processes beside each other take so much of the time of both one after the other, where two cores are
 # free: 0.5 and some noise.
 CORES_WERE_THERE = 0.6
+ENOUGH = 15
 CALL_S = 0.040
 CONTROL_S = 0.030
 LEARNING_CALLS = 400
-LEARNING_S = 20.0
+LEARNING_S = 10.0
 
 
 class Limits:
@@ -190,32 +191,37 @@ async def contest(seconds):
             name: rt if lane is None else rt.with_options(lane=lane)
             for name, (_, lane) in contestants.items()
         }
-        names, until = list(contestants), time.monotonic() + seconds
-        before = await asyncio.to_thread(control.ratio)
+        until, looks = time.monotonic() + seconds, {"taken": 0, "with two cores": 0}
         while time.monotonic() < until:
-            random.shuffle(names)
-            for name in names:
-                function, _ = contestants[name]
-                lanes = taken_lanes(rt, function)
-                one_s = await asyncio.to_thread(serial_s, function, turns[function])
-                two_s = await at_once_s(views[name], function, turns[function])
-                after = await asyncio.to_thread(control.ratio)
-                now = taken_lanes(rt, function)
-                went = {
-                    lane: now[lane] - lanes.get(lane, 0)
-                    for lane in now
-                    if now[lane] != lanes.get(lane)
-                }
-                rows[name].append(
-                    {"ratio": two_s / one_s, "control": max(before, after), "lanes": went}
-                )
-                before = after
+            name = min(
+                names := random.sample(list(rows), len(rows)), key=lambda one: len(kept(rows[one]))
+            )
+            before = await asyncio.to_thread(control.ratio)
+            looks["taken"] += 1
+            if before > CORES_WERE_THERE:
+                continue  # there is nothing to sample
+            looks["with two cores"] += 1
+            function, _ = contestants[name]
+            lanes = taken_lanes(rt, function)
+            one_s = await asyncio.to_thread(serial_s, function, turns[function])
+            two_s = await at_once_s(views[name], function, turns[function])
+            after = await asyncio.to_thread(control.ratio)
+            now = taken_lanes(rt, function)
+            went = {
+                lane: now[lane] - lanes.get(lane, 0) for lane in now if now[lane] != lanes.get(lane)
+            }
+            rows[name].append(
+                {"ratio": two_s / one_s, "control": max(before, after), "lanes": went}
+            )
+            if all(len(kept(rows[one])) >= ENOUGH for one in names):
+                break
         facts = {
             "explain": {
                 one.name: rt.explain(one, turns[one]) for one in learned_functions(contestants)
             },
             "contended": rt.statistics().contended,
             "gil_enabled_at_the_end": gil_enabled(),
+            "looks_at_the_control": looks,
             "lanes_while_learning": learned,
             "turns": {one.name: count for one, count in turns.items()},
         }
@@ -227,19 +233,23 @@ def learned_functions(contestants):
     return dict.fromkeys(function for function, _ in contestants.values())
 
 
+def kept(samples):
+    return [one for one in samples if one["control"] <= CORES_WERE_THERE]
+
+
 def reduced(samples):
-    kept = [one for one in samples if one["control"] <= CORES_WERE_THERE]
+    counted = kept(samples)
     lanes = {}
-    for one in kept:
+    for one in counted:
         for lane, count in one["lanes"].items():
             lanes[lane] = lanes.get(lane, 0) + count
-    ratios = sorted(one["ratio"] for one in kept)
+    ratios = sorted(one["ratio"] for one in counted)
     return {
         "taken": len(samples),
-        "kept": len(kept),
+        "kept": len(counted),
         "median": statistics.median(ratios) if ratios else None,
         "quartiles": statistics.quantiles(ratios, n=4) if len(ratios) > 3 else None,
-        "control_median": statistics.median(one["control"] for one in kept) if kept else None,
+        "control_median": statistics.median(one["control"] for one in counted) if counted else None,
         "lanes": lanes,
     }
 

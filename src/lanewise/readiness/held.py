@@ -118,7 +118,7 @@ def copies_defaults(project: Project, info: ClassInfo) -> bool:
 
 
 def is_class_var(project: Project, info: ClassInfo, name: str) -> bool:
-    """Tell whether an attribute stays the class's own where others are copied: ``x: ClassVar[dict] = {}``."""
+    """Tell whether an attribute stays the class's where others are copied: ``x: ClassVar[dict]``."""
     return any(
         isinstance(parent := current.module.parents.get(bound.node), ast.AnnAssign)
         and "ClassVar" in ast.unparse(parent.annotation)
