@@ -45,7 +45,7 @@ def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
         for current in module.all_classes:
             for bounds in current.body.values():
                 # ``x: X = field(default_factory=X)`` makes one for each instance.
-                kept = [bound for bound in bounds if last_name(bound.value) not in _FIELDS]
+                kept = [b for b in bounds if b.value is None or last_name(b.value) not in _FIELDS]
                 info = maker.merged(kept, None, module).info
                 if info is not None:
                     yield info
