@@ -5,7 +5,7 @@
 
 Each sample is the time of two calls at once, over that of the same two calls one after the other in one thread.
 It lies between two controls: two processes compute in pure Python, beside each other and one alone. Where either
-had fewer than two cores, the sample does not count. Contestants take turns in random order. Without the lock
+had fewer than two cores, the sample does not count. Contestants take turns. Without the lock
 there are two more: calls that all read one hot object of their module, and their twin that works on a copy.
 """
 
@@ -15,7 +15,6 @@ import json
 import logging
 import random
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import asdict
@@ -24,15 +23,15 @@ from pathlib import Path
 
 from lanewise import Runtime, task
 from lanewise.host.facts import free_threaded_build, gil_enabled, host_facts
+from lanewise.readiness.buys.control import CoreControl
 
 GOAL = 0.6
-# Two processes beside each other take so much of the time of both one after the other, where two cores are
-# free: 0.5 and some noise.
-CORES_WERE_THERE = 0.6
+# Of two cores wanted, as two processes beside each other tell.
+CORES_WERE_THERE = 1.6
+ENOUGH = 15
 CALL_S = 0.040
-CONTROL_S = 0.030
 LEARNING_CALLS = 400
-LEARNING_S = 20.0
+LEARNING_S = 10.0
 
 
 class Limits:
@@ -76,60 +75,6 @@ def hot(turns):
 @task(size=lambda turns: turns)
 def twin(turns):
     return score(Config(), turns)
-
-
-# --- control -----------------------------------------------------------------------------------------
-
-
-SPINNER = """
-import os, sys, time
-os.nice(5)  # as workers are: what is left for those, on a machine that others use too
-for line in sys.stdin:
-    total, started = 0, time.perf_counter()
-    for turn in range(int(line)):
-        total += turn * turn % 7
-    print(time.perf_counter() - started, flush=True)
-"""
-
-
-class Control:
-    """Two processes that compute when they are told to."""
-
-    def __init__(self):
-        self.processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", SPINNER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                text=True,
-                bufsize=1,
-            )
-            for _ in range(2)
-        ]
-        self.turns = 10_000
-        alone_s = min(self._spin(1) for _ in range(5))
-        self.turns = max(1, round(self.turns * CONTROL_S / alone_s))
-
-    def _spin(self, count):
-        started = time.perf_counter()
-        for process in self.processes[:count]:
-            process.stdin.write(f"{self.turns}\n")
-            process.stdin.flush()
-        for process in self.processes[:count]:
-            process.stdout.readline()
-        return time.perf_counter() - started
-
-    def ratio(self):
-        """Both at once, over both one after the other."""
-        alone_s = self._spin(1)
-        return self._spin(2) / (2 * alone_s)
-
-    def close(self):
-        """End both."""
-        for process in self.processes:
-            process.stdin.close()
-            process.wait()
-            process.stdout.close()
 
 
 # --- contest -----------------------------------------------------------------------------------------
@@ -180,7 +125,7 @@ async def contest(seconds):
         }
     rows = {name: [] for name in contestants}
     learned = {}
-    control = Control()
+    control = CoreControl(2)
     async with Runtime() as rt:
         turns = {one: await asyncio.to_thread(turns_of, one) for one in (compute, hot, twin)}
         for function in dict.fromkeys(function for function, _ in contestants.values()):
@@ -190,32 +135,37 @@ async def contest(seconds):
             name: rt if lane is None else rt.with_options(lane=lane)
             for name, (_, lane) in contestants.items()
         }
-        names, until = list(contestants), time.monotonic() + seconds
-        before = await asyncio.to_thread(control.ratio)
+        until, looks = time.monotonic() + seconds, {"taken": 0, "with two cores": 0}
         while time.monotonic() < until:
-            random.shuffle(names)
-            for name in names:
-                function, _ = contestants[name]
-                lanes = taken_lanes(rt, function)
-                one_s = await asyncio.to_thread(serial_s, function, turns[function])
-                two_s = await at_once_s(views[name], function, turns[function])
-                after = await asyncio.to_thread(control.ratio)
-                now = taken_lanes(rt, function)
-                went = {
-                    lane: now[lane] - lanes.get(lane, 0)
-                    for lane in now
-                    if now[lane] != lanes.get(lane)
-                }
-                rows[name].append(
-                    {"ratio": two_s / one_s, "control": max(before, after), "lanes": went}
-                )
-                before = after
+            name = min(
+                names := random.sample(list(rows), len(rows)), key=lambda one: len(kept(rows[one]))
+            )
+            before = await asyncio.to_thread(control.cores)
+            looks["taken"] += 1
+            if before < CORES_WERE_THERE:
+                continue  # there is nothing to sample
+            looks["with two cores"] += 1
+            function, _ = contestants[name]
+            lanes = taken_lanes(rt, function)
+            one_s = await asyncio.to_thread(serial_s, function, turns[function])
+            two_s = await at_once_s(views[name], function, turns[function])
+            after = await asyncio.to_thread(control.cores)
+            now = taken_lanes(rt, function)
+            went = {
+                lane: now[lane] - lanes.get(lane, 0) for lane in now if now[lane] != lanes.get(lane)
+            }
+            rows[name].append(
+                {"ratio": two_s / one_s, "control": min(before, after), "lanes": went}
+            )
+            if all(len(kept(rows[one])) >= ENOUGH for one in names):
+                break
         facts = {
             "explain": {
                 one.name: rt.explain(one, turns[one]) for one in learned_functions(contestants)
             },
             "contended": rt.statistics().contended,
             "gil_enabled_at_the_end": gil_enabled(),
+            "looks_at_the_control": looks,
             "lanes_while_learning": learned,
             "turns": {one.name: count for one, count in turns.items()},
         }
@@ -227,19 +177,23 @@ def learned_functions(contestants):
     return dict.fromkeys(function for function, _ in contestants.values())
 
 
+def kept(samples):
+    return [one for one in samples if one["control"] >= CORES_WERE_THERE]
+
+
 def reduced(samples):
-    kept = [one for one in samples if one["control"] <= CORES_WERE_THERE]
+    counted = kept(samples)
     lanes = {}
-    for one in kept:
+    for one in counted:
         for lane, count in one["lanes"].items():
             lanes[lane] = lanes.get(lane, 0) + count
-    ratios = sorted(one["ratio"] for one in kept)
+    ratios = sorted(one["ratio"] for one in counted)
     return {
         "taken": len(samples),
-        "kept": len(kept),
+        "kept": len(counted),
         "median": statistics.median(ratios) if ratios else None,
         "quartiles": statistics.quantiles(ratios, n=4) if len(ratios) > 3 else None,
-        "control_median": statistics.median(one["control"] for one in kept) if kept else None,
+        "control_median": statistics.median(one["control"] for one in counted) if counted else None,
         "lanes": lanes,
     }
 
@@ -258,7 +212,7 @@ def main():
         else:
             print(
                 f"{name}: {one['median']:.2f} of the serial time, on {one['lanes']} "
-                f"({one['kept']} of {one['taken']} samples; control {one['control_median']:.2f})"
+                f"({one['kept']} of {one['taken']} samples; {one['control_median']:.2f} cores)"
             )
     print(f"asked: two calls at most {GOAL}; contended: {facts['contended']}")
     if arguments.output:
@@ -270,7 +224,7 @@ def main():
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "host": asdict(host_facts()),
             "goal": GOAL,
-            "kept_up_to_control": CORES_WERE_THERE,
+            "kept_from_cores": CORES_WERE_THERE,
             **facts,
             "summary": summary,
             "samples": rows,

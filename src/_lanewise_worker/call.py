@@ -46,14 +46,6 @@ def burn(duration_s: float) -> None:
         pass
 
 
-def spin(turns: int) -> int:
-    """Compute in pure Python, so much and no more: the reference for how many cores there are."""
-    total = 0
-    for turn in range(turns):
-        total += turn * turn % 7
-    return total
-
-
 def echo(data: bytes) -> bytes:
     """Send bytes there and back: what remains beside the lane's own cost is their crossing."""
     return data

@@ -61,5 +61,5 @@ class Messages:
             if len(self._data) < end:
                 break
             messages.append(pickle.loads(self._data[_LENGTH.size : end]))  # noqa: S301 - because: our own launcher's
-            del self._data[:end]  # lanewise: ok(FT102: its reader is its only owner)
+            del self._data[:end]
         return messages

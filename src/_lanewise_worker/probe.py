@@ -5,7 +5,8 @@ again. Where the call holds it, that thread waits until it is given up: at the s
 short meanwhile, or later where C code keeps it. Of a call that lets go it notices nothing. Such samples
 are taken at moments that do not depend on the call, so their mean estimates the share of its time.
 
-Where there is no lock nothing waits, which says nothing of what the call would do with one: no share is told.
+Where there is no lock nothing waits, which says nothing of what the call would do with one: then no share
+is told.
 """
 
 from __future__ import annotations

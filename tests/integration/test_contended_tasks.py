@@ -1,7 +1,8 @@
-"""Without the lock: a task whose calls keep each other from running, and its twin that shares nothing.
+"""Without the lock: a task whose calls keep each other from running, and its twin that does not.
 
-What they share is a lock that each holds while it sleeps, so that they keep each other from running on any
-machine, however busy. (An object that two threads count references of does so where there are cores for both.)
+What they share is a lock that each holds while it sleeps, so that they keep each other from running on
+any machine, however busy. (An object that two threads count references of does so where there are cores
+for both.)
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import subprocess
 import sys
 import sysconfig
-from pathlib import Path
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One small service, the same file on every build, under load; on a free-threaded one the lock comes back.
+"""One small service, the same file on every build, under load; where it was off, the lock comes back.
 
 Load is open-loop: requests go out when their time has come, whatever became of those before. Nothing here
 asserts how long anything takes: every reply must come and be right, and routes must follow the lock.
@@ -11,10 +11,8 @@ import os
 import subprocess
 import sys
 import sysconfig
-from pathlib import Path
 
 import pytest
-
 from tests.integration.test_lock_flips import COMPILER, HEADER, build
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))

@@ -85,8 +85,32 @@ def main():
 """
 
 
-@pytest.mark.parametrize("text", [CONDITION, BOTH, RESTORED], ids=["condition", "both", "restored"])
-def test_locks_that_have_one_in_common_and_values_that_are_put_back_are_fine(
+FACTORY = """
+import threading
+from dataclasses import dataclass, field
+
+class Meter:
+    def __init__(self):
+        self.total = 0
+
+    def add(self, value):
+        self.total += value
+
+@dataclass
+class Request:
+    meter: Meter = field(default_factory=Meter)
+
+def handle(value):
+    request = Request()
+    request.meter.add(value)
+
+def main():
+    threading.Thread(target=handle, args=(1,)).start()
+"""
+
+
+@pytest.mark.parametrize("text", [CONDITION, BOTH, RESTORED, FACTORY])
+def test_what_only_looks_like_an_update_that_others_see_is_not_told(
     text: str, tmp_path: Path
 ) -> None:
     assert [f for f in audit(tmp_path, text).findings if f.rule == "FT101"] == []

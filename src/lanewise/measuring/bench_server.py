@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from _lanewise_worker.call import burn, echo, nothing, spin
+from _lanewise_worker.call import burn, echo, nothing
 from lanewise.errors import LaneUnavailableError, LanewiseError, MeasureError
 from lanewise.host.facts import host_facts
 from lanewise.host.gil_word import find_gil_word
@@ -31,13 +31,10 @@ from lanewise.model.task import Task, as_task
 LaneFactory = Callable[[int], Lane]
 """Makes a lane for at most so many calls at once (threads) or with so many workers (processes)."""
 
-# The task whose cost is a number of turns in pure Python.
-SPIN = "lanewise:spin"
 # Tasks of our own that calibration and reference loads run.
 _BUILT_IN: dict[str, Task[..., Any]] = {
     "lanewise:nothing": as_task(nothing, name="lanewise:nothing", inputs=lambda _size: ()),
     "lanewise:burn": as_task(burn, name="lanewise:burn", inputs=lambda size: (size,)),
-    SPIN: as_task(spin, name=SPIN, inputs=lambda size: (int(size),)),
     "lanewise:echo": as_task(echo, name="lanewise:echo", inputs=lambda size: (bytes(int(size)),)),
 }
 

@@ -145,8 +145,9 @@ class TaskPlan:
     def under(self, *, gil_enabled: bool) -> TaskPlan:
         """Return the same plan for an interpreter whose lock is on or off.
 
-        How threads did with the lock says nothing of them without it, and the other way round. Without a
-        lock nobody could see how much of its time a call holds it: all that it computes, as far as is known.
+        How threads did with the lock says nothing of them without it, and the other way round. Without
+        a lock nobody could see how much of its time a call would hold it: all that it computes, as far
+        as is known.
         """
         if gil_enabled == self.gil_enabled:
             return self

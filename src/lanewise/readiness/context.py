@@ -11,10 +11,10 @@ from lanewise.readiness.changes import Change, change_of, changed
 from lanewise.readiness.checks import Check, Checks
 from lanewise.readiness.entry_points import EntryPoints
 from lanewise.readiness.findings import Level, Place
-from lanewise.readiness.hand_overs import HandOver, enclosing_method, loop_around
+from lanewise.readiness.hand_overs import HandOver, loop_around
 from lanewise.readiness.kinds import NEVER_SHARED, Kind
 from lanewise.readiness.locks import Locks, Regions
-from lanewise.readiness.modules import ClassInfo, Function
+from lanewise.readiness.modules import ClassInfo, Function, enclosing_method
 from lanewise.readiness.project import Project
 from lanewise.readiness.reach import Reach
 from lanewise.readiness.references import References

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lanewise.readiness.making import Maker
-from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
+from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.project import External, Project
 from lanewise.readiness.syntax import last_name
 
@@ -212,14 +212,6 @@ class HandOvers:
                 return self._maker.merged(scope.bound[node.id], scope, module).info
             scope = scope.parent
         return self._maker.made(node, function, module).info
-
-
-def enclosing_method(function: Function | None) -> Function | None:
-    """Return the method that a function is, or is defined in."""
-    current = function
-    while current is not None and current.owner is None:
-        current = current.parent
-    return current
 
 
 def loop_around(node: ast.AST, module: Module, function: Function | None) -> ast.AST | None:

@@ -10,6 +10,7 @@ from lanewise.readiness.modules import ClassInfo, Function, Module
 from lanewise.readiness.project import Project, Variable
 from lanewise.readiness.syntax import last_name, walk_inside
 
+_FIELDS = frozenset({"field", "Field", "ib", "attrib"})
 _CACHES = frozenset({"cache", "lru_cache", "cached"})
 # These give every instance a copy of what the body says.
 _COPYING_BASES = frozenset(
@@ -43,7 +44,9 @@ def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
         yield from _inside_displays(module, maker)
         for current in module.all_classes:
             for bounds in current.body.values():
-                info = maker.merged(bounds, None, module).info
+                # ``x: X = field(default_factory=X)`` makes one for each instance.
+                kept = [b for b in bounds if b.value is None or last_name(b.value) not in _FIELDS]
+                info = maker.merged(kept, None, module).info
                 if info is not None:
                     yield info
         for function in module.all_functions:
@@ -118,7 +121,7 @@ def copies_defaults(project: Project, info: ClassInfo) -> bool:
 
 
 def is_class_var(project: Project, info: ClassInfo, name: str) -> bool:
-    """Tell whether an attribute stays the class's own where others are copied: ``x: ClassVar[dict] = {}``."""
+    """Tell whether an attribute stays the class's where others are copied: ``x: ClassVar[dict]``."""
     return any(
         isinstance(parent := current.module.parents.get(bound.node), ast.AnnAssign)
         and "ClassVar" in ast.unparse(parent.annotation)

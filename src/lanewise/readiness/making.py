@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 
 from lanewise.readiness.kinds import Kind, is_lock_class, kind_of_call
-from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
+from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.project import External, Project, Variable, merged
 from lanewise.readiness.syntax import last_name
 
@@ -55,7 +55,7 @@ class Maker:
 
     def _by_call(self, node: ast.Call, function: Function | None, module: Module) -> Made:
         func = node.func.value if isinstance(node.func, ast.Subscript) else node.func
-        entity = self._project.entity(func, function, module)
+        entity = self._project.entity(func, function, module) or self._own_method(func, function)
         if isinstance(entity, External):
             return self._by_external(entity, node, function, module)
         if isinstance(entity, ClassInfo):
@@ -64,6 +64,20 @@ class Maker:
             plain = all(last_name(d) in _PLAIN_DECORATORS for d in entity.decorators)
             return Made(Kind.GENERATOR if plain else Kind.OTHER, entity.name)
         return Made(Kind.OTHER, last_name(node))
+
+    def _own_method(self, func: ast.expr, function: Function | None) -> Function | None:
+        """``self._make()``, in a method."""
+        method = enclosing_method(function)
+        if (
+            isinstance(func, ast.Attribute)
+            and isinstance(func.value, ast.Name)
+            and method is not None
+            and method.owner is not None
+            and method.kind_of_method == "instance"
+            and method.params[:1] == [func.value.id]
+        ):
+            return self._project.method(method.owner, func.attr)
+        return None
 
     def _by_external(
         self, entity: External, node: ast.Call, function: Function | None, module: Module

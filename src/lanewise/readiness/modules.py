@@ -331,3 +331,11 @@ def _value_for(module: Module, node: ast.expr) -> tuple[ast.expr | None, bool]:
         if isinstance(value, ast.Tuple) and len(value.elts) == len(parent.elts):
             return value.elts[parent.elts.index(node)], False
     return None, False
+
+
+def enclosing_method(function: Function | None) -> Function | None:
+    """Return the method that a function is, or is defined in."""
+    current = function
+    while current is not None and current.owner is None:
+        current = current.parent
+    return current

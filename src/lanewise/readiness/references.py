@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from lanewise.readiness.hand_overs import enclosing_method
 from lanewise.readiness.locks import Locks
 from lanewise.readiness.making import Maker
-from lanewise.readiness.modules import ClassInfo, Function, Module
+from lanewise.readiness.modules import ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.project import Project
 from lanewise.readiness.syntax import last_name
 

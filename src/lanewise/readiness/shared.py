@@ -8,11 +8,10 @@ from functools import cached_property
 from typing import Literal
 
 from lanewise.readiness.findings import Place
-from lanewise.readiness.hand_overs import enclosing_method
 from lanewise.readiness.held import copies_defaults, held_classes, is_cached, is_class_var
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
-from lanewise.readiness.modules import Bound, ClassInfo, Function, Module
+from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.namespaces import bounds_of, is_state
 from lanewise.readiness.project import Entity, Project, Variable, merged, place_of
 from lanewise.readiness.syntax import default_of, last_name, method_call

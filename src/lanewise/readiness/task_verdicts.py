@@ -201,7 +201,7 @@ def _import_closure(modules: set[Module], context: Context) -> set[Module]:
 
 def _packages(modules: set[Module], way: set[Function], context: Context) -> tuple[str, ...]:
     """What is imported when its modules are, and on its way."""
-    importing = [*modules, *way]
+    importing: list[Module | Function] = [*modules, *way]
     tops = {dotted.split(".")[0] for one in importing for dotted in one.imports.values()}
     own = {module.name.split(".")[0] for module in modules}
     outside = tops - own - sys.stdlib_module_names - {"", "lanewise"}

@@ -2,7 +2,8 @@
 
 Whether threads buy anything shows only while there are cores for them, and a shared machine has them now
 and then. So each sample lies between two controls: as many processes as cores are wanted compute in pure
-Python, beside each other and one alone. Where either control had fewer cores, the sample is discarded.
+Python, beside each other and one alone (``control.py``). Where either had fewer cores, the sample is
+discarded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from lanewise.measuring.statistics import median
 from lanewise.model.lane import LaneName
 
 # A control whose processes got less than this part of the cores wanted shows that they were not there.
-# On two free cores of a shared machine two processes were seen to carry 1.72 to 1.79 times what one does.
 _CORES_WERE_THERE = 0.8
 # Fewer samples than these say nothing.
 _LEAST_SAMPLES = 3
@@ -30,7 +30,7 @@ class Sample:
 
     Attributes:
         alone_per_s: Calls a second of one caller; ``together_per_s`` of as many as cores are wanted.
-        cores: What the worse of the two controls had: throughput of the processes over that of one.
+        cores: What the worse of the two controls had, as it tells.
     """
 
     alone_per_s: float

@@ -1,7 +1,7 @@
 """Measure tasks under two interpreters by turns, each sample between two controls.
 
 Both benches live at once and take turns in random order, so that what the machine does meanwhile meets
-both alike. Controls run in worker processes of the first.
+both alike.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from lanewise.errors import LanewiseError, MeasureError
-from lanewise.measuring.bench_server import SPIN
 from lanewise.measuring.instrument import Instrument
 from lanewise.measuring.progress import NoProgress, Progress
 from lanewise.model.lane import SHARING_MEMORY, LaneName
+from lanewise.readiness.buys.control import CoreControl
 from lanewise.readiness.buys.samples import InterpreterYield, Sample, TaskBuys, lane_yield
 
 _RESOLVE_TIMEOUT_S = 60.0
@@ -30,8 +30,6 @@ _LARGEST_SIZE = 10**7
 # A window holds some calls of each caller, and is long beside what a scheduler does.
 _WINDOW_S = (0.08, 0.5)
 _CALLS_PER_WINDOW = 6
-_CONTROL_WINDOW_S = 0.08
-_CONTROL_CALL_S = 0.004
 _ENOUGH_SAMPLES = 9
 
 
@@ -85,7 +83,7 @@ def what_it_buys(
         progress: Told what happens.
 
     Raises:
-        MeasureError: An interpreter cannot be started, or runs no processes to measure against.
+        MeasureError: An interpreter cannot be started.
 
     Cancellation: ``KeyboardInterrupt`` ends both benches and everything that they started.
     """
@@ -137,15 +135,18 @@ class _Comparison:
         for side in self._sides:
             self._open(side)
         size = self._choose_size()
-        turns = self._control_turns()
+        with CoreControl(self._callers) as control:
+            self._take_samples(size, control, started)
+        here, there = (self._yield(side) for side in self._sides)
+        return TaskBuys(self._name, size, self._callers, here, there)
+
+    def _take_samples(self, size: float, control: CoreControl, started: float) -> None:
         while (spent_s := time.monotonic() - started) < self._options.budget_s:
             kept = min(self._kept(rows) for side in self._sides for rows in side.samples.values())
             if kept >= _ENOUGH_SAMPLES:
                 break
             self._progress.step(f"{kept} of {_ENOUGH_SAMPLES} samples with the cores", spent_s)
-            self._round(size, turns, started + self._options.budget_s)
-        here, there = (self._yield(side) for side in self._sides)
-        return TaskBuys(self._name, size, self._callers, here, there)
+            self._round(size, control, started + self._options.budget_s)
 
     def _open(self, side: _Side) -> None:
         instrument = side.instrument
@@ -161,10 +162,6 @@ class _Comparison:
                 side.samples[lane] = []
             else:
                 side.unavailable[lane] = why
-        if "process" not in instrument.workers:
-            why = instrument.open_lane("process", self._callers)
-            if why is not None:
-                raise MeasureError(f"there are no processes to measure against: {why}")
         if not side.samples:
             raise MeasureError(f"no lane can run it: {side.unavailable}")
 
@@ -208,10 +205,10 @@ class _Comparison:
 
     # --- samples --------------------------------------------------------------------------------
 
-    def _round(self, size: float, turns: int, until: float) -> None:
+    def _round(self, size: float, control: CoreControl, until: float) -> None:
         slots = [(side, lane) for side in self._sides for lane in side.samples]
         self._rng.shuffle(slots)
-        before = self._control(turns)
+        before = control.cores()
         for side, lane in slots:
             if time.monotonic() > until:
                 return
@@ -219,7 +216,7 @@ class _Comparison:
             # Without cores there is nothing to sample: look again, which takes less time.
             if Sample(alone, together, before).counts(self._callers):
                 alone, together = self._sample(side, lane, size)
-            after = self._control(turns)
+            after = control.cores()
             side.samples[lane].append(Sample(alone, together, min(before, after)))
             before = after
 
@@ -236,25 +233,6 @@ class _Comparison:
             return alone, load(self._callers)
         together = load(self._callers)
         return load(1), together
-
-    def _control(self, turns: int) -> float:
-        """How many times one process's throughput so many have right now."""
-
-        def spin(callers: int) -> float:
-            return (
-                self._sides[0]
-                .instrument.load_round(
-                    SPIN, "default", turns, "process", callers, _CONTROL_WINDOW_S
-                )
-                .throughput_per_s
-            )
-
-        alone = spin(1)
-        return spin(self._callers) / max(alone, 1e-9)
-
-    def _control_turns(self) -> int:
-        known = self._sides[0].instrument.prepare(SPIN, "default", 10_000)
-        return max(1_000, round(10_000 * _CONTROL_CALL_S / max(known["second_call_s"], 1e-6)))
 
     def _yield(self, side: _Side) -> InterpreterYield:
         host = side.instrument.host

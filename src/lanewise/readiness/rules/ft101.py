@@ -37,6 +37,8 @@ def find(context: Context) -> Iterator[Sighting]:
                 yield from _assigned(node.target, node.value, function, context)
             elif isinstance(node, ast.Call):
                 yield from _counted(node, function, context)
+            elif isinstance(node, ast.If):
+                yield from _outdone(node, function, context)
     yield from _under_different_locks(context)
 
 
@@ -107,6 +109,36 @@ def _assigned(
     if context.regions(target, function, shared) & context.regions(read, function, shared):
         return
     yield from _sighting(target, target, shared, function, context, read)
+
+
+def _outdone(node: ast.If, function: Function, context: Context) -> Iterator[Sighting]:
+    """``if seconds > slowest: slowest = seconds``: the highest of all, unless two come at once."""
+    test = node.test
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return
+    if not isinstance(test.ops[0], (ast.Lt, ast.Gt, ast.LtE, ast.GtE)):
+        return
+    sides = (test.left, test.comparators[0])
+    for statement in node.body:
+        if not isinstance(statement, ast.Assign):
+            continue
+        for target in statement.targets:
+            for old, new in (sides, sides[::-1]):
+                if same(new, statement.value):
+                    yield from _replaced(target, old, function, context)
+
+
+def _replaced(
+    target: ast.expr, old: ast.expr, function: Function, context: Context
+) -> Iterator[Sighting]:
+    shared = context.resolver.target(target, function)
+    if shared is None or not context.counts(shared, function):
+        return
+    if not _reads(old, target, shared, function, context):
+        return
+    if context.regions(old, function, shared) & context.regions(target, function, shared):
+        return
+    yield from _sighting(target, target, shared, function, context, old)
 
 
 def _read_of(

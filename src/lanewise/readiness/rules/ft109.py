@@ -28,12 +28,8 @@ def find(context: Context) -> Iterator[Sighting]:
     for module in context.project.modules:
         set_at_import.update(_set_by(module, None, module.nodes, context))
     for function in context.project.functions:
-        if function in context.references.quiet and not function.in_main_guard:
-            # It runs while something is imported, and at no other time.
-            if _is_called_at_import(function, context):
-                set_at_import.update(_set_by(function.module, function, function.nodes, context))
-    if not set_at_import:
-        return
+        if _runs_at_import_only(function, context):
+            set_at_import.update(_set_by(function.module, function, function.nodes, context))
     begun = _set_where_threads_begin(context)
     for function in context.running:
         for node in function.nodes:
@@ -65,8 +61,10 @@ def _sighting(node: ast.expr, function: Function, found: tuple[str, str], place:
     )  # fmt: skip
 
 
-def _is_called_at_import(function: Function, context: Context) -> bool:
-    """By a module's own statements, and not below ``if __name__ == "__main__"``."""
+def _runs_at_import_only(function: Function, context: Context) -> bool:
+    """Called by a module's own statements, and not below ``if __name__ == "__main__"``."""
+    if function not in context.references.quiet or function.in_main_guard:
+        return False
     return any(
         use.function is None and use.how == "call" and use.node not in use.module.main_guard
         for use in context.references.of(function)
