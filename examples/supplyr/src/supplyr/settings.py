@@ -36,6 +36,9 @@ class Settings:
         queue_timeout_s: How long heavy work of a request waits for a place before it is refused.
         duplicate_check_s: How long saving a supplier waits for its duplicate check.
         open_dashboard: The lanewise pages are shown without a login too.
+        start_method: How worker processes start: "forkserver", "spawn", or None for the default.
+        worker_memory_bytes: Size at which a worker is killed while it works; None sets no limit.
+        calls_per_worker: Calls after which a worker is replaced; None keeps it.
     """
 
     data_dir: Path = field(default_factory=lambda: Path("supplyr-data"))
@@ -57,6 +60,9 @@ class Settings:
     queue_timeout_s: float = 1.0
     duplicate_check_s: float = 0.3
     open_dashboard: bool = False
+    start_method: str | None = None
+    worker_memory_bytes: int | None = 1024 * 1024 * 1024
+    calls_per_worker: int | None = None
 
     @property
     def uses_postgresql(self) -> bool:

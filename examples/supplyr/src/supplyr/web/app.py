@@ -67,6 +67,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             plan=chosen.plan,
             processes=chosen.processes,
             queue_timeout_s=chosen.queue_timeout_s,
+            start_method=chosen.start_method,
+            worker_memory_bytes=chosen.worker_memory_bytes,
+            max_calls_per_worker=chosen.calls_per_worker,
         ),
         openapi_url="/api/v1/openapi.json",
         # Their pages load scripts from elsewhere; /api is ours.

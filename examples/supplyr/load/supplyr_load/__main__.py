@@ -1,0 +1,89 @@
+"""`python -m supplyr_load`: run scenarios, print their tables, keep their figures."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from supplyr_load.bench import Bench
+from supplyr_load.capacity import size_for
+from supplyr_load.data import cheap_requests, ensure_directory
+from supplyr_load.fleet import Fleet, VoidRunError
+from supplyr_load.results import Result, machine_facts
+from supplyr_load.scenarios import SCENARIOS
+
+_ROUNDS, _QUICK_ROUNDS = 5, 1
+_SECONDS, _QUICK_SECONDS = 15.0, 4.0
+_SUPPLIERS, _QUICK_SUPPLIERS = 100_000, 2_000
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m supplyr_load", description=__doc__)
+    made.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; none: all"
+    )
+    made.add_argument("--quick", action="store_true", help="see everything in a few minutes")
+    made.add_argument("--rounds", type=int, help=f"interleaved rounds ({_ROUNDS})")
+    made.add_argument("--seconds", type=float, help=f"each stretch of load ({_SECONDS:g})")
+    made.add_argument("--suppliers", type=int, help=f"in the directory ({_SUPPLIERS:,})")
+    made.add_argument("--work", default="price-list", help="heavy work (price-list)")
+    made.add_argument("--job-ms", type=float, default=150.0, help="CPU time of one heavy call")
+    made.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 2) - 1))
+    made.add_argument("--generators", type=int, default=1, help="one for each 1,000 requests/s")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--data", type=Path, default=Path("supplyr-load-data"))
+    made.add_argument("--results", type=Path, default=Path("supplyr-load-results"))
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; 0: everything was reached, 1: something was not, 2: void or wrong."""
+    options = parser().parse_args(arguments)
+    unknown = [name for name in options.scenarios if name not in SCENARIOS]
+    if unknown:
+        print(f"there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")
+        return 2
+    quick = options.quick
+    suppliers = options.suppliers or (_QUICK_SUPPLIERS if quick else _SUPPLIERS)
+    print(f"directory of {suppliers:,} suppliers ...", flush=True)
+    folder = ensure_directory(options.data.resolve(), suppliers)
+    with Fleet(options.generators) as fleet:
+        bench = Bench(
+            folder=folder,
+            results=options.results,
+            fleet=fleet,
+            cheap=cheap_requests(folder, options.seed),
+            work=options.work,
+            size=size_for(options.work, options.job_ms / 1e3),
+            job_s=options.job_ms / 1e3,
+            processes=options.processes,
+            rounds=options.rounds or (_QUICK_ROUNDS if quick else _ROUNDS),
+            seconds=options.seconds or (_QUICK_SECONDS if quick else _SECONDS),
+            quick=quick,
+            seed=options.seed,
+        )
+        chosen = options.scenarios or list(SCENARIOS)
+        return max([_one(name, SCENARIOS[name], bench) for name in chosen], default=0)
+
+
+def _one(name: str, run: Callable[[Bench], Result], bench: Bench) -> int:
+    facts = machine_facts()
+    begun = time.monotonic()
+    print(f"\n{name} ...", flush=True)
+    try:
+        result = run(bench)
+    except VoidRunError as error:
+        print(f"{name} is void: {error}")
+        return 2
+    facts["duration_s"] = round(time.monotonic() - begun, 1)
+    path = result.write(bench.results, facts)
+    print(result.markdown())
+    print(f"{facts['duration_s']} s; all figures: {path}", flush=True)
+    return 0 if result.passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

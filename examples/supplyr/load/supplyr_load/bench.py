@@ -1,0 +1,93 @@
+"""What all scenarios share: the data, the generators, how long, how large, and where results go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from supplyr_load.arrivals import Share
+from supplyr_load.capacity import Peak, peak
+from supplyr_load.data import heavy_request
+from supplyr_load.fleet import Fleet, Seen
+from supplyr_load.server import Options, Server
+from supplyr_load.tally import Tally, write_histograms
+from supplyr_load.wire import Request
+
+# Cheap reads for each heavy call: the 95/5 mix.
+CHEAP_PER_HEAVY = 19.0
+CLIENT_TIMEOUT_S = 2.0
+QUEUE_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One session of load tests.
+
+    Attributes:
+        folder: The data that is served.
+        results: Where JSON and histograms go.
+        fleet: The generators.
+        cheap: The cheap reads.
+        work: The heavy work, and the `size` at which it takes `job_s` of CPU time.
+        size: See work.
+        job_s: See work.
+        processes: Worker processes of the builds that have any.
+        rounds: How often each comparison is repeated.
+        seconds: How long one stretch of load takes.
+        quick: Whether it is to show everything rather than to be precise.
+        plan: A lanewise plan, or None to learn.
+        seed: Of arrivals; each round adds to it.
+    """
+
+    folder: Path
+    results: Path
+    fleet: Fleet
+    cheap: Sequence[Request]
+    work: str
+    size: int
+    job_s: float
+    processes: int
+    rounds: int
+    seconds: float
+    quick: bool
+    plan: Path | None = None
+    seed: int = 1
+
+    @property
+    def heavy(self) -> Request:
+        """The heavy request."""
+        return heavy_request(self.work, self.size)
+
+    def server(self, build: str, **environment: str) -> Server:
+        """Return a build, not yet started."""
+        given = {"SUPPLYR_QUEUE_TIMEOUT_S": str(QUEUE_TIMEOUT_S), **environment}
+        if self.plan is not None:
+            given.setdefault("SUPPLYR_PLAN", str(self.plan))
+        return Server(Options(build, self.folder, self.processes, environment=given))
+
+    def cheap_share(self, rate_per_s: float) -> Share:
+        """Return cheap reads at a rate."""
+        return Share(rate_per_s, self.cheap, CLIENT_TIMEOUT_S)
+
+    def heavy_share(self, rate_per_s: float) -> Share:
+        """Return heavy calls at a rate."""
+        return Share(rate_per_s, (self.heavy,), CLIENT_TIMEOUT_S)
+
+    def warm(self, server: Server, seconds: float = 1.0) -> None:
+        """Let a server import, connect and start workers before anything is measured."""
+        peak(server.port, self.heavy, 2 * self.processes, seconds)
+        for one in self.cheap[:: max(1, len(self.cheap) // 40)]:
+            peak(server.port, one, 1, 0.01)
+
+    def peak(self, server: Server) -> Peak:
+        """Return what a build carries at best: with twice as many callers as it has workers."""
+        return peak(server.port, self.heavy, 2 * self.processes, self.seconds)
+
+    def keep(self, name: str, seen: Seen) -> None:
+        """Keep the histograms of a run."""
+        for phase, duration_s, tallies in seen.phases:
+            self.keep_tallies(f"{name}-{phase}", tallies, duration_s)
+
+    def keep_tallies(self, name: str, tallies: dict[str, Tally], duration_s: float) -> None:
+        """Keep histograms under a name."""
+        path = self.results / "histograms" / f"{name}.hlog"
+        write_histograms(path, tallies, duration_s)
