@@ -10,7 +10,7 @@ from pathlib import Path
 from supplyr_load.bench import Bench
 from supplyr_load.capacity import size_for
 from supplyr_load.data import cheap_requests, ensure_directory
-from supplyr_load.fleet import Fleet, VoidRunError
+from supplyr_load.fleet import MAX_LAG_P99_S, Fleet, VoidRunError
 from supplyr_load.results import Result, machine_facts
 from supplyr_load.scenarios import SCENARIOS
 
@@ -33,6 +33,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--job-ms", type=float, default=150.0, help="CPU time of one heavy call")
     made.add_argument("--processes", type=int, default=max(1, (os.cpu_count() or 2) - 1))
     made.add_argument("--generators", type=int, default=1, help="one for each 1,000 requests/s")
+    made.add_argument(
+        "--python", action="append", default=[], help="another interpreter to serve with, for S9"
+    )
+    made.add_argument(
+        "--max-lag-ms",
+        type=float,
+        default=1e3 * MAX_LAG_P99_S,
+        help="a run is void where the generator itself was later (p99)",
+    )
+    made.add_argument("--plan", type=Path, help="a lanewise plan (none: learn)")
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--data", type=Path, default=Path("supplyr-load-data"))
     made.add_argument("--results", type=Path, default=Path("supplyr-load-results"))
@@ -63,7 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rounds=options.rounds or (_QUICK_ROUNDS if quick else _ROUNDS),
             seconds=options.seconds or (_QUICK_SECONDS if quick else _SECONDS),
             quick=quick,
+            plan=options.plan.resolve() if options.plan else None,
             seed=options.seed,
+            pythons=tuple(options.python),
+            max_lag_s=options.max_lag_ms / 1e3,
         )
         chosen = options.scenarios or list(SCENARIOS)
         return max([_one(name, SCENARIOS[name], bench) for name in chosen], default=0)

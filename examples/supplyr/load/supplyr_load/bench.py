@@ -7,7 +7,7 @@ from pathlib import Path
 from supplyr_load.arrivals import Share
 from supplyr_load.capacity import Peak, peak
 from supplyr_load.data import heavy_request
-from supplyr_load.fleet import Fleet, Seen
+from supplyr_load.fleet import MAX_LAG_P99_S, Fleet, Seen
 from supplyr_load.server import Options, Server
 from supplyr_load.tally import Tally, write_histograms
 from supplyr_load.wire import Request
@@ -36,6 +36,8 @@ class Bench:
         quick: Whether it is to show everything rather than to be precise.
         plan: A lanewise plan, or None to learn.
         seed: Of arrivals; each round adds to it.
+        pythons: Other interpreters to serve with, for comparison.
+        max_lag_s: A run whose generator was later than this (p99) is void.
     """
 
     folder: Path
@@ -51,6 +53,8 @@ class Bench:
     quick: bool
     plan: Path | None = None
     seed: int = 1
+    pythons: tuple[str, ...] = ()
+    max_lag_s: float = MAX_LAG_P99_S
 
     @property
     def heavy(self) -> Request:

@@ -38,17 +38,19 @@ _Label = Annotated[str, Query(max_length=40, pattern=r"^[\w.-]+$")]
 
 
 class Counted:
-    """Heavy requests of this server. owner: this object, under its lock, for `def` endpoints too."""
+    """Heavy requests of this server. owner: this object, under its lock (`def` has threads)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.asked = self.answered = 0
 
     def __enter__(self) -> None:
+        """One more is asked."""
         with self._lock:
             self.asked += 1
 
     def __exit__(self, *_: object) -> None:
+        """One more has its answer, or an error."""
         with self._lock:
             self.answered += 1
 

@@ -16,6 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+import lanewise
+
+import supplyr
 from supplyr_load import processes
 
 ServerName = Literal["uvicorn", "granian"]
@@ -39,6 +42,7 @@ class Options:
         processes: Worker processes for heavy work.
         server: Which ASGI server.
         environment: More variables, such as SUPPLYR_START_METHOD.
+        python: The interpreter; another one finds our packages where this one does.
     """
 
     build: str
@@ -46,6 +50,7 @@ class Options:
     processes: int = 1
     server: ServerName = "uvicorn"
     environment: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
 
 
 def free_port() -> int:
@@ -55,18 +60,26 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def command(server: ServerName, port: int) -> list[str]:
+def command(server: ServerName, port: int, python: str = sys.executable) -> list[str]:
     """Return the command line of a server; access logs are off in every build alike."""
     where = ["--host", "127.0.0.1", "--port", str(port)]
     if server == "granian":
         return [
-            *(sys.executable, "-m", "granian", "--interface", "asgi", "--factory", *where),
+            *(python, "-m", "granian", "--interface", "asgi", "--factory", *where),
             *("--workers", "1", "--no-access-log", "--log-level", "warning", _APP),
         ]
     return [
-        *(sys.executable, "-m", "uvicorn", "--factory", *where, "--no-access-log"),
+        *(python, "-m", "uvicorn", "--factory", *where, "--no-access-log"),
         *("--log-level", "warning", "--timeout-graceful-shutdown", "3", _APP),
     ]
+
+
+def package_path(python: str) -> dict[str, str]:
+    """Return the environment in which another interpreter finds lanewise, SUPPLYR and this."""
+    if python == sys.executable:
+        return {}
+    folders = [str(Path(str(module.__file__)).parent.parent) for module in (lanewise, supplyr)]
+    return {"PYTHONPATH": os.pathsep.join([*folders, str(Path(__file__).parent.parent)])}
 
 
 class Server:
@@ -94,11 +107,12 @@ class Server:
             "SUPPLYR_WRITE_PER_MINUTE": "100000000",
             "SUPPLYR_LOGIN_PER_MINUTE": "100000000",
             processes.MARK: self.mark,
+            **package_path(options.python),
             **options.environment,
         }
         with self._words.open("wb") as words:
-            self._process = subprocess.Popen(
-                command(options.server, self.port),
+            self._process = subprocess.Popen(  # noqa: S603 - because: our own command line
+                command(options.server, self.port, options.python),
                 env=environment,
                 stdout=words,
                 stderr=words,

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def port() -> Iterator[int]:
     """The known server, in a process of its own."""
     chosen = free_port()
     line = ["--port", str(chosen), "--no-access-log", "--log-level", "warning", "--lifespan", "off"]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - because: our own command line
         [sys.executable, "-m", "uvicorn", "known_app:app", *line], cwd=Path(__file__).parent
     )
     try:
@@ -140,7 +141,7 @@ def test_arrivals_are_those_of_the_seed(seed: int, rate_per_s: float, duration_s
 
 def test_arrivals_are_poisson() -> None:
     made = schedule([Phase("long", 400.0, (Share(50, [request("a", "/")]),))], 11)
-    gaps = [later.due_s - one.due_s for one, later in zip(made, made[1:], strict=False)]
+    gaps = [later.due_s - one.due_s for one, later in pairwise(made)]
     mean = sum(gaps) / len(gaps)
     assert mean == pytest.approx(1 / 50, rel=0.03)
     # Of an exponential distribution the deviation is as large as the mean.
@@ -148,8 +149,14 @@ def test_arrivals_are_poisson() -> None:
     assert deviation == pytest.approx(mean, rel=0.05)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["ok", "shed", "timeout", "failed", "left"]),
-                          st.floats(0, 5)), min_size=1, max_size=60), st.integers(0, 60))  # fmt: skip
+OUTCOMES_SEEN = st.lists(
+    st.tuples(st.sampled_from(["ok", "shed", "timeout", "failed", "left"]), st.floats(0, 5)),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(OUTCOMES_SEEN, st.integers(0, 60))
 def test_tallies_survive_json_and_merging(seen: list[tuple[str, float]], cut: int) -> None:
     def tally(part: list[tuple[str, float]]) -> Tally:
         made = Tally()

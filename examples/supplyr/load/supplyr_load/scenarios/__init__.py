@@ -4,9 +4,26 @@ from collections.abc import Callable
 
 from supplyr_load.bench import Bench
 from supplyr_load.results import Result
-from supplyr_load.scenarios import mixed, overload
+from supplyr_load.scenarios import (
+    abandon,
+    bulkheads,
+    control,
+    free_threaded,
+    kills,
+    mixed,
+    overload,
+    poison,
+    soak,
+)
 
 SCENARIOS: dict[str, Callable[[Bench], Result]] = {
     "S1": mixed.run,
     "S2": overload.run,
+    "S3": abandon.run,
+    "S4": kills.run,
+    "S5": poison.run,
+    "S7": bulkheads.run,
+    "S8": soak.run,
+    "S9": free_threaded.run,
+    "S10": control.run,
 }

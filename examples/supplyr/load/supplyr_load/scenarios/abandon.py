@@ -1,0 +1,107 @@
+"""S3: clients leave when a tenth of their job is done; somebody else comes right after them.
+
+What their jobs still cost, and how long the next client waits for them, is the whole difference
+between a server that notices and one that does not.
+"""
+
+import time
+from collections import Counter
+from typing import Any
+
+from supplyr_load import notes, processes
+from supplyr_load.arrivals import Arrival
+from supplyr_load.bench import Bench
+from supplyr_load.generator import generate
+from supplyr_load.results import Result, Table, Verdict, median, spread
+from supplyr_load.server import Server
+from supplyr_load.wire import Request, request
+
+BUILDS = ("lanewise", "pool", "threads", "handler")
+_LEAVERS = 6
+_LEAVE_AT = 0.1
+_NEXT_AFTER_S = 0.02
+_NEXT_TIMEOUT_S = 60.0
+# The queue must not refuse those who are to leave: what is tested is what becomes of them.
+_PATIENCE_S = "60"
+
+
+def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
+    """Run as many rounds as the bench has."""
+    found: dict[str, list[dict[str, Any]]] = {build: [] for build in builds}
+    for _ in range(bench.rounds):
+        for build in builds:
+            with bench.server(build, SUPPLYR_QUEUE_TIMEOUT_S=_PATIENCE_S) as server:
+                bench.warm(server)
+                job_s = job_length_s(bench, server)
+                found[build] += [storm(bench, server, job_s) for _ in range(2)]
+    return judged(found)
+
+
+def noted(bench: Bench, label: str) -> Request:
+    """Return a request for a job that is noted under a label."""
+    return request(label, f"/compare/noted?label={label}&size={bench.size}")
+
+
+def job_length_s(bench: Bench, server: Server) -> float:
+    """Return how long a job takes where nothing else is done, from its beginning to its end."""
+    notes.clear(bench.folder)
+    for number in range(5):
+        server.send("GET", f"/compare/noted?label=alone{number}&size={bench.size}")
+    return median(ran.end_s - ran.begin_s for ran in notes.read(bench.folder)[1:] if ran.end_s)
+
+
+def storm(bench: Bench, server: Server, job_s: float) -> dict[str, Any]:
+    """Let clients leave, and one come after them."""
+    notes.clear(bench.folder)
+    leave_s = _LEAVE_AT * job_s
+    leavers = [
+        Arrival(0.0, noted(bench, f"leaver{number}"), leave_s, True, 0)
+        for number in range(_LEAVERS)
+    ]
+    follower = Arrival(leave_s + _NEXT_AFTER_S, noted(bench, "next"), _NEXT_TIMEOUT_S, False, 0)
+    before_s = processes.facts(server.mark).cpu_s
+    start_at = time.monotonic() + 0.05
+    seen = generate([*leavers, follower], "127.0.0.1", server.port, start_at)
+    server.await_calm()
+    cpu_s = processes.facts(server.mark).cpu_s - before_s
+    left_at = start_at + leave_s
+    ran = notes.read(bench.folder)
+    outcomes: Counter[str] = sum((one.counts for one in seen.tallies.values()), Counter())
+    begun = next((one.begin_s for one in ran if one.label == "next"), float("inf"))
+    return {
+        "job_s": job_s,
+        "next_waits_jobs": (begun - start_at - follower.due_s) / job_s,
+        "started_after_leaving": sum(
+            one.label != "next" and one.begin_s > left_at + _NEXT_AFTER_S for one in ran
+        ),
+        # One job is the next client's own.
+        "wasted_jobs": max(0.0, cpu_s / job_s - 1),
+        "outcomes": dict(outcomes),
+    }
+
+
+def judged(found: dict[str, list[dict[str, Any]]]) -> Result:
+    """Make table and verdicts."""
+    rows = [
+        (
+            build,
+            spread([one["next_waits_jobs"] for one in storms], "{:.2f}"),
+            spread([one["started_after_leaving"] for one in storms], "{:.0f}"),
+            spread([one["wasted_jobs"] for one in storms], "{:.1f}"),
+        )
+        for build, storms in found.items()
+    ]
+    headings = ("build", "next waits, jobs", "started for nobody", "CPU spent on them, jobs")
+    ours = found["lanewise"]
+    waits = median(one["next_waits_jobs"] for one in ours)
+    started = max(one["started_after_leaving"] for one in ours)
+    return Result(
+        "S3",
+        f"Abandonment: {_LEAVERS} clients leave at {_LEAVE_AT:.0%} of their job",
+        Table(headings, rows),
+        [
+            Verdict("the next job waits at most 1 job length", f"{waits:.2f}", waits <= 1.0),
+            Verdict("no queued job of theirs starts", f"{started}", started == 0),
+        ],
+        raw=dict(found),
+    )

@@ -1,0 +1,179 @@
+"""S4: a worker is killed in the middle of a job; the server is told to end; the server is killed.
+
+Under every start method and server. What must not be left is a process that nobody knows of.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from supplyr_load import notes, processes
+from supplyr_load.bench import Bench
+from supplyr_load.results import Result, Table, Verdict
+from supplyr_load.server import Options, Server, ServerName
+
+START_METHODS = ("forkserver", "spawn")
+SERVERS: tuple[ServerName, ...] = ("uvicorn", "granian")
+SIGNALS = (signal.SIGTERM, signal.SIGKILL)
+_GONE_WITHIN_S = 5.0
+_BEGIN_WITHIN_S = 30.0
+# A job that is still running whenever the signal comes.
+_LONG_JOB_S = 3.0
+_IN_FLIGHT = 3
+
+
+def run(bench: Bench) -> Result:
+    """Run every combination once for each round."""
+    asked = [name for name in SERVERS if find_spec(name)]
+    found: list[dict[str, Any]] = []
+    for name in asked:
+        for start_method in START_METHODS:
+            found += [worker_killed(bench, name, start_method) for _ in range(bench.rounds)]
+            for number in SIGNALS:
+                for build in ("lanewise", "pool"):
+                    if build == "pool" and (start_method, name) != ("forkserver", "uvicorn"):
+                        continue  # shown once, for comparison
+                    found += [
+                        server_ended(bench, build, name, start_method, number)
+                        for _ in range(bench.rounds)
+                    ]
+    missing = sorted(set(SERVERS) - set(asked))
+    return judged(found, missing)
+
+
+def served(bench: Bench, build: str, name: ServerName, start_method: str) -> Server:
+    """Return a server with two workers and patience."""
+    environment = {"SUPPLYR_START_METHOD": start_method, "SUPPLYR_QUEUE_TIMEOUT_S": "60"}
+    return Server(Options(build, bench.folder, 2, name, environment))
+
+
+def worker_killed(bench: Bench, name: ServerName, start_method: str) -> dict[str, Any]:
+    """Kill the worker that runs one of several jobs; the others and the next must not notice."""
+    size = round(bench.size * _LONG_JOB_S / 4 / bench.job_s)
+    with served(bench, "lanewise", name, start_method) as server:
+        notes.clear(bench.folder)
+        with ThreadPoolExecutor(_IN_FLIGHT) as clients:
+            jobs = [
+                clients.submit(server.send, "GET", f"/compare/noted?label=job{at}&size={size}")
+                for at in range(_IN_FLIGHT)
+            ]
+            victim = begun(bench, 1)[0]
+            os.kill(victim.pid, signal.SIGKILL)
+            statuses = [job.result()[0] for job in jobs]
+        after = server.send("GET", f"/compare/noted?label=after&size={bench.size}")[0]
+    ran = [one.label for one in notes.read(bench.folder)]
+    return {
+        "what": "worker SIGKILL",
+        "build": "lanewise",
+        "server": name,
+        "start_method": start_method,
+        "lost": sum(status != 200 for status in statuses),
+        "done_twice": len(ran) - len(set(ran)),
+        "healed": after == 200,
+    }
+
+
+def server_ended(
+    bench: Bench, build: str, name: ServerName, start_method: str, number: signal.Signals
+) -> dict[str, Any]:
+    """End the server while its workers compute; what is left of it after five seconds?"""
+    size = round(bench.size * _LONG_JOB_S / bench.job_s)
+    with served(bench, build, name, start_method) as server:
+        notes.clear(bench.folder)
+        with ThreadPoolExecutor(_IN_FLIGHT) as clients:
+            for at in range(_IN_FLIGHT):
+                clients.submit(_ignored, server, f"/compare/noted?label=job{at}&size={size}")
+            begun(bench, 1 if build == "handler" else 2)
+            pid = serving(server)
+            sent_at = time.monotonic()
+            if number == signal.SIGKILL:
+                os.kill(pid, number)
+                if pid != server.pid:  # a supervisor that would start it anew
+                    server.signal(number)
+            else:
+                server.signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(20)
+            ended_s = time.monotonic() - sent_at
+            left = processes.gone_within(server.mark, _GONE_WITHIN_S)
+            names = [_name(one) for one in left]
+    return {
+        "what": f"server {number.name}",
+        "build": build,
+        "server": name,
+        "start_method": start_method,
+        "ended_s": ended_s,
+        "left": len(left),
+        "names": names,
+    }
+
+
+def serving(server: Server) -> int:
+    """Return the process that serves: granian's is a child of the one that was started."""
+    if server.options.server == "uvicorn":
+        return server.pid
+    told = [pid for pid in processes.children(server.pid) if pid in processes.marked(server.mark)]
+    return told[0] if told else server.pid
+
+
+def begun(bench: Bench, count: int) -> list[notes.Ran]:
+    """Wait until so many jobs have begun and not ended."""
+    until = time.monotonic() + _BEGIN_WITHIN_S
+    while time.monotonic() < until:
+        running = [one for one in notes.read(bench.folder) if one.end_s is None]
+        if len(running) >= count:
+            return running
+        time.sleep(0.01)
+    raise RuntimeError(f"no {count} jobs began within {_BEGIN_WITHIN_S:g} s")
+
+
+def _ignored(server: Server, path: str) -> None:
+    with suppress(OSError):
+        server.send("GET", path)
+
+
+def _name(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()[:120]
+    return "ended meanwhile"
+
+
+def judged(found: list[dict[str, Any]], missing: list[str]) -> Result:
+    """Make table and verdicts."""
+    rows = []
+    for one in found:
+        where = f"{one['what']}, {one['build']} on {one['server']}, {one['start_method']}"
+        if "left" in one:
+            rows.append((where, f"{one['left']} left", f"ended after {one['ended_s']:.1f} s"))
+        else:
+            healed = "the next job ran" if one["healed"] else "did not heal"
+            rows.append((where, f"{one['lost']} lost, {one['done_twice']} twice", healed))
+    ours = [one for one in found if one["build"] == "lanewise"]
+    left = sum(one.get("left", 0) for one in ours)
+    workers = [one for one in ours if "lost" in one]
+    lost = max((one["lost"] for one in workers), default=0)
+    twice = sum(one["done_twice"] for one in workers)
+    healed = all(one["healed"] for one in workers)
+    result = Result(
+        "S4",
+        "Kills",
+        Table(("what ends, where", "seen", "then"), rows),
+        [
+            Verdict("no process left 5 s after the server's end", f"{left} left", left == 0),
+            Verdict(
+                "a killed worker costs exactly its job, nothing runs twice, the pool heals",
+                f"{lost} lost, {twice} twice, {'healed' if healed else 'not healed'}",
+                lost == 1 and twice == 0 and healed,
+            ),
+        ],
+        raw={"runs": found},
+    )
+    if missing:
+        result.notes.append(f"Not installed, so not seen: {', '.join(missing)}.")
+    return result
