@@ -1,0 +1,81 @@
+"""The app factory: middleware, errors, routers, and what lives as long as the app."""
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from lanewise.web import LanewiseMiddleware, lifespan, runtime_of
+
+from supplyr import __version__
+from supplyr.auth.rate_limit import RateLimiter
+from supplyr.auth.signing import Signer, secret_key
+from supplyr.db.opening import opened
+from supplyr.settings import Settings, from_environment
+from supplyr.web.context import STATE_KEY, Context
+from supplyr.web.errors import add_handlers
+from supplyr.web.guards.body_limit import BodyLimit
+from supplyr.web.guards.headers import SecurityHeaders
+from supplyr.web.plugged import ROUTERS, SERVICES, UPLOADS
+
+_ABOUT = """Find suppliers, and keep the directory.
+
+Reading needs no account. Changes need an API key: `Authorization: Bearer sk_...`. Errors are
+`application/problem+json`. Lists are paged by `cursor`: pass the `next_cursor` of the page before.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Make the app.
+
+    Args:
+        settings: None reads them from the environment, so that `uvicorn --factory
+            supplyr.web.app:create_app` works.
+
+    Raises:
+        SettingsError: A setting has a value that it cannot have.
+    """
+    chosen = from_environment() if settings is None else settings
+
+    @asynccontextmanager
+    async def inner(app: FastAPI) -> AsyncGenerator[None]:
+        async with AsyncExitStack() as stack:
+            context = Context(
+                settings=chosen,
+                database=await stack.enter_async_context(opened(chosen)),
+                runtime=runtime_of(app),
+                signer=Signer(secret_key(chosen)),
+                limiter=RateLimiter(),
+            )
+            setattr(app.state, STATE_KEY, context)
+            for service in SERVICES:
+                await stack.enter_async_context(service(context))
+            yield
+
+    app = FastAPI(
+        title="SUPPLYR",
+        version=__version__,
+        description=_ABOUT,
+        lifespan=lifespan(
+            inner=inner,
+            plan=chosen.plan,
+            processes=chosen.processes,
+            queue_timeout_s=chosen.queue_timeout_s,
+        ),
+        openapi_url="/api/v1/openapi.json",
+        # Their pages load scripts from elsewhere; /api is ours.
+        docs_url=None,
+        redoc_url=None,
+    )
+    add_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    # The last one added is the outermost: headers, then size, then overload and disconnects.
+    app.add_middleware(LanewiseMiddleware)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=chosen.max_body_bytes,
+        max_upload_bytes=chosen.max_upload_bytes,
+        uploads=UPLOADS,
+    )
+    app.add_middleware(SecurityHeaders, https_only=chosen.cookie_secure)
+    return app

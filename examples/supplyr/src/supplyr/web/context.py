@@ -1,0 +1,40 @@
+"""What every request finds at its app: settings, database, lanes, signatures, limits."""
+
+from dataclasses import dataclass
+
+from lanewise import Runtime
+from starlette.requests import HTTPConnection
+
+from supplyr.auth.rate_limit import RateLimiter
+from supplyr.auth.signing import Signer
+from supplyr.db.database import Database
+from supplyr.settings import Settings
+
+STATE_KEY = "supplyr"
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Made when the app starts; owner of its parts: the app's lifespan.
+
+    Attributes:
+        settings: As the operator set them.
+        database: Opened and migrated.
+        runtime: Where every heavy function runs: `await context.runtime.run(task, ...)`.
+        signer: Signs cursors and form tokens.
+        limiter: How often one client may ask.
+    """
+
+    settings: Settings
+    database: Database
+    runtime: Runtime
+    signer: Signer
+    limiter: RateLimiter
+
+
+def context_of(connection: HTTPConnection) -> Context:
+    """Return the context of the app that serves a request."""
+    context = getattr(connection.app.state, STATE_KEY, None)
+    if not isinstance(context, Context):
+        raise RuntimeError("SUPPLYR has not started: the server must send lifespan events")
+    return context

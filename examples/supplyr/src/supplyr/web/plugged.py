@@ -1,0 +1,28 @@
+"""What is plugged into the app: routers, services that run beside requests, upload addresses.
+
+To add a router: put it at the end of ROUTERS. API routers have the prefix /api/v1, so that errors
+are problem+json there; pages have `include_in_schema=False`.
+"""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+from fastapi import APIRouter
+
+from supplyr.web import probes, static_files
+from supplyr.web.context import Context
+
+Service: TypeAlias = Callable[[Context], AbstractAsyncContextManager[object]]
+
+ROUTERS: tuple[APIRouter, ...] = (
+    probes.router,
+    static_files.router,
+)
+
+# Entered in this order when the app starts, left in the opposite one when it stops.
+SERVICES: tuple[Service, ...] = ()
+
+# Whole paths whose bodies may be as large as SUPPLYR_MAX_UPLOAD_BYTES.
+UPLOADS: tuple[re.Pattern[str], ...] = ()

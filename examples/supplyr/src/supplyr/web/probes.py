@@ -1,0 +1,40 @@
+"""For machines that watch: alive, ready, metrics. Always answered on the event loop itself."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from lanewise.web import metrics_text
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from supplyr.web.context import context_of
+
+router = APIRouter(include_in_schema=False)
+_DATABASE_S = 1.0
+_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """The event loop answers; nothing else is asked, so a busy database restarts nobody."""
+    return PlainTextResponse("ok\n")
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Whether requests should be sent here: the database answers within a second."""
+    context = context_of(request)
+    reasons: list[str] = []
+    try:
+        async with asyncio.timeout(_DATABASE_S):
+            await context.database.fetch_one("SELECT 1 AS one")
+    except Exception as error:
+        reasons.append(f"the database does not answer ({type(error).__name__})")
+    told = {"ready": not reasons, "reasons": reasons}
+    return JSONResponse(told, 200 if not reasons else 503, {"cache-control": "no-store"})
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Lanes, queues, refusals and the loop's lag, for Prometheus."""
+    runtime = context_of(request).runtime
+    return PlainTextResponse(metrics_text(runtime.statistics()), media_type=_METRICS)

@@ -1,0 +1,52 @@
+"""Pages: Jinja2 templates with every value escaped."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from supplyr.web import filters
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the templates; a misspelt name in one fails instead of showing nothing."""
+    made = Environment(
+        loader=PackageLoader("supplyr.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters.update(filters.FILTERS)
+    made.globals.update(filters.GLOBALS)
+    return made
+
+
+def render(
+    request: Request,
+    template: str,
+    values: Mapping[str, Any] | None = None,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """Return a page.
+
+    Every template finds `request`, `identity` (who is logged in, or None) and `csrf_token` (for
+    forms: `{{ csrf_field() }}`), beside `values`.
+    """
+    identity = getattr(request.state, "identity", None)
+    shared = {
+        "request": request,
+        "path": request.url.path,
+        "identity": identity,
+        "csrf_token": getattr(request.state, "csrf_token", ""),
+        "is_partial": request.headers.get("hx-request") == "true",
+    }
+    page = environment().get_template(template).render({**shared, **(values or {})})
+    return HTMLResponse(page, status, {"vary": "HX-Request, Cookie", **(headers or {})})
