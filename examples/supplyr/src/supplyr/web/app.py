@@ -10,6 +10,8 @@ from supplyr import __version__
 from supplyr.auth.rate_limit import RateLimiter
 from supplyr.auth.signing import Signer, secret_key
 from supplyr.db.opening import opened
+from supplyr.search.engine import Engine
+from supplyr.seeding import put_codes
 from supplyr.settings import Settings, from_environment
 from supplyr.web.context import STATE_KEY, Context
 from supplyr.web.errors import add_handlers
@@ -39,11 +41,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def inner(app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
+            database = await stack.enter_async_context(opened(chosen))
+            await put_codes(database)
+            runtime = runtime_of(app)
+            signer = Signer(secret_key(chosen))
             context = Context(
                 settings=chosen,
-                database=await stack.enter_async_context(opened(chosen)),
-                runtime=runtime_of(app),
-                signer=Signer(secret_key(chosen)),
+                database=database,
+                runtime=runtime,
+                search=Engine(database, runtime, signer),
+                signer=signer,
                 limiter=RateLimiter(),
             )
             setattr(app.state, STATE_KEY, context)

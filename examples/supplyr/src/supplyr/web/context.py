@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from supplyr.auth.rate_limit import RateLimiter
 from supplyr.auth.signing import Signer
 from supplyr.db.database import Database
+from supplyr.search.engine import Engine
 from supplyr.settings import Settings
 
 STATE_KEY = "supplyr"
@@ -21,6 +22,7 @@ class Context:
         settings: As the operator set them.
         database: Opened and migrated.
         runtime: Where every heavy function runs: `await context.runtime.run(task, ...)`.
+        search: Answers questions.
         signer: Signs cursors and form tokens.
         limiter: How often one client may ask.
     """
@@ -28,6 +30,7 @@ class Context:
     settings: Settings
     database: Database
     runtime: Runtime
+    search: Engine
     signer: Signer
     limiter: RateLimiter
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from supplyr.db.database import ConflictError
+from supplyr.directory import DirectoryError, NotThereError, OutdatedError
 from supplyr.web.rendering import render
 
 API_PREFIX = "/api/"
@@ -127,6 +128,15 @@ async def _conflict(request: Request, _error: Exception) -> Response:
     return answer(request, ProblemError(409, said, code="conflict"))
 
 
+async def _refused(request: Request, error: Exception) -> Response:
+    status, code = 400, "refused"
+    if isinstance(error, NotThereError):
+        status, code = 404, "not-there"
+    elif isinstance(error, OutdatedError):
+        status, code = 409, "outdated"
+    return answer(request, ProblemError(status, str(error), code=code))
+
+
 async def _overloaded(request: Request, error: Exception) -> Response:
     response: Response = overloaded_handler(request, error)
     if not wants_page(request):
@@ -149,6 +159,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ConflictError, _conflict)
+    app.add_exception_handler(DirectoryError, _refused)
     app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(TaskTimeoutError, _overloaded)
     app.add_exception_handler(Exception, _unexpected)
