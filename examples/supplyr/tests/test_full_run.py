@@ -14,11 +14,12 @@ from supplyr.candidates import PASSES, prepare
 from supplyr.dedupe import score_pairs, score_pairs_rapidfuzz
 from supplyr.duplicates.clusters import MAX_MEMBERS, Cluster, cluster_pairs, clusters_of, group
 from supplyr.duplicates.compare import PAIR, compare_segment, pairs_of
-from supplyr.duplicates.full_run import Stage, find_clusters
 from supplyr.duplicates.letters import bound_columns
 from supplyr.duplicates.passes import sort_pass
 from supplyr.duplicates.prepare import encode_page, prepare_page, prepared_columns
 from supplyr.generate import generate
+from supplyr.jobs.background import Background
+from supplyr.jobs.full_run import Stage, find_clusters
 from supplyr.records import Supplier
 from supplyr.similarity import similarity_permille
 from supplyr.truth import LabelledSet, evaluate
@@ -153,7 +154,7 @@ def test_the_run_over_a_runtime_groups_the_same_pairs() -> None:
             async def report(stage: Stage) -> None:
                 reported.append(stage.what)
 
-            return await find_clusters(runtime, pages(), 0.83, report)
+            return await find_clusters(Background(runtime), pages(), 0.83, report)
 
     pairs = [(a, b, permille) for (a, b), permille in score_pairs_rapidfuzz(records, 830).items()]
     assert asyncio.run(run()) == group(pairs)

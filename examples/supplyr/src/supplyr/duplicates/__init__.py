@@ -7,5 +7,4 @@
     letters.py    an upper bound for the similarity of many pairs at once
     compare.py    the pairs of one segment
     clusters.py   groups of records that belong together
-    full_run.py   the tasks in their order, over a lanewise runtime
 """

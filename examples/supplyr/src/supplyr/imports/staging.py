@@ -18,7 +18,7 @@ from supplyr.imports.mapping import check, guess
 from supplyr.imports.reading import Options, open_table
 from supplyr.spreadsheet import CatalogueError
 
-BLOCK_ROWS = 500
+BLOCK_ROWS = 250
 PREVIEW_ROWS = 12
 _PREVIEW_CHARACTERS = 120
 
@@ -36,9 +36,10 @@ class Preview(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """All rows of an upload in blocks; see `rows_of`."""
+    """All rows of an upload in blocks, see `rows_of`, and the names of their cells' fields."""
 
     rows: int
+    names: list[str]
     blocks: list[bytes]
 
 
@@ -157,7 +158,7 @@ def stage_table(
             pending = []
     if pending:
         blocks.append(_encoded(pending))
-    return Staged(total, blocks)
+    return Staged(total, list(chosen), blocks)
 
 
 def _first_with_key(

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 
 from lanewise import OverloadedError, WorkerDiedError
 
@@ -109,9 +110,9 @@ class Runner:
                 return
             task = asyncio.create_task(self._run(held), name=f"job {held.id}")
             self._running[held.id] = task
-            task.add_done_callback(lambda _, job_id=held.id: self._ended(job_id))
+            task.add_done_callback(partial(self._ended, held.id))
 
-    def _ended(self, job_id: int) -> None:
+    def _ended(self, job_id: int, _task: asyncio.Task[None]) -> None:
         self._running.pop(job_id, None)
         self._asked.discard(job_id)
         self._lost.discard(job_id)

@@ -81,7 +81,7 @@ def _check_held(life: Life, owner: str, attempt: int) -> None:
 
 
 def renew(life: Life, owner: str, attempt: int, now_s: float, lease_s: float) -> Life:
-    """Hold it for longer. A lease that ran out is renewed too, unless somebody else took the job."""
+    """Hold it for longer; a lease that ran out too, unless somebody else took the job since."""
     _check_held(life, owner, attempt)
     return replace(life, lease_until_s=now_s + lease_s)
 
@@ -130,7 +130,7 @@ def stop(life: Life, owner: str, attempt: int) -> Life:
 
 
 def ask_cancel(life: Life) -> Life:
-    """Somebody wants it to end: at once where nobody runs it, else as soon as its runner sees it."""
+    """Somebody wants it to end: at once where nobody runs it, else when its runner sees it."""
     if life.state in FINAL:
         return life
     asked = replace(life, cancel_asked=True)

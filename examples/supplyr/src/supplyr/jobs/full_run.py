@@ -1,4 +1,4 @@
-"""The full duplicate run over a lanewise runtime: short calls, as many at once as there are cores.
+"""The full duplicate run: short calls in the background, as many at once as there are cores.
 
 Each call takes some tens of milliseconds and is of low priority, so whoever waits for an answer
 gets the next free worker: a run over the whole directory goes on beside requests.
@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from lanewise import Runtime
-
 from supplyr.candidates import PASSES
 from supplyr.dedupe import DEFAULT_THRESHOLD
 from supplyr.duplicates.clusters import Cluster, cluster_pairs, clusters_of
 from supplyr.duplicates.compare import compare_segment
 from supplyr.duplicates.passes import Segment, sort_pass
 from supplyr.duplicates.prepare import prepare_page
+from supplyr.jobs.background import Background
 
 PAGE_ROWS = 2000
 
@@ -39,7 +38,7 @@ async def _nothing(_: Stage) -> None:
 
 
 async def find_clusters(
-    runtime: Runtime,
+    background: Background,
     pages: AsyncIterator[bytes],
     threshold: float = DEFAULT_THRESHOLD,
     report: Report = _nothing,
@@ -47,18 +46,17 @@ async def find_clusters(
     """Return the clusters of all records; a member is its place in the order of the pages.
 
     Args:
-        runtime: Where the calls run.
+        background: Where the calls run.
         pages: What `encode_page` makes, PAGE_ROWS rows each, in the order of the directory.
         threshold: The least similarity, 0.001 to 1.
         report: Awaited after each call.
 
     Cancellation: stops the calls that run and returns at once.
     """
-    background = runtime.with_options(priority="low")
-    at_once = max(1, runtime.parallelism("process"))
-    prepared = await _prepared(background, pages, at_once, report)
+    at_once = background.at_once
+    prepared = await _prepared(background, pages, report)
     rows = PAGE_ROWS * len(prepared)
-    shared = await asyncio.to_thread(runtime.share, prepared)
+    shared = await background.share(prepared)
     passes = await _all(
         at_once,
         [partial(background.run, sort_pass, shared, number, rows) for number in range(PASSES)],
@@ -78,10 +76,10 @@ async def find_clusters(
 
 
 async def _prepared(
-    background: Runtime, pages: AsyncIterator[bytes], at_once: int, report: Report
+    background: Background, pages: AsyncIterator[bytes], report: Report
 ) -> list[bytes]:
     """Prepare pages while the next ones are read; no more than two for each place are held."""
-    places = asyncio.Semaphore(2 * at_once)
+    places = asyncio.Semaphore(2 * background.at_once)
     done = 0
 
     async def prepare(page: bytes) -> bytes:
