@@ -70,7 +70,7 @@ def _collected(parent: dict[int, int], best: Mapping[int, int]) -> list[Cluster]
     ]
 
 
-def _found_size(found: Sequence[bytes]) -> int:
+def _found_size(found: Sequence[bytes], *_: object) -> int:
     return sum(len(part) for part in found) // PAIR.itemsize
 
 
@@ -90,13 +90,16 @@ def _found_inputs(size: int) -> tuple[list[bytes]]:
 
 
 @task(size=_found_size, inputs=_found_inputs, idempotent=True)
-def cluster_pairs(found: Sequence[bytes]) -> bytes:
+def cluster_pairs(found: Sequence[bytes], apart: Sequence[tuple[int, int]] = ()) -> bytes:
     """Return the clusters of what compare_segment found; see clusters_of.
 
-    A pair that several passes found counts once.
+    A pair that several passes found counts once, one of `apart` (lower index first) not at all.
     """
-    pairs = np.unique(np.frombuffer(b"".join(found), dtype=PAIR))
-    return json.dumps(group(pairs.tolist()), separators=(",", ":")).encode()
+    pairs: list[Pair3] = np.unique(np.frombuffer(b"".join(found), dtype=PAIR)).tolist()
+    if apart:
+        different = {(first, second) for first, second in apart}
+        pairs = [pair for pair in pairs if (pair[0], pair[1]) not in different]
+    return json.dumps(group(pairs), separators=(",", ":")).encode()
 
 
 def clusters_of(encoded: bytes) -> list[Cluster]:

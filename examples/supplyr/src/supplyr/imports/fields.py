@@ -35,16 +35,16 @@ SUPPLIERS: tuple[Field, ...] = (
          "ragione sociale", "fornitore"), required=True,
     ),
     Field(
-        "description", "Description", values.text_of(0, 4000),
+        "description", "Description", values.text_of(0, 5000),
         ("description", "about", "profile", "beschreibung", "descrizione"),
     ),
     Field(
-        "street", "Street", values.text_of(0, 200),
+        "street", "Street", values.text_of(0, 120),
         ("street", "address", "address 1", "address line 1", "strasse", "adresse", "rue",
          "indirizzo", "via"),
     ),
     Field(
-        "address_extra", "Address supplement", values.text_of(0, 200),
+        "address_extra", "Address supplement", values.text_of(0, 120),
         ("address extra", "address 2", "address line 2", "adresszusatz", "complement",
          "complement d adresse"),
     ),
@@ -53,11 +53,11 @@ SUPPLIERS: tuple[Field, ...] = (
         ("postcode", "postal code", "zip", "zip code", "plz", "postleitzahl", "code postal", "cap"),
     ),
     Field(
-        "city", "City", values.text_of(0, 100),
+        "city", "City", values.text_of(0, 120),
         ("city", "town", "place", "ort", "stadt", "ville", "citta"),
     ),
     Field(
-        "region", "Region", values.text_of(0, 100),
+        "region", "Region", values.text_of(0, 120),
         ("region", "state", "province", "bundesland", "regione", "departement"),
     ),
     Field(

@@ -63,6 +63,8 @@ def email(text: str) -> str:
 def phone(text: str) -> str:
     """Read an international telephone number, or nothing; it is kept as it is written."""
     value = plain(text)
+    if len(value) > 40:
+        raise ValueError(f"has {len(value)} characters; at most 40 are allowed")
     if value and not PHONE.fullmatch(PHONE_NOISE.sub("", value.replace("(0)", ""))):
         raise ValueError(f"{text!r} is not an international telephone number such as +49 40 1234")
     return value

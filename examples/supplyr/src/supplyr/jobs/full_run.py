@@ -42,6 +42,7 @@ async def find_clusters(
     pages: AsyncIterator[bytes],
     threshold: float = DEFAULT_THRESHOLD,
     report: Report = _nothing,
+    apart: Callable[[], Sequence[tuple[int, int]]] = tuple,
 ) -> list[Cluster]:
     """Return the clusters of all records; a member is its place in the order of the pages.
 
@@ -50,6 +51,7 @@ async def find_clusters(
         pages: What `encode_page` makes, PAGE_ROWS rows each, in the order of the directory.
         threshold: The least similarity, 0.001 to 1.
         report: Awaited after each call.
+        apart: Called when all pages were read: pairs (lower place first) that are known to differ.
 
     Cancellation: stops the calls that run and returns at once.
     """
@@ -72,7 +74,7 @@ async def find_clusters(
         return found
 
     pairs = await _all(at_once, [partial(compared, one) for one in segments])
-    return clusters_of(await background.run(cluster_pairs, pairs))
+    return clusters_of(await background.run(cluster_pairs, pairs, list(apart())))
 
 
 async def _prepared(
