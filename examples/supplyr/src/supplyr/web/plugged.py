@@ -15,6 +15,8 @@ from supplyr.web import probes, static_files
 from supplyr.web.api import search, suppliers
 from supplyr.web.context import Context
 from supplyr.web.entry_check import EntryCheck
+from supplyr.web.pages import about_api, account, admin, profile
+from supplyr.web.pages import search as search_pages
 
 Service: TypeAlias = Callable[[Context], AbstractAsyncContextManager[object]]
 
@@ -23,6 +25,11 @@ ROUTERS: tuple[APIRouter, ...] = (
     static_files.router,
     search.router,
     suppliers.router,
+    search_pages.router,
+    profile.router,
+    account.router,
+    admin.router,
+    about_api.router,
 )
 
 # Entered in this order when the app starts, left in the opposite one when it stops.
