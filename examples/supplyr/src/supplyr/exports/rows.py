@@ -1,4 +1,4 @@
-"""What is exported of a supplier, in which order, and texts that no spreadsheet takes for formulas."""
+"""What is exported of a supplier, and texts that no spreadsheet takes for formulas."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -7,7 +7,7 @@ pieces (a client that left) stops the reading, the task and removes the file.
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from uuid import uuid4
@@ -109,14 +109,14 @@ async def spool_rows(pages: Pages, spool: Path, max_rows: int) -> int:
                 raise TooManyRowsError(
                     f"more than {max_rows:,} suppliers do not fit; narrow the search or take CSV"
                 )
-            await asyncio.to_thread(_append, file, encode_rows, rows)
+            await asyncio.to_thread(_append, file, rows)
     finally:
         file.close()
     return count
 
 
-def _append(file: BinaryIO, encode: Callable[[list[Row]], bytes], rows: list[Row]) -> None:
-    file.write(encode(rows))
+def _append(file: BinaryIO, rows: list[Row]) -> None:
+    file.write(encode_rows(rows))
 
 
 async def write_spool(

@@ -17,6 +17,7 @@ from lanewise import OverloadedError, WorkerDiedError
 
 from supplyr.db.database import Database
 from supplyr.jobs.background import Background
+from supplyr.jobs.bell import Bell
 from supplyr.jobs.owner import is_gone, this_owner
 from supplyr.jobs.run import Handler, JobFailedError, Run
 from supplyr.settings import Settings
@@ -43,6 +44,7 @@ class Runner:
         settings: Settings,
         handlers: Mapping[str, Handler],
         *,
+        bell: Bell | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
@@ -51,7 +53,7 @@ class Runner:
         self._handlers = handlers
         self._clock = clock
         self._owner = this_owner()
-        self._due = asyncio.Event()
+        self._bell = Bell() if bell is None else bell
         self._running: dict[int, asyncio.Task[None]] = {}
         # Jobs whose end somebody asked for: their tasks were cancelled because of that.
         self._asked: set[int] = set()
@@ -60,7 +62,7 @@ class Runner:
 
     def wake(self) -> None:
         """Look for jobs now: one was added, or a cancellation asked for."""
-        self._due.set()
+        self._bell.ring()
 
     @asynccontextmanager
     async def started(self) -> AsyncGenerator["Runner"]:
@@ -79,7 +81,6 @@ class Runner:
 
     async def _loop(self) -> None:
         while True:
-            self._due.clear()
             try:
                 await self._look()
                 pause_s = _LOOK_EVERY_S
@@ -87,9 +88,7 @@ class Runner:
                 # The database is away, say: the runner must outlive that.
                 _log.exception("looking for jobs failed; trying again")
                 pause_s = _TROUBLE_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_s):
-                    await self._due.wait()
+            await self._bell.wait(pause_s)
 
     async def _look(self) -> None:
         """Give back what others lost, and take whatever can run now."""
@@ -116,7 +115,7 @@ class Runner:
         self._running.pop(job_id, None)
         self._asked.discard(job_id)
         self._lost.discard(job_id)
-        self._due.set()  # the next one of its kind may start
+        self._bell.ring()  # the next one of its kind may start
 
     async def _anything(self) -> bool:
         """Whether there may be something to do: a read, so that nobody who writes has to wait."""

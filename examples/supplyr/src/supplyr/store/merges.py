@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from supplyr.db.database import Row, Transaction, among, listed
+from supplyr.db.database import Reader, Row, Transaction, among, listed
 from supplyr.search import index
 from supplyr.store import duplicates, merge_rules, suppliers
 from supplyr.store.suppliers import Draft
@@ -143,9 +143,9 @@ async def undo(transaction: Transaction, merge_id: int, user_id: int | None) -> 
     return row
 
 
-async def of_cluster(transaction: Transaction, cluster_id: int) -> Row | None:
+async def of_cluster(reader: Reader, cluster_id: int) -> Row | None:
     """Return the latest merge of a cluster that was not undone, or None."""
-    return await transaction.fetch_one(
+    return await reader.fetch_one(
         "SELECT * FROM merges WHERE cluster_id = ? AND undone_at_s IS NULL"
         " ORDER BY id DESC LIMIT 1",
         (cluster_id,),

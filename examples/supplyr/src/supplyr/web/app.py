@@ -16,6 +16,7 @@ from supplyr.kept import Kept
 from supplyr.search.engine import Engine
 from supplyr.seeding import put_codes
 from supplyr.settings import Settings, from_environment
+from supplyr.web.comparison import built
 from supplyr.web.context import STATE_KEY, Context
 from supplyr.web.errors import add_handlers
 from supplyr.web.guards.body_limit import BodyLimit
@@ -49,7 +50,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(opened(chosen))
             await put_codes(database)
-            runtime = runtime_of(app)
+            runtime = await stack.enter_async_context(built(chosen.build, runtime_of(app)))
             signer = Signer(secret_key(chosen))
             search = Engine(database, runtime, signer)
             stack.push_async_callback(search.close)
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             plan=chosen.plan,
             processes=chosen.processes,
             queue_timeout_s=chosen.queue_timeout_s,
+            worker_memory_bytes=chosen.worker_memory_bytes,
         ),
         openapi_url="/api/v1/openapi.json",
         # Their pages load scripts from elsewhere; /api is ours.

@@ -1,6 +1,6 @@
 """What every request finds at its app: settings, database, lanes, signatures, limits."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lanewise import Runtime
@@ -10,6 +10,7 @@ from supplyr.auth.passwords import Passwords
 from supplyr.auth.rate_limit import RateLimiter
 from supplyr.auth.signing import Signer
 from supplyr.db.database import Database
+from supplyr.jobs.bell import Bell
 from supplyr.kept import Kept
 from supplyr.search.engine import Engine
 from supplyr.settings import Settings
@@ -30,6 +31,7 @@ class Context:
         passwords: Checks and hashes them, a few at a time.
         pictures: What pages show of the whole directory, kept for some minutes.
         limiter: How often one client may ask.
+        bell: Rung by who adds a job, or asks for its end.
     """
 
     settings: Settings
@@ -40,6 +42,7 @@ class Context:
     passwords: Passwords
     pictures: Kept[Any]
     limiter: RateLimiter
+    bell: Bell = field(default_factory=Bell)
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -13,7 +13,7 @@ from supplyr.classification import TITLES
 from supplyr.directory import DirectoryError
 from supplyr.records import PriceRow
 from supplyr.search.question import Near, Question
-from supplyr.store import audit, products
+from supplyr.store import audit, images, products
 from supplyr.web.api.asked import Typed
 from supplyr.web.api.models import ProductIn, SupplierChange
 from supplyr.web.api.suppliers import SupplierId, shown
@@ -82,6 +82,7 @@ async def profile(
         "next_after": rows[_PRODUCTS - 1]["sku"] if len(rows) > _PRODUCTS else None,
         "neighbours": neighbours,
         "changes": changes,
+        "images": await images.of_supplier(context.database, supplier_id),
         "titles": CODE_TITLES,
         "country_names": COUNTRIES,
         "saved": "saved" in request.query_params,
