@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PREFIX = "SUPPLYR_"
+# The first is the product; the others do without it what it does, to be compared.
+BUILDS = ("lanewise", "handler", "threads", "pool")
 _POSTGRESQL = ("postgresql://", "postgres://")
 
 
@@ -33,11 +35,14 @@ class Settings:
         login_per_minute: Passwords that one address may try in a minute.
         max_body_bytes: Larger requests are refused before they are read; uploads have their own.
         max_upload_bytes: The largest file.
+        worker_memory_bytes: A worker process that grows larger is killed, whatever it was given.
+        build: "lanewise", or one of the naive builds that exist to compare with, see
+            supplyr.web.comparison.
+        run_jobs: Whether this server also runs durable jobs, or only takes them.
         queue_timeout_s: How long heavy work of a request waits for a place before it is refused.
         duplicate_check_s: How long saving a supplier waits for its duplicate check.
         open_dashboard: The lanewise pages are shown without a login too.
         start_method: How worker processes start: "forkserver", "spawn", or None for the default.
-        worker_memory_bytes: Size at which a worker is killed while it works; None sets no limit.
         calls_per_worker: Calls after which a worker is replaced; None keeps it.
     """
 
@@ -57,11 +62,13 @@ class Settings:
     login_per_minute: int = 20
     max_body_bytes: int = 256 * 1024
     max_upload_bytes: int = 64 * 1024 * 1024
+    worker_memory_bytes: int = 1_500_000_000
+    build: str = "lanewise"
+    run_jobs: bool = True
     queue_timeout_s: float = 1.0
     duplicate_check_s: float = 0.3
     open_dashboard: bool = False
     start_method: str | None = None
-    worker_memory_bytes: int | None = 1024 * 1024 * 1024
     calls_per_worker: int | None = None
 
     @property
@@ -81,6 +88,8 @@ class Settings:
                 f"{PREFIX}DATABASE={self.database!r} is not a postgresql:// URL; leave it empty "
                 f"for the embedded database in {PREFIX}DATA_DIR"
             )
+        if self.build not in BUILDS:
+            raise SettingsError(f"{PREFIX}BUILD={self.build!r} must be one of {', '.join(BUILDS)}")
         for name in ("search_per_minute", "write_per_minute", "login_per_minute", "logins_at_once"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be 1 or more")

@@ -1,8 +1,6 @@
 """Answer a question: a page of suppliers, how many there are, and what they have in common."""
 
 import asyncio
-import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,6 +9,7 @@ from lanewise import Runtime
 
 from supplyr.auth.signing import Signer
 from supplyr.db.database import Database, Row
+from supplyr.kept import Kept
 from supplyr.search import statements
 from supplyr.search.cursor import Cursor, parsed, written
 from supplyr.search.question import Question, Term
@@ -68,7 +67,11 @@ class Engine:
         self._database = database
         self._runtime = runtime
         self._signer = signer
-        self._overviews: OrderedDict[str, tuple[float, Overview]] = OrderedDict()
+        self._overviews: Kept[Overview] = Kept(_FACETS_KEPT_S, _FACETS_KEPT)
+
+    async def close(self) -> None:
+        """Give up what is being counted."""
+        await self._overviews.close()
 
     async def page(self, question: Question, limit: int, cursor: str | None = None) -> Page:
         """Return a page of what a question finds.
@@ -94,15 +97,8 @@ class Engine:
     ) -> Overview:
         """Return how many a question finds and their facets; what was counted is kept a minute."""
         key = replace(question, sort="ranking").fingerprint + repr(sorted((near or {}).items()))
-        kept = self._overviews.get(key)
-        if kept is not None and time.monotonic() - kept[0] < _FACETS_KEPT_S:
-            self._overviews.move_to_end(key)
-            return kept[1]
-        made = await self._counted(question, _terms(question, near or {}))
-        self._overviews[key] = (time.monotonic(), made)
-        while len(self._overviews) > _FACETS_KEPT:
-            self._overviews.popitem(last=False)
-        return made
+        terms = _terms(question, near or {})
+        return await self._overviews.get(key, lambda: self._counted(question, terms))
 
     async def _rows(
         self,

@@ -128,3 +128,11 @@ async def of_subject(reader: Reader, subject: str, limit: int) -> list[dict[str,
         "SELECT * FROM audit_entries WHERE subject = ? ORDER BY number DESC LIMIT ?",
         (subject, limit),
     )
+
+
+async def contains(reader: Reader, head: str) -> bool:
+    """Whether an entry has this hash: a head that somebody noted once."""
+    row = await reader.fetch_one(
+        "SELECT number FROM audit_entries WHERE entry_hash = ? LIMIT 1", (head,)
+    )
+    return row is not None or head == GENESIS

@@ -2,23 +2,30 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from lanewise.web import LanewiseMiddleware, lifespan, runtime_of
 
 from supplyr import __version__
+from supplyr.auth.passwords import Passwords
 from supplyr.auth.rate_limit import RateLimiter
 from supplyr.auth.signing import Signer, secret_key
 from supplyr.db.opening import opened
+from supplyr.kept import Kept
 from supplyr.search.engine import Engine
 from supplyr.seeding import put_codes
 from supplyr.settings import Settings, from_environment
+from supplyr.web.comparison import built
 from supplyr.web.context import STATE_KEY, Context
 from supplyr.web.errors import add_handlers
 from supplyr.web.guards.body_limit import BodyLimit
 from supplyr.web.guards.headers import SecurityHeaders
+from supplyr.web.pages import lanes
 from supplyr.web.plugged import ROUTERS, SERVICES, UPLOADS
 
+_PICTURES_KEPT_S = 300.0
+_PICTURES = 20
 _ABOUT = """Find suppliers, and keep the directory.
 
 Reading needs no account. Changes need an API key: `Authorization: Bearer sk_...`. Errors are
@@ -43,14 +50,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         async with AsyncExitStack() as stack:
             database = await stack.enter_async_context(opened(chosen))
             await put_codes(database)
-            runtime = runtime_of(app)
+            runtime = await stack.enter_async_context(built(chosen.build, runtime_of(app)))
             signer = Signer(secret_key(chosen))
+            search = Engine(database, runtime, signer)
+            stack.push_async_callback(search.close)
+            pictures: Kept[Any] = Kept(_PICTURES_KEPT_S, _PICTURES)
+            stack.push_async_callback(pictures.close)
             context = Context(
                 settings=chosen,
                 database=database,
                 runtime=runtime,
-                search=Engine(database, runtime, signer),
+                search=search,
                 signer=signer,
+                passwords=Passwords(
+                    runtime,
+                    memory_kib=chosen.login_memory_kib,
+                    at_once=chosen.logins_at_once,
+                    wait_s=chosen.queue_timeout_s,
+                ),
+                pictures=pictures,
                 limiter=RateLimiter(),
             )
             setattr(app.state, STATE_KEY, context)
@@ -79,6 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
+    lanes.mount(app)
     # The last one added is the outermost: headers, then size, then overload and disconnects.
     app.add_middleware(LanewiseMiddleware)
     app.add_middleware(

@@ -4,17 +4,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from lanewise import OverloadedError, TaskTimeoutError
 from lanewise.web import overloaded_handler
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from supplyr.db.database import ConflictError
 from supplyr.directory import DirectoryError, NotThereError, OutdatedError
-from supplyr.web.rendering import render
+from supplyr.web.rendering import is_partial, render
 
 API_PREFIX = "/api/"
 MEDIA_TYPE = "application/problem+json"
@@ -82,6 +83,9 @@ def problem(
 def answer(request: Request, error: ProblemError) -> Response:
     """Answer a problem as its reader wants it."""
     if wants_page(request):
+        if error.code == "login" and request.method == "GET" and not is_partial(request):
+            target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?{urlencode({'next': target})}", 303)
         return render(
             request,
             "problem.html",

@@ -1,8 +1,14 @@
 """How values look on pages."""
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
+
+from jinja2 import pass_context
+from jinja2.runtime import Context as JinjaContext
+from markupsafe import Markup
 
 from supplyr.web.static_files import static_url
 
@@ -60,4 +66,37 @@ FILTERS: dict[str, Callable[..., str]] = {
     "price": price,
     "web_link": web_link,
 }
-GLOBALS: dict[str, Any] = {"static_url": static_url}
+
+
+@pass_context
+def csrf_field(context: JinjaContext) -> Markup:
+    """Return the hidden field that every form which changes something needs."""
+    return Markup('<input type="hidden" name="csrf_token" value="{}">').format(
+        context["csrf_token"]
+    )
+
+
+def initials(name: str) -> str:
+    """ "Weiß Stahlbau GmbH" as "WS"."""
+    words = [word for word in name.split() if word[0].isalnum()]
+    return "".join(word[0] for word in words[:2]).upper() or "?"
+
+
+def tint(name: str) -> int:
+    """Return which of eight colours stands for a name: the same one each time."""
+    return zlib.crc32(name.encode()) % 8
+
+
+def query(values: Mapping[str, Any], **changes: Any) -> str:
+    """Return a query string of values with changes, without what is empty."""
+    merged = {**values, **changes}
+    return urlencode({name: value for name, value in merged.items() if value not in ("", None)})
+
+
+FILTERS.update(initials=initials)
+GLOBALS: dict[str, Any] = {
+    "csrf_field": csrf_field,
+    "query": query,
+    "static_url": static_url,
+    "tint": tint,
+}

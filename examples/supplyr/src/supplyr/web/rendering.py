@@ -27,6 +27,12 @@ def environment() -> Environment:
     return made
 
 
+def is_partial(request: Request) -> bool:
+    """Whether htmx asks, and will put the answer into the page that is there."""
+    headers = request.headers
+    return headers.get("hx-request") == "true" and "hx-history-restore-request" not in headers
+
+
 def render(
     request: Request,
     template: str,
@@ -46,7 +52,7 @@ def render(
         "path": request.url.path,
         "identity": identity,
         "csrf_token": getattr(request.state, "csrf_token", ""),
-        "is_partial": request.headers.get("hx-request") == "true",
+        "is_partial": is_partial(request),
     }
     page = environment().get_template(template).render({**shared, **(values or {})})
     return HTMLResponse(page, status, {"vary": "HX-Request, Cookie", **(headers or {})})
