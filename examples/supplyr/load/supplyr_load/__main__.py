@@ -11,8 +11,9 @@ from supplyr_load.bench import Bench
 from supplyr_load.capacity import size_for
 from supplyr_load.data import cheap_requests, ensure_directory
 from supplyr_load.fleet import MAX_LAG_P99_S, Fleet, VoidRunError
+from supplyr_load.planning import ensure_plan
 from supplyr_load.results import Result, machine_facts
-from supplyr_load.scenarios import SCENARIOS
+from supplyr_load.scenarios import SCENARIOS, bulkheads
 
 _ROUNDS, _QUICK_ROUNDS = 5, 1
 _SECONDS, _QUICK_SECONDS = 15.0, 4.0
@@ -42,7 +43,8 @@ def parser() -> argparse.ArgumentParser:
         default=1e3 * MAX_LAG_P99_S,
         help="a run is void where the generator itself was later (p99)",
     )
-    made.add_argument("--plan", type=Path, help="a lanewise plan (none: learn)")
+    made.add_argument("--plan", type=Path, help="a lanewise plan; else one is measured")
+    made.add_argument("--no-plan", action="store_true", help="let the runtime learn")
     made.add_argument("--seed", type=int, default=1)
     made.add_argument("--data", type=Path, default=Path("supplyr-load-data"))
     made.add_argument("--results", type=Path, default=Path("supplyr-load-results"))
@@ -60,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     suppliers = options.suppliers or (_QUICK_SUPPLIERS if quick else _SUPPLIERS)
     print(f"directory of {suppliers:,} suppliers ...", flush=True)
     folder = ensure_directory(options.data.resolve(), suppliers)
+    size = size_for(options.work, options.job_ms / 1e3)
+    plan = options.plan.resolve() if options.plan else _planned(options, size)
     with Fleet(options.generators) as fleet:
         bench = Bench(
             folder=folder,
@@ -67,19 +71,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             fleet=fleet,
             cheap=cheap_requests(folder, options.seed),
             work=options.work,
-            size=size_for(options.work, options.job_ms / 1e3),
+            size=size,
             job_s=options.job_ms / 1e3,
             processes=options.processes,
             rounds=options.rounds or (_QUICK_ROUNDS if quick else _ROUNDS),
             seconds=options.seconds or (_QUICK_SECONDS if quick else _SECONDS),
             quick=quick,
-            plan=options.plan.resolve() if options.plan else None,
+            plan=plan,
             seed=options.seed,
             pythons=tuple(options.python),
             max_lag_s=options.max_lag_ms / 1e3,
         )
         chosen = options.scenarios or list(SCENARIOS)
         return max([_one(name, SCENARIOS[name], bench) for name in chosen], default=0)
+
+
+def _planned(options: argparse.Namespace, size: int) -> Path | None:
+    if options.no_plan:
+        return None
+    sized = {
+        "thumbnails": bulkheads.EDGE_PX,
+        "password": bulkheads.MEMORY_KIB,
+        "duplicates": bulkheads.RECORDS,
+        options.work: size,
+    }
+    print("plan ...", flush=True)
+    return ensure_plan(options.data.resolve(), list(sized.items()), 4.0 if options.quick else 15.0)
 
 
 def _one(name: str, run: Callable[[Bench], Result], bench: Bench) -> int:

@@ -1,21 +1,13 @@
-"""One service, built in several ways; they differ in where the heavy function of a request runs.
+"""SUPPLYR's app in each of its builds, with addresses that ask for one piece of heavy work.
 
-lanewise    `await runtime.run(task, ...)`: the plan, bounded queues, deadlines
-handler     the call stands in the `async def` handler
-threads     the endpoint is `def`, so the framework runs it in its pool of threads
-pool        `run_in_executor` on a plain ProcessPoolExecutor, without limits
-bare        the lanewise build without its middleware, for what that costs a cheap request
-
-All of them are SUPPLYR's app with its cheap reads, on the same database. Only for comparison.
+The builds are SUPPLYR's own (SUPPLYR_BUILD, see supplyr.web.comparison); cheap reads, database and
+requests are the same in all of them. SUPPLYR_LOAD_BARE=1 leaves lanewise's middleware out, to see
+what it costs a cheap request.
 """
 
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import asynccontextmanager
-from multiprocessing import get_context
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, FastAPI, Query, Request
@@ -30,15 +22,16 @@ from supplyr_load.poison import POISONS, packed_bomb
 from supplyr_load.works import WORKS, arguments, noted, summary
 
 BUILDS = ("lanewise", "handler", "threads", "pool")
-Build = Literal["lanewise", "handler", "threads", "pool", "bare"]
 _POISON_TIMEOUT_S = 1.0
 _LETTERS = 40
 _Size = Annotated[int, Query(ge=1, le=1_000_000)]
 _Label = Annotated[str, Query(max_length=40, pattern=r"^[\w.-]+$")]
+_Poison = Literal["backtracking", "bomb", "unsendable", "vanishing", "raising"]
+_Work = Literal["price-list", "import", "thumbnails", "duplicates", "ranking", "password"]
 
 
 class Counted:
-    """Heavy requests of this server. owner: this object, under its lock (`def` has threads)."""
+    """Heavy requests of this server. owner: this object, under its lock (builds have threads)."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -56,51 +49,38 @@ class Counted:
 
 
 def create() -> FastAPI:
-    """Make the app that SUPPLYR_LOAD_BUILD names, with SUPPLYR's own settings."""
-    build = os.environ.get("SUPPLYR_LOAD_BUILD", "lanewise")
+    """Make the app that the environment describes."""
     settings = from_environment()
     app = create_app(settings)
-    app.include_router(router(build, settings))
-    if build == "bare":
-        app.user_middleware = [
-            one for one in app.user_middleware if one.cls is not LanewiseMiddleware
-        ]
-    if build == "pool":
-        _with_pool(app, settings)
+    app.include_router(router(settings))
+    if os.environ.get("SUPPLYR_LOAD_BARE"):
+        left_out: object = LanewiseMiddleware
+        app.user_middleware = [one for one in app.user_middleware if one.cls is not left_out]
     return app
 
 
-def _with_pool(app: FastAPI, settings: Settings) -> None:
-    inner = app.router.lifespan_context
-
-    @asynccontextmanager
-    async def lifespan(started: Any) -> AsyncGenerator[Any]:
-        # Not fork, for the app has threads; as many workers as the lanewise build has.
-        pool = ProcessPoolExecutor(settings.processes, get_context("forkserver"))
-        app.state.pool = pool
-        async with inner(started) as state:
-            yield state
-        pool.shutdown(wait=False, cancel_futures=True)
-
-    app.router.lifespan_context = lifespan
-
-
-def router(build: str, settings: Settings) -> APIRouter:
-    """Make the routes that the builds differ in, and one that tells what is going on."""
+def router(settings: Settings) -> APIRouter:
+    """Make the routes that ask for heavy work, and one that tells what is going on."""
     made = APIRouter(prefix="/compare", include_in_schema=False)
     counted = Counted()
     notes = str(settings.data_dir / "notes.log")
-    if build == "threads":
-        _add_threads(made, counted, notes)
-    else:
-        _add_awaited(made, build, counted, notes)
 
-    @made.get("/state")
-    async def state(request: Request) -> Response:
-        return JSONResponse(_state(request, build, counted))
+    @made.get("/noted")
+    async def noted_(request: Request, label: _Label, size: _Size) -> Response:
+        with counted:
+            made_of = await context_of(request).runtime.run(noted, notes, label, size)
+        return JSONResponse({"of": made_of})
+
+    @made.get("/work/{work}")
+    async def heavy(request: Request, work: _Work, size: _Size) -> Response:
+        with counted:
+            result = await context_of(request).runtime.run(WORKS[work], *arguments(work, size))
+        if isinstance(result, bytes):
+            return Response(result, media_type="application/octet-stream")
+        return JSONResponse({"of": summary(result)})
 
     @made.get("/poison/{kind}")
-    async def poison(request: Request, kind: str) -> Response:
+    async def poison(request: Request, kind: _Poison) -> Response:
         given: tuple[Any, ...] = ()
         if kind == "bomb":
             given = (await asyncio.to_thread(packed_bomb),)
@@ -116,51 +96,18 @@ def router(build: str, settings: Settings) -> APIRouter:
             return JSONResponse({"error": type(error).__name__}, status)
         return JSONResponse({"error": None})
 
+    @made.get("/state")
+    async def state(request: Request) -> Response:
+        return JSONResponse(_state(request, settings.build, counted))
+
     return made
 
 
-def _add_threads(made: APIRouter, counted: Counted, notes: str) -> None:
-    @made.get("/noted")
-    def noted_(label: _Label, size: _Size) -> Response:
-        with counted:
-            return JSONResponse({"of": noted(notes, label, size)})
-
-    @made.get("/work/{work}")
-    def heavy(work: str, size: _Size) -> Response:
-        with counted:
-            return _answer(WORKS[work](*arguments(work, size)))
-
-
-def _add_awaited(made: APIRouter, build: str, counted: Counted, notes: str) -> None:
-    async def run(request: Request, function: Any, *given: Any) -> Any:
-        if build == "handler":
-            return function(*given)
-        if build == "pool":
-            pool = request.app.state.pool
-            return await asyncio.get_running_loop().run_in_executor(pool, function, *given)
-        return await context_of(request).runtime.run(function, *given)
-
-    @made.get("/noted")
-    async def noted_(request: Request, label: _Label, size: _Size) -> Response:
-        with counted:
-            return JSONResponse({"of": await run(request, noted, notes, label, size)})
-
-    @made.get("/work/{work}")
-    async def heavy(request: Request, work: str, size: _Size) -> Response:
-        with counted:
-            return _answer(await run(request, WORKS[work], *arguments(work, size)))
-
-
-def _answer(result: Any) -> Response:
-    if isinstance(result, bytes):
-        return Response(result, media_type="application/octet-stream")
-    return JSONResponse({"of": summary(result)})
-
-
 def _state(request: Request, build: str, counted: Counted) -> dict[str, Any]:
-    told = context_of(request).runtime.statistics()
-    pool = getattr(request.app.state, "pool", None)
+    runtime = context_of(request).runtime
+    told = runtime.statistics()
     # Private, but the only place that knows what a plain pool has taken on and not done.
+    pool = getattr(runtime, "_pool", None)
     in_pool = len(pool._pending_work_items) if pool is not None else 0
     lanes = told.lanes.values()
     in_lanes = told.waiting + sum(lane.running + lane.waiting for lane in lanes)
@@ -172,6 +119,7 @@ def _state(request: Request, build: str, counted: Counted) -> dict[str, Any]:
         "shed": told.shed,
         "shed_by_reason": dict(told.shed_by_reason),
         "routes": {" ".join(route): count for route, count in told.routes.items()},
+        "reasons": {" ".join(route): reason for route, reason in told.reasons.items()},
         # JSON knows no infinity, which is the last bound.
         "lag": [[min(bound, 1e9), count] for bound, count in loop.histogram] if loop else [],
         "lag_max_s": loop.max_s if loop else 0.0,

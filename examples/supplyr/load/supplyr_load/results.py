@@ -27,7 +27,7 @@ class Table:
     """Rows of text below headings."""
 
     headings: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
 
     def markdown(self) -> str:
         """Return it as a Markdown table; figures to the right."""

@@ -37,7 +37,7 @@ class Options:
     """Which service is started.
 
     Attributes:
-        build: See supplyr_load.builds.BUILDS.
+        build: One of SUPPLYR's builds, see supplyr_load.builds.BUILDS.
         data_dir: The directory with the embedded database.
         processes: Worker processes for heavy work.
         server: Which ASGI server.
@@ -101,7 +101,7 @@ class Server:
             **os.environ,
             "SUPPLYR_DATA_DIR": str(options.data_dir),
             "SUPPLYR_PROCESSES": str(options.processes),
-            "SUPPLYR_LOAD_BUILD": options.build,
+            "SUPPLYR_BUILD": options.build,
             # One address sends everything here, which no person does.
             "SUPPLYR_SEARCH_PER_MINUTE": "100000000",
             "SUPPLYR_WRITE_PER_MINUTE": "100000000",

@@ -109,8 +109,8 @@ def _parts(seen: dict[str, dict[str, Any]], rows: list[list[str]]) -> list[str]:
     return [
         figure(
             "How long a cheap read takes",
-            f"Profiles, searches and suggestions while heavy calls are {1 / (1 + CHEAP_PER_HEAVY):.0%} "
-            f"of all requests. Latency counts from the moment at which a request was to be sent; "
+            f"Profiles, searches, suggestions; heavy calls are {1 / (1 + CHEAP_PER_HEAVY):.0%} of "
+            f"all requests. Latency counts from the moment at which a request was to be sent; "
             f"what timed out counts as two seconds.",
             tail_plot("Latency of cheap reads by build", curves),
         ),

@@ -71,7 +71,7 @@ class Tally:
         """Return points (share of requests, latency in seconds), denser towards the tail."""
         shares = [0.02, *(step / 20 for step in range(1, 19)), 0.92, 0.94, 0.96, 0.98, 0.99]
         shares += [0.995, 0.998, 0.999]
-        # Above one in its own number there is nothing to tell.
+        # No rarer ones than there were requests.
         return [(one, self.quantile_s(one)) for one in shares if (1 - one) * self.asked >= 0.99]
 
     @property
@@ -109,7 +109,7 @@ def write_histograms(path: Path, named: Mapping[str, Tally], duration_s: float) 
     """Write latencies as an HdrHistogram log with one tag a kind, which its tools read."""
     lines = [
         "#[Histogram log format version 1.2]",
-        "#Latency from the intended moment of sending, in microseconds; Interval_Max in milliseconds",
+        "#Microseconds from the intended moment of sending; Interval_Max is in milliseconds",
         '"StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram"',
     ]
     for name, tally in named.items():

@@ -1,4 +1,4 @@
-"""Serve SUPPLYR, measure its tasks on real data, then load it with and without the plan: `make demo`.
+"""Serve SUPPLYR, measure its tasks, then load it with and without the plan: `make demo`.
 
 Writes lanewise.toml, report.html, measured.json and load.html into a directory, and prints what
 everything in the handlers and the same under the plan do to the event loop and to those who read.
@@ -44,6 +44,7 @@ TASKS = (
     "supplyr.export:export_pdf",
     "supplyr.accounts:hash_password",
     "supplyr.ranking:rank_suppliers",
+    "supplyr_load.works:price_list",
 )
 
 

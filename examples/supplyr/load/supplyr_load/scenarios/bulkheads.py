@@ -12,7 +12,7 @@ from supplyr_load.data import CHEAP, heavy_request
 from supplyr_load.results import Result, Table, Verdict, milliseconds, percent
 
 BUILDS = ("lanewise", "pool")
-_EDGE_PX, _MEMORY_KIB, _RECORDS = 700, 19 * 1024, 150
+EDGE_PX, MEMORY_KIB, RECORDS = 700, 19 * 1024, 150
 _FLOOD = 3.0
 _OTHERS_PER_S = 1.5
 
@@ -56,11 +56,11 @@ def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
 
 def measured(bench: Bench, build: str) -> dict[str, Any]:
     """Return what became of each kind, alone and in the flood."""
-    flood = heavy_request("thumbnails", _EDGE_PX, "thumbnails")
+    flood = heavy_request("thumbnails", EDGE_PX, "thumbnails")
     others = (
-        Share(_OTHERS_PER_S, (heavy_request("password", _MEMORY_KIB, "password"),),
+        Share(_OTHERS_PER_S, (heavy_request("password", MEMORY_KIB, "password"),),
               CLIENT_TIMEOUT_S),
-        Share(_OTHERS_PER_S, (heavy_request("duplicates", _RECORDS, "duplicates"),),
+        Share(_OTHERS_PER_S, (heavy_request("duplicates", RECORDS, "duplicates"),),
               CLIENT_TIMEOUT_S),
         bench.cheap_share(20.0),
     )  # fmt: skip

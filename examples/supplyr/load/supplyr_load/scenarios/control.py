@@ -23,14 +23,14 @@ def run(bench: Bench) -> Result:
 
     latency: list[float] = []
     cpu: list[float] = []
-    with bench.server("lanewise") as ours, bench.server("bare") as bare:
+    with bench.server("lanewise") as ours, bench.server("lanewise", SUPPLYR_LOAD_BARE="1") as bare:
         for server in (ours, bare):
             bench.warm(server)
         for number in range(_QUICK_SLICES if bench.quick else _SLICES):
             pair = (ours, bare) if number % 2 else (bare, ours)
-            seen = {server.options.build: asked(server) for server in pair}
-            latency.append(seen["lanewise"][0].median_s / seen["bare"][0].median_s)
-            cpu.append(seen["lanewise"][1] / max(1e-9, seen["bare"][1]))
+            seen = {server.port: asked(server) for server in pair}
+            latency.append(seen[ours.port][0].median_s / seen[bare.port][0].median_s)
+            cpu.append(seen[ours.port][1] / max(1e-9, seen[bare.port][1]))
     rows = [
         ("p50", spread(latency, "{:.3f}")),
         ("server CPU a request", spread(cpu, "{:.2f}")),

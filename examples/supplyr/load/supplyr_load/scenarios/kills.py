@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
@@ -89,7 +90,7 @@ def server_ended(
         with ThreadPoolExecutor(_IN_FLIGHT) as clients:
             for at in range(_IN_FLIGHT):
                 clients.submit(_ignored, server, f"/compare/noted?label=job{at}&size={size}")
-            begun(bench, 1 if build == "handler" else 2)
+            begun(bench, 2)
             pid = serving(server)
             sent_at = time.monotonic()
             if number == signal.SIGKILL:
@@ -144,7 +145,7 @@ def _name(pid: int) -> str:
     return "ended meanwhile"
 
 
-def judged(found: list[dict[str, Any]], missing: list[str]) -> Result:
+def judged(found: list[dict[str, Any]], missing: Sequence[str]) -> Result:
     """Make table and verdicts."""
     rows = []
     for one in found:
@@ -152,8 +153,8 @@ def judged(found: list[dict[str, Any]], missing: list[str]) -> Result:
         if "left" in one:
             rows.append((where, f"{one['left']} left", f"ended after {one['ended_s']:.1f} s"))
         else:
-            healed = "the next job ran" if one["healed"] else "did not heal"
-            rows.append((where, f"{one['lost']} lost, {one['done_twice']} twice", healed))
+            then = "the next job ran" if one["healed"] else "did not heal"
+            rows.append((where, f"{one['lost']} lost, {one['done_twice']} twice", then))
     ours = [one for one in found if one["build"] == "lanewise"]
     left = sum(one.get("left", 0) for one in ours)
     workers = [one for one in ours if "lost" in one]

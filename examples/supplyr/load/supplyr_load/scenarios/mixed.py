@@ -94,7 +94,7 @@ def lag_counts(server: Server) -> list[list[float]]:
 
 def lag_quantile(before: list[list[float]], after: list[list[float]], share: float) -> float:
     """Return a quantile of the loop's lag between two looks, as its class's upper bound."""
-    earlier = dict(map(tuple, before))
+    earlier = {bound: count for bound, count in before if count}
     grown = [(bound, count - earlier.get(bound, 0)) for bound, count in after]
     total, seen = sum(count for _, count in grown), 0.0
     for bound, count in grown:
