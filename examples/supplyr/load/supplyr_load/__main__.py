@@ -37,6 +37,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--python", action="append", default=[], help="another interpreter to serve with, for S9"
     )
+    made.add_argument("--loads", default="0.25,0.5,0.8", help="of capacity, for S1")
+    made.add_argument("--append", action="store_true", help="count rounds of an earlier run too")
     made.add_argument(
         "--max-lag-ms",
         type=float,
@@ -81,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             seed=options.seed,
             pythons=tuple(options.python),
             max_lag_s=options.max_lag_ms / 1e3,
+            loads=tuple(sorted(float(part) for part in options.loads.split(","))),
+            appends=options.append,
         )
         chosen = options.scenarios or list(SCENARIOS)
         return max([_one(name, SCENARIOS[name], bench) for name in chosen], default=0)

@@ -1,8 +1,12 @@
 """What all scenarios share: the data, the generators, how long, how large, and where results go."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from lanewise.measuring.store import write_atomically
 
 from supplyr_load.arrivals import Share
 from supplyr_load.capacity import Peak, peak
@@ -38,6 +42,8 @@ class Bench:
         seed: Of arrivals; each round adds to it.
         pythons: Other interpreters to serve with, for comparison.
         max_lag_s: A run whose generator was later than this (p99) is void.
+        loads: Shares of the lane's capacity, the highest last.
+        appends: Rounds of an earlier run of the same scenario count too.
     """
 
     folder: Path
@@ -55,6 +61,8 @@ class Bench:
     seed: int = 1
     pythons: tuple[str, ...] = ()
     max_lag_s: float = MAX_LAG_P99_S
+    loads: tuple[float, ...] = (0.25, 0.5, 0.8)
+    appends: bool = False
 
     @property
     def heavy(self) -> Request:
@@ -85,6 +93,19 @@ class Bench:
     def peak(self, server: Server) -> Peak:
         """Return what a build carries at best: with twice as many callers as it has workers."""
         return peak(server.port, self.heavy, 2 * self.processes, self.seconds)
+
+    def earlier(self, name: str) -> list[dict[str, Any]]:
+        """Return the rounds that are kept of a scenario, if they are to count."""
+        path = self.results / f"{name}-rounds.json"
+        if not self.appends or not path.exists():
+            return []
+        kept: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))
+        return kept
+
+    def keep_rounds(self, name: str, rounds: list[dict[str, Any]]) -> None:
+        """Keep what was measured so far, for a run that is cut short is not lost then."""
+        self.results.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.results / f"{name}-rounds.json", json.dumps(rounds, indent=1) + "\n")
 
     def keep(self, name: str, seen: Seen) -> None:
         """Keep the histograms of a run."""

@@ -4,13 +4,14 @@ import os
 import re
 import threading
 import zlib
+from functools import lru_cache
 from typing import Any
 
 from lanewise import Task, task
 
 # Backtracks 2 ** n ways: no regular expression engine of Python's can be interrupted in it.
 _CAREFREE = re.compile(r"^(\w+\s?)*$")
-_BOMB_BYTES = 4 * 1024**3
+_BOMB_BYTES = 3 * 1024**3 // 2
 
 
 @task(isolation="required")
@@ -43,9 +44,10 @@ def raising() -> None:
     raise UnicodeDecodeError("utf-8", b"\xff", 0, 1, "a wrong encoding")
 
 
+@lru_cache(maxsize=1)
 def packed_bomb() -> bytes:
-    """Return 4 GB of zeros in 4 MB, made piece by piece."""
-    packer = zlib.compressobj(9)
+    """Return 1.5 GB of zeros in 7 MB, made piece by piece."""
+    packer = zlib.compressobj(1)
     piece = bytes(16 * 1024 * 1024)
     parts = [packer.compress(piece) for _ in range(_BOMB_BYTES // len(piece))]
     return b"".join([*parts, packer.flush()])

@@ -4,20 +4,21 @@ What their jobs still cost, and how long the next client waits for them, is the 
 between a server that notices and one that does not.
 """
 
+import asyncio
 import time
-from collections import Counter
 from typing import Any
 
 from supplyr_load import notes, processes
-from supplyr_load.arrivals import Arrival
 from supplyr_load.bench import Bench
-from supplyr_load.generator import generate
+from supplyr_load.generator import in_precise_loop
 from supplyr_load.results import Result, Table, Verdict, median, spread
 from supplyr_load.server import Server
-from supplyr_load.wire import Request, request
+from supplyr_load.wire import Connection, Request, request
 
 BUILDS = ("lanewise", "pool", "threads", "handler")
 _LEAVERS = 6
+# So many of the usual jobs long, so that a tenth of it can be told from a request's way there.
+_LENGTH = 4
 _LEAVE_AT = 0.1
 _NEXT_AFTER_S = 0.02
 _NEXT_TIMEOUT_S = 60.0
@@ -39,45 +40,65 @@ def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
 
 def noted(bench: Bench, label: str) -> Request:
     """Return a request for a job that is noted under a label."""
-    return request(label, f"/compare/noted?label={label}&size={bench.size}")
+    return request(label, f"/compare/noted?label={label}&size={_LENGTH * bench.size}")
 
 
 def job_length_s(bench: Bench, server: Server) -> float:
     """Return how long a job takes where nothing else is done, from its beginning to its end."""
     notes.clear(bench.folder)
     for number in range(5):
-        server.send("GET", f"/compare/noted?label=alone{number}&size={bench.size}")
+        size = _LENGTH * bench.size
+        server.send("GET", f"/compare/noted?label=alone{number}&size={size}")
     return median(ran.end_s - ran.begin_s for ran in notes.read(bench.folder)[1:] if ran.end_s)
 
 
 def storm(bench: Bench, server: Server, job_s: float) -> dict[str, Any]:
     """Let clients leave, and one come after them."""
     notes.clear(bench.folder)
-    leave_s = _LEAVE_AT * job_s
-    leavers = [
-        Arrival(0.0, noted(bench, f"leaver{number}"), leave_s, True, 0)
-        for number in range(_LEAVERS)
-    ]
-    follower = Arrival(leave_s + _NEXT_AFTER_S, noted(bench, "next"), _NEXT_TIMEOUT_S, False, 0)
     before_s = processes.facts(server.mark).cpu_s
-    start_at = time.monotonic() + 0.05
-    seen = generate([*leavers, follower], "127.0.0.1", server.port, start_at)
+    left_at, asked_at = in_precise_loop(lambda: _leaving(bench, server.port, job_s))
     server.await_calm()
     cpu_s = processes.facts(server.mark).cpu_s - before_s
-    left_at = start_at + leave_s
     ran = notes.read(bench.folder)
-    outcomes: Counter[str] = sum((one.counts for one in seen.tallies.values()), Counter())
     begun = next((one.begin_s for one in ran if one.label == "next"), float("inf"))
     return {
         "job_s": job_s,
-        "next_waits_jobs": (begun - start_at - follower.due_s) / job_s,
+        "next_waits_jobs": (begun - asked_at) / job_s,
         "started_after_leaving": sum(
             one.label != "next" and one.begin_s > left_at + _NEXT_AFTER_S for one in ran
         ),
         # One job is the next client's own.
         "wasted_jobs": max(0.0, cpu_s / job_s - 1),
-        "outcomes": dict(outcomes),
+        "begun": [one.label for one in ran],
     }
+
+
+async def _leaving(bench: Bench, port: int, job_s: float) -> tuple[float, float]:
+    """Ask, leave when the first job is a tenth done, ask once more; return when both was."""
+    loop = asyncio.get_running_loop()
+
+    async def connected() -> Connection:
+        return (await loop.create_connection(Connection, "127.0.0.1", port))[1]
+
+    leavers = [await connected() for _ in range(_LEAVERS)]
+    follower = await connected()
+    answered: asyncio.Future[object] = loop.create_future()
+    follower.on_answer = answered.set_result
+    for number, leaver in enumerate(leavers):
+        leaver.ask(noted(bench, f"leaver{number}").data)
+    # A build that blocks its loop has done the first job before it looks at the others.
+    while not (ran := notes.read(bench.folder)):
+        await asyncio.sleep(0.002)
+    await asyncio.sleep(max(0.0, ran[0].begin_s + _LEAVE_AT * job_s - time.monotonic()))
+    left_at = time.monotonic()
+    for leaver in leavers:
+        leaver.close()
+    await asyncio.sleep(_NEXT_AFTER_S)
+    asked_at = time.monotonic()
+    follower.ask(noted(bench, "next").data)
+    await asyncio.wait_for(answered, _NEXT_TIMEOUT_S)
+    follower.close()
+    return left_at, asked_at
 
 
 def judged(found: dict[str, list[dict[str, Any]]]) -> Result:

@@ -15,20 +15,20 @@ from supplyr_load.fleet import Seen
 from supplyr_load.results import Result, Table, Verdict, median, milliseconds, percent, spread
 from supplyr_load.server import Server
 
-LOADS = (0.25, 0.5, 0.8)
 _ATTEMPTS = 3
 _ASKED_LANEWISE, _ASKED_OTHERS = 2.0, 10.0
 
 
-def run(bench: Bench, builds: tuple[str, ...] = BUILDS, loads: tuple[float, ...] = LOADS) -> Result:
+def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
     """Run all rounds."""
+    loads = bench.loads
+    rounds = bench.earlier("S1")
     with ExitStack() as stack:
         servers = {name: stack.enter_context(bench.server(name)) for name in builds}
         for server in servers.values():
             bench.warm(server, 2.0)
         lane_peak = bench.peak(servers["lanewise"])
-        rounds = []
-        for number in range(bench.rounds):
+        for number in range(len(rounds), len(rounds) + bench.rounds):
             turn = number % len(builds)
             order = builds[turn:] + builds[:turn]
             rounds.append(
@@ -37,6 +37,7 @@ def run(bench: Bench, builds: tuple[str, ...] = BUILDS, loads: tuple[float, ...]
                     for name in order
                 }
             )
+            bench.keep_rounds("S1", rounds)
     return judged(rounds, builds, loads, lane_peak.per_s, bench)
 
 

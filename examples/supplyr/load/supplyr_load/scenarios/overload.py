@@ -20,8 +20,8 @@ BUILDS = ("lanewise", "pool", "handler", "threads")
 
 def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
     """Run the ramp over each build, as many rounds as the bench has."""
-    rounds: list[dict[str, Any]] = []
-    for number in range(bench.rounds):
+    rounds = bench.earlier("S2")
+    for number in range(len(rounds), len(rounds) + bench.rounds):
         turn = number % len(builds)
         one: dict[str, Any] = {}
         per_s: float | None = rounds[0]["peak_per_s"] if rounds else None
@@ -34,6 +34,7 @@ def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
                 one[build] = measured(bench, server, per_s, own, number)
         one["peak_per_s"] = per_s
         rounds.append(one)
+        bench.keep_rounds("S2", rounds)
     return judged(rounds, builds, bench)
 
 

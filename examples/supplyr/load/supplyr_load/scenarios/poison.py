@@ -40,7 +40,8 @@ def run(bench: Bench) -> Result:
         idle = bench.fleet.run([Phase("idle", bench.seconds, (cheap,))], bench.seed, server.port)
         idle.checked(bench.max_lag_s)
         duration_s = max(bench.seconds, 3 * len(POISONS) * 1.2)
-        server.send("GET", "/compare/poison/bomb")  # its making takes a while the first time
+        # Its making takes a while the first time.
+        server.send("GET", "/compare/poison/bomb", timeout_s=120.0)
         running = bench.fleet.start(
             [Phase("poisoned", duration_s, (cheap, heavy))], bench.seed, server.port
         )
