@@ -86,6 +86,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             processes=chosen.processes,
             queue_timeout_s=chosen.queue_timeout_s,
             worker_memory_bytes=chosen.worker_memory_bytes,
+            # A check with a deadline of 300 ms must not spend it on imports.
+            preload=["supplyr.tasks"],
         ),
         openapi_url="/api/v1/openapi.json",
         # Their pages load scripts from elsewhere; /api is ours.
