@@ -133,6 +133,7 @@ async def test_a_radius_holds_what_is_inside_and_tells_how_far(engine: Engine) -
         "Stahl und Eisen Handel KG",
     ]
     far = page.hits[1].distance_km
+    assert far is not None
     assert far == pytest.approx(distance_km(*_BERLIN, 52.50, 13.50), abs=0.001)
     assert await _names(engine, Question(near=Near(*_BERLIN, far - 0.01))) == ["Weiß Stahlbau GmbH"]
 
