@@ -11,10 +11,10 @@ from supplyr.duplicates.prepare import prepare_page
 from supplyr.export import export_pdf, export_xlsx
 from supplyr.exports.csv_rows import csv_page
 from supplyr.imports.checking import check_block
-from supplyr.imports.documents import make_documents
 from supplyr.imports.staging import preview_table, stage_table
 from supplyr.profile_score import score_page
 from supplyr.ranking import rank_suppliers
+from supplyr.search.making import make_documents
 from supplyr.thumbnails import make_thumbnails
 from supplyr.validation import validate_rows
 
