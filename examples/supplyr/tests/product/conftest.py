@@ -31,7 +31,15 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     if request.param == "postgresql":
         database = request.getfixturevalue("cluster").new_database()
     # Passwords cost as little as argon2 allows: what they cost is measured elsewhere.
-    return Settings(data_dir=tmp_path / "data", database=database, login_memory_kib=64)
+    return Settings(
+        data_dir=tmp_path / "data",
+        database=database,
+        processes=1,
+        login_memory_kib=64,
+        login_per_minute=6_000,
+        write_per_minute=6_000,
+        search_per_minute=60_000,
+    )
 
 
 @pytest.fixture

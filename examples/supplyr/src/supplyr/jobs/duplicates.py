@@ -6,7 +6,7 @@ in one transaction. An attempt that is killed before leaves the earlier clusters
 
 import json
 from array import array
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from supplyr.dedupe import DEFAULT_THRESHOLD
@@ -79,7 +79,7 @@ async def _find(run: Run) -> None:
         )
 
 
-async def _mark_clear(run: Run, ids: "array[int]", suspected: set[int]) -> None:
+async def _mark_clear(run: Run, ids: Sequence[int], suspected: set[int]) -> None:
     """Note who has no duplicate, some at a time, so that nobody waits long to write."""
     for start in range(0, len(ids), _MARKED_AT_ONCE):
         clear = [at for at in ids[start : start + _MARKED_AT_ONCE] if at not in suspected]

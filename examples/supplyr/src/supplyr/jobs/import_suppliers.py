@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from supplyr.db.database import Reader, Transaction, among_texts, listed
 from supplyr.imports.checking import AcceptedRow
-from supplyr.imports.documents import documents_of, encode_rows, make_documents
 from supplyr.jobs.run import Run
 from supplyr.search import index
 from supplyr.search.documents import Document
+from supplyr.search.making import documents_of, encode_rows, make_documents
 from supplyr.store import products, suppliers
 from supplyr.store.suppliers import Draft
 

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from supplyr.db.database import ConflictError
 from supplyr.imports.checking import AcceptedRow, Checked, accepted_rows, check_block
-from supplyr.imports.documents import encode_codes
 from supplyr.imports.reading import Options
 from supplyr.imports.staging import stage_table
 from supplyr.jobs.files import resolved, write_whole
 from supplyr.jobs.import_products import write_products
 from supplyr.jobs.import_suppliers import plan_block, write_block
 from supplyr.jobs.run import JobFailedError, Run
+from supplyr.search.making import encode_codes
 from supplyr.spreadsheet import CatalogueError
 from supplyr.store import audit, codes, jobs
 

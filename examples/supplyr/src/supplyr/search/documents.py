@@ -62,7 +62,8 @@ def document_of(
         product_words.update(dict.fromkeys(words_of(text)))
         if len(product_words) > _MAX_PRODUCT_WORDS:
             break
-    place = (row["city"], row["region"], row["postcode"], row["country"])
+    # Not the country's code: "de" and "at" are words, and found in every second name.
+    place = (row["city"], row["region"], row["postcode"])
     return Document(
         supplier_id=row["id"],
         name=" ".join(words_of(row["name"])),

@@ -1,6 +1,5 @@
 """Answer a question: a page of suppliers, how many there are, and what they have in common."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
@@ -150,22 +149,17 @@ class Engine:
         return found
 
     async def _counted(self, question: Question, terms: tuple[Term, ...]) -> Overview:
-        dialect = self._database.dialect
         names = [name for name in statements.FACETS if name != "regions" or question.country]
-        asked = [
-            statements.count(dialect, question, terms, COUNTED_AT_MOST),
-            *(statements.facet(dialect, name, question, terms, COUNTED_AT_MOST) for name in names),
-        ]
-        counted, *facets = await asyncio.gather(
-            *(self._database.fetch_all(*statement) for statement in asked)
+        statement = statements.overview(
+            self._database.dialect, question, terms, names, COUNTED_AT_MOST
         )
-        return Overview(
-            counted[0]["n"],
-            {
-                name: tuple(FacetValue(row["value"], row["n"]) for row in rows)
-                for name, rows in zip(names, facets, strict=True)
-            },
-        )
+        found: dict[str, list[FacetValue]] = {name: [] for name in ["", *names]}
+        for row in await self._database.fetch_all(*statement):
+            found[row["facet"]].append(FacetValue(row["value"], row["n"]))
+        (every,) = found.pop("")
+        for values in found.values():
+            values.sort(key=lambda one: (-one.suppliers, one.value))
+        return Overview(every.suppliers, {name: tuple(values) for name, values in found.items()})
 
 
 def _terms(question: Question, near: Mapping[str, tuple[str, ...]]) -> tuple[Term, ...]:

@@ -241,6 +241,16 @@ async def active_after(reader: Reader, after_id: int, limit: int) -> list[Row]:
     return await by_ids(reader, [row["id"] for row in rows])
 
 
+async def middle_of_city(reader: Reader, city: str) -> tuple[float, float] | None:
+    """Return where the suppliers of a city are on average (degrees), or None if there are none."""
+    row = await reader.fetch_one(
+        "SELECT avg(latitude_deg) AS latitude, avg(longitude_deg) AS longitude FROM suppliers"
+        " WHERE status = 'active' AND city = ? AND latitude_deg IS NOT NULL",
+        (city,),
+    )
+    return None if row is None or row["latitude"] is None else (row["latitude"], row["longitude"])
+
+
 async def count_active(reader: Reader) -> int:
     """Return how many suppliers the directory shows."""
     row = await reader.fetch_one("SELECT count(*) AS n FROM suppliers WHERE status = 'active'")

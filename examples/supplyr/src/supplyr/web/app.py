@@ -88,8 +88,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             start_method=chosen.start_method,
             worker_memory_bytes=chosen.worker_memory_bytes,
             max_calls_per_worker=chosen.calls_per_worker,
-            # Else the first call of each worker imports for half a second what it needs.
-            preload=("supplyr.tasks",),
+            # A check with a deadline of 300 ms must not spend it on imports.
+            preload=["supplyr.tasks"],
         ),
         openapi_url="/api/v1/openapi.json",
         # Their pages load scripts from elsewhere; /api is ours.

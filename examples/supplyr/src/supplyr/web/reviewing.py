@@ -5,10 +5,11 @@ from typing import Any
 
 from fastapi import Request
 
+from supplyr import merging
 from supplyr.auth.identity import Identity
 from supplyr.db.database import Row
-from supplyr.store import audit, duplicates, merges, suppliers
-from supplyr.store.merges import MergeError
+from supplyr.merging import MergeError
+from supplyr.store import audit, duplicates, suppliers
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
 
@@ -23,7 +24,7 @@ async def merge(
     """Merge members of a cluster into one and return the merge's number; 409 tells why not."""
     async with context_of(request).database.transaction() as transaction:
         try:
-            merge_id = await merges.merge(
+            merge_id = await merging.merge(
                 transaction, cluster_id, survivor_id, member_ids, identity.user_id
             )
         except MergeError as error:
@@ -59,7 +60,7 @@ async def undo(request: Request, identity: Identity, merge_id: int) -> Row:
     """Undo a merge; 409 tells why not."""
     async with context_of(request).database.transaction() as transaction:
         try:
-            row = await merges.undo(transaction, merge_id, identity.user_id)
+            row = await merging.undo(transaction, merge_id, identity.user_id)
         except MergeError as error:
             raise ProblemError(409, str(error), code="merge") from error
         await audit.append(
@@ -85,7 +86,7 @@ async def with_suppliers(request: Request, clusters: Sequence[Row]) -> list[dict
             if member["supplier_id"] in rows
         ]
         merge = (
-            await merges.of_cluster(database, cluster["id"])
+            await merging.of_cluster(database, cluster["id"])
             if cluster["state"] == "merged"
             else None
         )

@@ -1,6 +1,6 @@
 """What the API takes and gives. Sizes are limited here, and texts hold no control characters."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -23,9 +23,11 @@ def without_controls(text: str) -> str:
     return text
 
 
-def _text(most: int, least: int = 0) -> Any:
-    limits = StringConstraints(min_length=least, max_length=most, strip_whitespace=True)
-    return Annotated[str, limits, AfterValidator(without_controls)]
+def _limits(most: int, least: int = 0) -> StringConstraints:
+    return StringConstraints(min_length=least, max_length=most, strip_whitespace=True)
+
+
+_CLEAN = AfterValidator(without_controls)
 
 
 def web_address(text: str) -> str:
@@ -35,10 +37,10 @@ def web_address(text: str) -> str:
     return text
 
 
-Name = Annotated[str, _text(200, 1)]
-Short = Annotated[str, _text(120)]
-Long = Annotated[str, _text(5000)]
-Web = Annotated[str, _text(300), AfterValidator(web_address)]
+Name = Annotated[str, _limits(200, 1), _CLEAN]
+Short = Annotated[str, _limits(120), _CLEAN]
+Long = Annotated[str, _limits(5000), _CLEAN]
+Web = Annotated[str, _limits(300), _CLEAN, AfterValidator(web_address)]
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}(\.[0-9]{1,2})?$")]
 Country = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2})?$")]
 
@@ -53,29 +55,31 @@ class SupplierIn(BaseModel):
     street: Short = ""
     address_extra: Short = ""
     city: Short = ""
-    postcode: Annotated[str, _text(20)] = ""
+    postcode: Annotated[str, _limits(20), _CLEAN] = ""
     region: Short = ""
     country: Country = Field("", description="ISO 3166-1 alpha-2")
-    phone: Annotated[str, _text(40)] = ""
-    email: Annotated[str, _text(254)] = ""
+    phone: Annotated[str, _limits(40), _CLEAN] = ""
+    email: Annotated[str, _limits(254), _CLEAN] = ""
     website: Web = ""
-    vat_number: Annotated[str, _text(20)] = ""
+    vat_number: Annotated[str, _limits(20), _CLEAN] = ""
     latitude_deg: float | None = Field(None, ge=-90, le=90, allow_inf_nan=False)
     longitude_deg: float | None = Field(None, ge=-180, le=180, allow_inf_nan=False)
     employees: int | None = Field(None, ge=0, le=10_000_000)
     founded_year: int | None = Field(None, ge=1000, le=2100)
     response_time_h: int | None = Field(None, ge=0, le=10_000)
-    external_ref: Annotated[str, _text(80, 1)] | None = Field(
+    external_ref: Annotated[str, _limits(80, 1), _CLEAN] | None = Field(
         None, description="What it is called where it came from; unique"
     )
     codes: list[Code] = Field(default_factory=list, max_length=20)
-    certificates: list[Annotated[str, _text(40, 1)]] = Field(default_factory=list, max_length=20)
+    certificates: list[Annotated[str, _limits(40, 1), _CLEAN]] = Field(
+        default_factory=list, max_length=20
+    )
 
     def draft(self) -> Draft:
         """Return this as the directory knows it."""
         values = self.model_dump()
-        values["codes"] = tuple(dict.fromkeys(self.codes))
-        values["certificates"] = tuple(dict.fromkeys(self.certificates))
+        values["codes"] = tuple(sorted(set(self.codes)))
+        values["certificates"] = tuple(sorted(set(self.certificates)))
         return Draft(**values)
 
 
@@ -202,7 +206,7 @@ class ProductIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sku: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._/-]{2,31}$")]
-    description: Annotated[str, _text(200, 1)]
+    description: Annotated[str, _limits(200, 1), _CLEAN]
     unit: Literal["pcs", "kg", "m", "l", "box"] = "pcs"
     price_cents: int = Field(ge=1, le=1_000_000_000)
     currency: Literal["EUR", "CHF", "USD", "GBP", "PLN", "CZK", "SEK", "DKK", "NOK"] = "EUR"
@@ -240,7 +244,7 @@ class ApiKeyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    label: Annotated[str, _text(60, 1)]
+    label: Annotated[str, _limits(60, 1), _CLEAN]
 
 
 class Problem(BaseModel):

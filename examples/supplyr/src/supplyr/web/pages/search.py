@@ -71,7 +71,7 @@ async def search(
 ) -> Response:
     """Show what was found, and what it can be narrowed down to."""
     context = context_of(request)
-    asked = _around(question, around, request.query_params.get("radius_km", "50"))
+    asked = await _around(context, question, around, request.query_params.get("radius_km", "50"))
     started = time.perf_counter()
     try:
         page = await context.search.page(asked, _PAGE, cursor)
@@ -94,16 +94,19 @@ async def suggestions(
     return render(request, "parts/suggestions.html", {"suggestions": found})
 
 
-def _around(question: Question, around: str, radius: str) -> Question:
+async def _around(context: Context, question: Question, around: str, radius: str) -> Question:
     """Return a question around the town that somebody named."""
     if not around.strip() or question.near is not None:
         return question
     town = town_called(around)
     if town is None:
+        place = await suppliers.middle_of_city(context.database, around.strip())
+    else:
+        place = (town.latitude_deg, town.longitude_deg)
+    if place is None:
         raise ProblemError(404, f"No town called {around} is known here.", code="town")
     # It was checked with the other values of the query string.
-    near = Near(town.latitude_deg, town.longitude_deg, float(radius))
-    return replace(question, near=near)
+    return replace(question, near=Near(*place, float(radius)))
 
 
 def _values(request: Request, question: Question, page: Page, around: str) -> dict[str, Any]:

@@ -51,6 +51,8 @@ CREATE INDEX suppliers_by_region ON suppliers (country, region, ranking_score DE
 --;
 CREATE INDEX suppliers_by_place ON suppliers (latitude_deg, longitude_deg) WHERE status = 'active'
 --;
+CREATE INDEX suppliers_by_city ON suppliers (city) WHERE status = 'active'
+--;
 CREATE INDEX suppliers_by_vat ON suppliers (vat_number) WHERE vat_number <> ''
 --;
 -- The classification: NACE-like, "25" above "25.62".
