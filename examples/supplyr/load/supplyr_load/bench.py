@@ -1,6 +1,7 @@
 """What all scenarios share: the data, the generators, how long, how large, and where results go."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,10 @@ class Bench:
     def peak(self, server: Server) -> Peak:
         """Return what a build carries at best: with twice as many callers as it has workers."""
         return peak(server.port, self.heavy, 2 * self.processes, self.seconds)
+
+    def say(self, text: str) -> None:
+        """Tell whoever waits what was seen just now."""
+        print(f"  {text}", file=sys.stderr, flush=True)
 
     def earlier(self, name: str) -> list[dict[str, Any]]:
         """Return the rounds that are kept of a scenario, if they are to count."""

@@ -42,13 +42,16 @@ def _stat(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU time of a process, 0 where it has ended."""
+def cpu_s(pid: int, *, with_ended_children: bool = False) -> float:
+    """Return the CPU time of a process, 0 where it has ended.
+
+    With that of its children which it has fetched: killed workers would else take theirs along.
+    """
     try:
         fields = _stat(pid)
     except OSError:
         return 0.0
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+    return sum(map(int, fields[11 : 15 if with_ended_children else 13])) / _TICKS_PER_S
 
 
 def children(pid: int) -> list[int]:
@@ -69,7 +72,7 @@ def facts(mark: str) -> Facts:
     total_s, resident, files = 0.0, 0, 0
     for pid in pids:
         with suppress(OSError):
-            total_s += cpu_s(pid)
+            total_s += cpu_s(pid, with_ended_children=True)
             resident += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
             files += len(os.listdir(f"/proc/{pid}/fd"))
             zombies += sum(_stat(child)[0] == "Z" for child in children(pid))

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
+from itertools import product as product_of
 from pathlib import Path
 from typing import Any
 
-from supplyr_load import notes, processes
+from supplyr_load import notes, processes, product
 from supplyr_load.bench import Bench
 from supplyr_load.results import Result, Table, Verdict
 from supplyr_load.server import Options, Server, ServerName
@@ -27,25 +28,32 @@ _BEGIN_WITHIN_S = 30.0
 # A job that is still running whenever the signal comes.
 _LONG_JOB_S = 3.0
 _IN_FLIGHT = 3
+_ROWS, _QUICK_ROWS = 5_000, 2_000
+_OVER_WITHIN_S = 120.0
 
 
 def run(bench: Bench) -> Result:
     """Run every combination once for each round."""
-    asked = [name for name in SERVERS if find_spec(name)]
+    there = [name for name in SERVERS if find_spec(name)]
+    methods = START_METHODS[:1] if bench.quick else START_METHODS
     found: list[dict[str, Any]] = []
-    for name in asked:
-        for start_method in START_METHODS:
-            found += [worker_killed(bench, name, start_method) for _ in range(bench.rounds)]
+    for name, start_method in product_of(there, methods):
+        for _ in range(bench.rounds):
+            found.append(told(bench, worker_killed(bench, name, start_method)))
             for number in SIGNALS:
-                for build in ("lanewise", "pool"):
-                    if build == "pool" and (start_method, name) != ("forkserver", "uvicorn"):
-                        continue  # shown once, for comparison
-                    found += [
-                        server_ended(bench, build, name, start_method, number)
-                        for _ in range(bench.rounds)
-                    ]
-    missing = sorted(set(SERVERS) - set(asked))
-    return judged(found, missing)
+                found.append(told(bench, import_survives(bench, name, start_method, number)))
+                found.append(
+                    told(bench, server_ended(bench, "lanewise", name, start_method, number))
+                )
+    for number in SIGNALS:  # for comparison
+        found.append(told(bench, server_ended(bench, "pool", "uvicorn", "forkserver", number)))
+    return judged(found, sorted(set(SERVERS) - set(there)))
+
+
+def told(bench: Bench, one: dict[str, Any]) -> dict[str, Any]:
+    """Tell what was seen, and return it."""
+    bench.say(", ".join(f"{name} {value}" for name, value in one.items()))
+    return one
 
 
 def served(bench: Bench, build: str, name: ServerName, start_method: str) -> Server:
@@ -115,6 +123,45 @@ def server_ended(
     }
 
 
+def import_survives(
+    bench: Bench, name: ServerName, start_method: str, number: signal.Signals
+) -> dict[str, Any]:
+    """End the server in the middle of an import, start it again: every row once?"""
+    rows = _QUICK_ROWS if bench.quick else _ROWS
+    with product.copied(bench.folder) as copy:
+        key = product.writers_key(copy)
+        environment = {"SUPPLYR_START_METHOD": start_method}
+        options = Options("lanewise", copy, bench.processes, name, environment)
+        with Server(options) as server:
+            started = product.start_import(server, key, product.catalogue(rows))
+            until = time.monotonic() + _BEGIN_WITHIN_S
+            while time.monotonic() < until and not 0 < product.imported(copy)[0] < rows:
+                time.sleep(0.005)
+            at_kill = product.imported(copy)[0]
+            os.kill(serving(server), number)
+            if number == signal.SIGKILL:
+                server.signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                server.wait(20)
+            left = processes.gone_within(server.mark, _GONE_WITHIN_S)
+        with Server(options) as server:
+            job = product.over(server, key, started, _OVER_WITHIN_S)
+        there, different = product.imported(copy)
+    return {
+        "what": f"server {number.name} in an import",
+        "build": "lanewise",
+        "server": name,
+        "start_method": start_method,
+        "left": len(left),
+        "ended_s": 0.0,
+        "state": job.get("state"),
+        "rows": rows,
+        "rows_at_kill": at_kill,
+        "rows_there": there,
+        "rows_different": different,
+    }
+
+
 def serving(server: Server) -> int:
     """Return the process that serves: granian's is a child of the one that was started."""
     if server.options.server == "uvicorn":
@@ -150,7 +197,16 @@ def judged(found: list[dict[str, Any]], missing: Sequence[str]) -> Result:
     rows = []
     for one in found:
         where = f"{one['what']}, {one['build']} on {one['server']}, {one['start_method']}"
-        if "left" in one:
+        if "rows" in one:
+            rows.append(
+                (
+                    where,
+                    f"{one['left']} left",
+                    f"{one['state']}: {one['rows_there']} of {one['rows']} rows, "
+                    f"{one['rows_at_kill']} before",
+                )
+            )
+        elif "left" in one:
             rows.append((where, f"{one['left']} left", f"ended after {one['ended_s']:.1f} s"))
         else:
             then = "the next job ran" if one["healed"] else "did not heal"
@@ -161,12 +217,19 @@ def judged(found: list[dict[str, Any]], missing: Sequence[str]) -> Result:
     lost = max((one["lost"] for one in workers), default=0)
     twice = sum(one["done_twice"] for one in workers)
     healed = all(one["healed"] for one in workers)
+    imports = [one for one in ours if "rows" in one]
+    whole = [one for one in imports if one["rows"] == one["rows_there"] == one["rows_different"]]
     result = Result(
         "S4",
         "Kills",
         Table(("what ends, where", "seen", "then"), rows),
         [
             Verdict("no process left 5 s after the server's end", f"{left} left", left == 0),
+            Verdict(
+                "no durable job lost, none done twice",
+                f"{len(whole)} of {len(imports)} imports whole",
+                len(whole) == len(imports) > 0,
+            ),
             Verdict(
                 "a killed worker costs exactly its job, nothing runs twice, the pool heals",
                 f"{lost} lost, {twice} twice, {'healed' if healed else 'not healed'}",

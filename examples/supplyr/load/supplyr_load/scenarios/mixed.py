@@ -38,6 +38,8 @@ def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
                 }
             )
             bench.keep_rounds("S1", rounds)
+            told = [f"{name} {ratio(rounds[-1][name], f'{loads[-1]:g}'):.1f} x" for name in builds]
+            bench.say(f"round {number + 1}: cheap p99 against idle: {', '.join(told)}")
     return judged(rounds, builds, loads, lane_peak.per_s, bench)
 
 
