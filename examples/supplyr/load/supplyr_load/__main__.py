@@ -11,6 +11,7 @@ from supplyr_load.bench import Bench
 from supplyr_load.capacity import size_for
 from supplyr_load.data import cheap_requests, ensure_directory
 from supplyr_load.fleet import MAX_LAG_P99_S, Fleet, VoidRunError
+from supplyr_load.pages import write_results
 from supplyr_load.planning import ensure_plan
 from supplyr_load.results import Result, machine_facts
 from supplyr_load.scenarios import SCENARIOS, bulkheads
@@ -87,7 +88,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             appends=options.append,
         )
         chosen = options.scenarios or list(SCENARIOS)
-        return max([_one(name, SCENARIOS[name], bench) for name in chosen], default=0)
+        status = max([_one(name, SCENARIOS[name], bench) for name in chosen], default=0)
+    page = write_results(options.results)
+    if page is not None:
+        print(f"all results, plotted: {page}")
+    return status
 
 
 def _planned(options: argparse.Namespace, size: int) -> Path | None:

@@ -18,7 +18,8 @@ from supplyr_load.tally import Outcome, Tally, merged
 REQUESTS_PER_PROCESS_S = 1000.0
 # A generator that is later than this is what is measured, not the server.
 MAX_LAG_P99_S = 0.005
-_LEAD_S = 0.15
+# For the schedule to get there and the generators to be ready.
+_LEAD_S = 0.5
 
 
 class VoidRunError(RuntimeError):

@@ -81,8 +81,7 @@ def _plot(
         )
         return across, _HEIGHT - _BOTTOM - (_HEIGHT - _TOP - _BOTTOM) * part
 
-    marks = [10.0**e for e in range(round(math.log10(least)), round(math.log10(most)) + 1)]
-    parts = _axes(place, ticks, marks if log else [most * n / 4 for n in range(5)], log=log)
+    parts = _axes(place, ticks, _marks(least, most, log=log), log=log)
     ends: list[float] = []
     for one in sorted(curves, key=lambda one: -one.points[-1][1]):
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in one.points))
@@ -114,6 +113,12 @@ def _bounds(values: Sequence[float], *, log: bool) -> tuple[float, float]:
         return 0.0, max(values) * 1.1
     least = 10.0 ** math.floor(math.log10(min(values)))
     return least, max(10 * least, 10.0 ** math.ceil(math.log10(max(values))))
+
+
+def _marks(least: float, most: float, *, log: bool) -> list[float]:
+    if not log:
+        return [most * part / 4 for part in range(5)]
+    return [10.0**power for power in range(round(math.log10(least)), round(math.log10(most)) + 1)]
 
 
 def _axes(

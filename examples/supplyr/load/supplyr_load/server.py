@@ -66,7 +66,8 @@ def command(server: ServerName, port: int, python: str = sys.executable) -> list
     if server == "granian":
         return [
             *(python, "-m", "granian", "--interface", "asgi", "--factory", *where),
-            *("--workers", "1", "--no-access-log", "--log-level", "warning", _APP),
+            *("--workers", "1", "--no-access-log", "--log-level", "warning"),
+            *("--workers-kill-timeout", "3", _APP),
         ]
     return [
         *(python, "-m", "uvicorn", "--factory", *where, "--no-access-log"),

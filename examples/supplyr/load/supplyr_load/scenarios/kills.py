@@ -45,8 +45,10 @@ def run(bench: Bench) -> Result:
                 found.append(
                     told(bench, server_ended(bench, "lanewise", name, start_method, number))
                 )
-    for number in SIGNALS:  # for comparison
-        found.append(told(bench, server_ended(bench, "pool", "uvicorn", "forkserver", number)))
+    found.extend(  # for comparison
+        told(bench, server_ended(bench, "pool", "uvicorn", "forkserver", number))
+        for number in SIGNALS
+    )
     return judged(found, sorted(set(SERVERS) - set(there)))
 
 
