@@ -133,6 +133,7 @@ class Server:
         with suppress(subprocess.TimeoutExpired):
             self.wait(10)
         processes.kill_marked(self.mark)
+        processes.gone_within(self.mark, 10)
         if self._process is not None:
             self._process.wait()
         if self._words is not None and error is None:
