@@ -34,3 +34,9 @@ async def test_static_files_are_kept_by_browsers_and_nothing_else_is_served(
 ) -> None:
     for path in ("/static/x/../app.py", "/static/x/%2e%2e%2fapp.py", "/static/x/nothing.css"):
         assert (await client.get(path)).status_code == 404
+
+
+async def test_a_wrong_method_is_told_all_the_right_ones(client: httpx.AsyncClient) -> None:
+    answer = await client.patch("/api/v1/suppliers/5")
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "DELETE, GET, PUT"

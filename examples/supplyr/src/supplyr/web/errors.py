@@ -12,6 +12,7 @@ from lanewise import OverloadedError, TaskTimeoutError
 from lanewise.web import overloaded_handler
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import compile_path
 
 from supplyr.db.database import ConflictError
 from supplyr.directory import DirectoryError, NotThereError, OutdatedError
@@ -116,7 +117,23 @@ async def _http(request: Request, error: Exception) -> Response:
     said = str(error.detail)
     if not said or said == HTTPStatus(error.status_code).phrase:
         said = _WORDS.get(error.status_code, HTTPStatus(error.status_code).description or said)
-    return answer(request, ProblemError(error.status_code, said, headers=error.headers))
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == 405:
+        # The router tells the methods of the first route that has the path; there may be more.
+        allowed = _methods(request)
+        if allowed:
+            headers["allow"] = ", ".join(allowed)
+    return answer(request, ProblemError(error.status_code, said, headers=headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that an address of the API takes."""
+    found: set[str] = set()
+    for template, methods in request.app.openapi()["paths"].items():
+        pattern, _, _ = compile_path(template)
+        if pattern.fullmatch(request.url.path):
+            found.update(method.upper() for method in methods)
+    return sorted(found)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -133,7 +150,7 @@ async def _conflict(request: Request, _error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    status, code = 400, "refused"
+    status, code = 409, "refused"
     if isinstance(error, NotThereError):
         status, code = 404, "not-there"
     elif isinstance(error, OutdatedError):
