@@ -27,6 +27,13 @@ def environment() -> Environment:
     return made
 
 
+def warm() -> None:
+    """Read and compile all templates: else the first to look at a page does, and others wait."""
+    made = environment()
+    for name in made.list_templates(extensions=["html"]):
+        made.get_template(name)
+
+
 def is_partial(request: Request) -> bool:
     """Whether htmx asks, and will put the answer into the page that is there."""
     headers = request.headers
