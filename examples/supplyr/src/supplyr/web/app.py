@@ -1,5 +1,6 @@
 """The app factory: middleware, errors, routers, and what lives as long as the app."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -73,8 +74,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
             setattr(app.state, STATE_KEY, context)
             # Now, and not on the event loop while others wait for it.
-            app.openapi()
-            warm()
+            await asyncio.to_thread(app.openapi)
+            await asyncio.to_thread(warm)
             for service in SERVICES:
                 await stack.enter_async_context(service(context))
             yield

@@ -62,4 +62,6 @@ def render(
         "is_partial": is_partial(request),
     }
     page = environment().get_template(template).render({**shared, **(values or {})})
-    return HTMLResponse(page, status, {"vary": "HX-Request, Cookie", **(headers or {})})
+    # Asked for again each time: who has logged out sees nothing by going back.
+    kept = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie"}
+    return HTMLResponse(page, status, {**kept, **(headers or {})})
