@@ -63,7 +63,7 @@ async def test_one_command_serves_a_directory_and_stops_when_it_is_told(
 ) -> None:
     with _serving(settings, "--with-data", "50") as (process, url, said):
         async with httpx.AsyncClient(base_url=url) as client:
-            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.get("/healthz")).status_code == 200
             assert "50 suppliers" in (await client.get("/")).text
             found = await client.get("/api/v1/suppliers", params={"limit": 5})
             assert len(found.json()["items"]) == 5
@@ -81,7 +81,7 @@ async def test_what_was_committed_is_there_after_the_server_was_killed(
         await suppliers.create(transaction, suppliers.Draft("Before"))
     with _serving(settings) as (process, url, _):
         async with httpx.AsyncClient(base_url=url) as client:
-            assert (await client.get("/readyz")).status_code == 200
+            assert (await client.get("/healthz")).status_code == 200
         process.kill()
         await asyncio.to_thread(process.wait)
     async with opened(settings) as database:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import compile_path
 
-from supplyr.db.database import ConflictError
+from supplyr.db.database import ConflictError, DatabaseError
 from supplyr.directory import DirectoryError, NotThereError, OutdatedError
 from supplyr.web.rendering import is_partial, render
 
@@ -149,6 +149,13 @@ async def _conflict(request: Request, _error: Exception) -> Response:
     return answer(request, ProblemError(409, said, code="conflict"))
 
 
+async def _away(request: Request, error: Exception) -> Response:
+    _log.error("%s %s: %s", request.method, request.url.path, error)
+    said = "The directory cannot be reached at the moment. Try again in some seconds."
+    headers = {"retry-after": "5"}
+    return answer(request, ProblemError(503, said, code="database", headers=headers))
+
+
 async def _refused(request: Request, error: Exception) -> Response:
     status, code = 409, "refused"
     if isinstance(error, NotThereError):
@@ -180,6 +187,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ConflictError, _conflict)
+    app.add_exception_handler(DatabaseError, _away)
     app.add_exception_handler(DirectoryError, _refused)
     app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(TaskTimeoutError, _overloaded)
