@@ -53,6 +53,7 @@ lint: $(VENV)/.linters
 	$(BIN)/lint-imports
 	$(BIN)/lanewise audit src
 	cd examples/supplyr && $(abspath $(BIN))/mypy
+	cd examples/supplyr && $(abspath $(BIN))/lint-imports
 
 matrix:
 	$(PYTHON) tools/matrix

@@ -15,6 +15,7 @@ from supplyr.imports.staging import preview_table, stage_table
 from supplyr.profile_score import score_page
 from supplyr.ranking import rank_suppliers
 from supplyr.search.making import make_documents
+from supplyr.search.typos import closest_words
 from supplyr.thumbnails import make_thumbnails
 from supplyr.validation import validate_rows
 
@@ -22,6 +23,7 @@ from supplyr.validation import validate_rows
 # export_pdf do the same work on rows.
 __all__ = [
     "check_block",
+    "closest_words",
     "cluster_pairs",
     "compare_segment",
     "csv_page",

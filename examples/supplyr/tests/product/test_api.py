@@ -123,7 +123,7 @@ async def test_what_is_not_a_supplier_is_refused_with_the_reason(
 ) -> None:
     headers = {**writer, "content-type": "application/json"}
     answer = await client.post("/api/v1/suppliers", content=json.dumps(draft), headers=headers)
-    assert answer.status_code in (400, 422)
+    assert answer.status_code in (409, 422)
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"]
 
@@ -150,7 +150,7 @@ async def test_what_is_not_json_is_refused(
 async def test_references_are_unique(client: httpx.AsyncClient, writer: dict[str, str]) -> None:
     assert (await client.post("/api/v1/suppliers", json=_FULL, headers=writer)).status_code == 201
     answer = await client.post("/api/v1/suppliers", json=_FULL, headers=writer)
-    assert answer.status_code == 400
+    assert answer.status_code == 409
     assert "W-1" in answer.json()["detail"]
 
 

@@ -1,11 +1,14 @@
 """What both databases promise."""
 
 import asyncio
+import sqlite3
 
 import pytest
 
-from supplyr.db.database import ConflictError, Database, among, among_texts, listed
+from supplyr.db.database import ConflictError, Database, DatabaseError, among, among_texts, listed
 from supplyr.db.migrate import migrate, migrations
+from supplyr.db.sqlite import open_sqlite
+from supplyr.settings import Settings
 
 
 async def _codes(database: Database) -> list[str]:
@@ -109,3 +112,38 @@ async def test_lists_are_one_parameter(database: Database) -> None:
     )
     assert [row["code"] for row in rows] == ["10", "30"]
     assert "?" in among(database.dialect, "id")
+
+
+async def test_a_connection_that_is_lost_costs_its_transaction_alone(database: Database) -> None:
+    if database.dialect == "sqlite":
+        pytest.skip("a file has no connection to lose")
+
+    async def lose() -> None:
+        async with database.transaction() as transaction:
+            await transaction.execute("INSERT INTO codes (code, title) VALUES ('25', 't')")
+            await transaction.fetch_all("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    with pytest.raises(DatabaseError):
+        await lose()
+    assert await _codes(database) == []
+    await _add(database, "26")
+
+
+async def test_who_waits_for_another_program_too_long_is_told(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if database.dialect == "postgresql":
+        pytest.skip("rows are locked there, not the database")
+    other = sqlite3.connect(settings.sqlite_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    async with database.snapshot() as reader:  # readers do not care
+        assert await reader.fetch_all("SELECT code FROM codes") == []
+    monkeypatch.setattr("supplyr.db.sqlite._BUSY_S", 0.05)
+    impatient = await open_sqlite(settings.sqlite_path)
+    with pytest.raises(DatabaseError, match="another program"):
+        await _add(impatient, "25")
+    other.execute("ROLLBACK")
+    other.close()
+    await _add(impatient, "25")
+    await impatient.close()
+    assert await _codes(database) == ["25"]

@@ -7,7 +7,7 @@ from supplyr.db.database import Database
 from supplyr.jobs import imports
 from supplyr.jobs.run import Run
 from supplyr.settings import Settings
-from supplyr.store import jobs, suppliers
+from supplyr.store import job_records, jobs, suppliers
 
 from .jobs_support import COLUMNS, add_user, ended, one, running, submit_import, supplier_csv
 
@@ -26,7 +26,7 @@ async def test_good_rows_come_in_and_bad_ones_are_told(
         "rows": 604, "created": 600, "updated": 0, "rejected": 4,
     }  # fmt: skip
     assert row["rows_rejected"] == 4
-    errors = await jobs.row_errors(database, job["id"], (0, ""), 100)
+    errors = await job_records.row_errors(database, job["id"], (0, ""), 100)
     assert [(error["row_number"], error["field"]) for error in errors] == [
         (602, "name"), (603, "email"), (604, "codes"), (605, "external_ref"),
     ]  # fmt: skip
@@ -135,7 +135,9 @@ async def test_a_failing_step_is_tried_again_from_there(
         row = await ended(database, job["id"])
     assert row["state"] == "done"
     assert attempts == [1, 2]
-    outcomes = [attempt["outcome"] for attempt in await jobs.attempts_of(database, job["id"])]
+    outcomes = [
+        attempt["outcome"] for attempt in await job_records.attempts_of(database, job["id"])
+    ]
     assert outcomes == ["failed", "done"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from supplyr.db.database import ConflictError, Database
 from supplyr.jobs.owner import is_gone, this_owner
 from supplyr.jobs.submit import submit
-from supplyr.store import jobs
+from supplyr.store import job_records, jobs
 from supplyr.store.job_life import NotYoursError
 from supplyr.store.jobs import Held, KeyUsedError
 
@@ -84,7 +84,7 @@ async def test_who_lost_a_job_can_change_nothing(database: Database) -> None:
     await refused(lambda t: jobs.check_held(t, old))
     async with database.transaction() as transaction:
         await jobs.finish(transaction, new, {})
-    attempts = await jobs.attempts_of(database, job)
+    attempts = await job_records.attempts_of(database, job)
     assert [attempt["outcome"] for attempt in attempts] == ["lost", "done"]
 
 
@@ -96,8 +96,8 @@ async def test_a_step_is_done_once(database: Database) -> None:
 
     async def do() -> None:
         async with database.transaction() as transaction:
-            await jobs.add_row_errors(transaction, held.id, [(2, "name", "x")], 1)
-            await jobs.add_step(transaction, held, "one", {"n": 1})
+            await job_records.add_row_errors(transaction, held.id, [(2, "name", "x")], 1)
+            await job_records.add_step(transaction, held, "one", {"n": 1})
 
     await do()
     with pytest.raises(ConflictError):
@@ -105,7 +105,7 @@ async def test_a_step_is_done_once(database: Database) -> None:
     row = await jobs.get(database, held.id)
     assert row is not None
     assert row["rows_rejected"] == 1
-    assert await jobs.steps_done(database, held.id) == {"one": {"n": 1}}
+    assert await job_records.steps_done(database, held.id) == {"one": {"n": 1}}
 
 
 async def test_asking_for_the_end_of_a_job(database: Database) -> None:

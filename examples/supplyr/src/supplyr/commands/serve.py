@@ -4,7 +4,10 @@ import argparse
 import asyncio
 import os
 import secrets
+import socket
 from typing import Any
+
+import uvicorn
 
 from supplyr.accounts import hash_password
 from supplyr.db.opening import opened
@@ -30,7 +33,7 @@ def add_parser(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8000, help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: any")
     parser.add_argument("--workers", type=int, default=1, help="server processes (default: 1)")
     parser.add_argument(
         "--with-data",
@@ -43,27 +46,41 @@ def add_parser(verbs: Any) -> None:
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Serve until it is stopped."""
-    import uvicorn
-
     if options.with_data is not None:
         asyncio.run(_prepare(settings, options.with_data))
     # Server processes read the settings again, each by itself.
     os.environ[f"{PREFIX}DATA_DIR"] = str(settings.data_dir.absolute())
     os.environ[f"{PREFIX}DATABASE"] = settings.database
-    print(f"SUPPLYR: http://{options.host}:{options.port}/", flush=True)
-    uvicorn.run(
-        "supplyr.web.app:create_app",
-        factory=True,
-        host=options.host,
-        port=options.port,
-        workers=options.workers,
-        log_level="warning",
+    config: dict[str, Any] = {
+        "app": "supplyr.web.app:create_app",
+        "factory": True,
+        "host": options.host,
+        "port": options.port,
+        "workers": options.workers,
+        "log_level": "warning",
         # X-Forwarded-For is read by supplyr.web.limits, as far as the settings trust it.
-        proxy_headers=False,
-        server_header=False,
-        timeout_graceful_shutdown=10,
-    )
-    return 0
+        "proxy_headers": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": 10,
+    }
+    if options.workers > 1:
+        uvicorn.run(**config)
+        return 0
+    server = _Server(uvicorn.Config(**config))
+    server.run()
+    return 0 if server.started else 1
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it does: with port 0, the system chooses one."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers if self.started else ():
+            for listening in server.sockets:
+                host, port = listening.getsockname()[:2]
+                shown = f"[{host}]" if ":" in host else host
+                print(f"SUPPLYR: http://{shown}:{port}/", flush=True)
 
 
 async def _prepare(settings: Settings, count: int) -> None:

@@ -17,6 +17,7 @@ from supplyr.db.database import ConflictError, DatabaseError, Dialect, Parameter
 
 # How long a connection waits for another process that writes (a command beside the server).
 _BUSY_S = 10.0
+_BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 # 64 MB of pages for each reader at most; the whole of a directory of 100,000 suppliers is 200 MB.
 _CACHE_KIB = 64 * 1024
 _MMAP_BYTES = 512 * 1024 * 1024
@@ -75,6 +76,12 @@ class _Connection:
             raise
         except sqlite3.IntegrityError as error:
             raise ConflictError(str(error)) from error
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _BUSY:
+                raise
+            raise DatabaseError(
+                f"another program has been writing to {self._path} for {_BUSY_S:g} s; try again"
+            ) from error
 
     async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         return await self._run(

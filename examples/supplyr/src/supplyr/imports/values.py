@@ -37,6 +37,8 @@ def text_of(least: int, most: int) -> Parse:
         if _CONTROL.search(text):
             raise ValueError("holds control characters")
         value = _BLANKS.sub(" ", plain(text)).strip()
+        if least and not value:
+            raise ValueError("is missing")
         if not least <= len(value) <= most:
             raise ValueError(f"has {len(value)} characters; {least} to {most} are allowed")
         return value

@@ -11,7 +11,7 @@ from supplyr.exports.rows import encode_rows
 from supplyr.jobs.exporting import write_spool
 from supplyr.jobs.files import store, write_whole
 from supplyr.jobs.run import JobFailedError, Run
-from supplyr.store import jobs, suppliers
+from supplyr.store import job_records, suppliers
 
 KIND = "export"
 ROWS_A_STEP = 2000
@@ -64,7 +64,7 @@ async def _write(run: Run, name: FormatName, parts: int) -> None:
     pieces = _csv_pieces(run, parts) if name == "csv" else _spooled_pieces(run, name, parts, rows)
     stored = await store(run.settings.data_dir, "exports", pieces)
     async with run.step("written") as step:
-        await jobs.add_file(
+        await job_records.add_file(
             step.transaction,
             run.job.id,
             "output",

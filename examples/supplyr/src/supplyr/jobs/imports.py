@@ -20,7 +20,7 @@ from supplyr.jobs.import_suppliers import plan_block, write_block
 from supplyr.jobs.run import JobFailedError, Run
 from supplyr.search.making import encode_codes
 from supplyr.spreadsheet import CatalogueError
-from supplyr.store import audit, codes, jobs
+from supplyr.store import audit, codes, job_records
 
 KIND = "import"
 # So many errors are kept for the report; all refused rows are counted.
@@ -163,7 +163,7 @@ async def _kept(
     written = counts["created"] + counts["updated"]
     refused = checked.rows - written
     kept = problems[:room]
-    await jobs.add_row_errors(transaction, run.job.id, kept, refused)
+    await job_records.add_row_errors(transaction, run.job.id, kept, refused)
     return {"rows": checked.rows, "rejected": refused, "problems": len(kept), **counts}
 
 

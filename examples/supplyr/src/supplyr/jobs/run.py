@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from supplyr.db.database import Database, Transaction
 from supplyr.jobs.background import Background
 from supplyr.settings import Settings
-from supplyr.store import jobs
+from supplyr.store import job_records, jobs
 from supplyr.store.jobs import Held
 
 # Progress is for people: written no more often than they can see it.
@@ -62,7 +62,7 @@ class Run:
             await jobs.check_held(transaction, self.job)
             step = Step(transaction)
             yield step
-            await jobs.add_step(transaction, self.job, name, step.outcome)
+            await job_records.add_step(transaction, self.job, name, step.outcome)
         self.done[name] = step.outcome
 
     async def progress(

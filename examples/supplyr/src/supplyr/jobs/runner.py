@@ -21,7 +21,7 @@ from supplyr.jobs.bell import Bell
 from supplyr.jobs.owner import is_gone, this_owner
 from supplyr.jobs.run import Handler, JobFailedError, Run
 from supplyr.settings import Settings
-from supplyr.store import jobs
+from supplyr.store import job_records, jobs
 from supplyr.store.job_life import NotYoursError
 from supplyr.store.jobs import Held
 
@@ -149,7 +149,7 @@ class Runner:
                 self._database,
                 self._background,
                 self._settings,
-                await jobs.steps_done(self._database, held.id),
+                await job_records.steps_done(self._database, held.id),
             )
             result = await self._handlers[held.kind](run)
             async with self._database.transaction() as transaction:

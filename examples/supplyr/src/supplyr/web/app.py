@@ -1,5 +1,6 @@
 """The app factory: middleware, errors, routers, and what lives as long as the app."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -23,6 +24,7 @@ from supplyr.web.guards.body_limit import BodyLimit
 from supplyr.web.guards.headers import SecurityHeaders
 from supplyr.web.pages import lanes
 from supplyr.web.plugged import ROUTERS, SERVICES, UPLOADS
+from supplyr.web.rendering import warm
 
 _PICTURES_KEPT_S = 300.0
 _PICTURES = 20
@@ -72,6 +74,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 limiter=RateLimiter(),
             )
             setattr(app.state, STATE_KEY, context)
+            # Now, and not on the event loop while others wait for it.
+            await asyncio.to_thread(app.openapi)
+            await asyncio.to_thread(warm)
             for service in SERVICES:
                 await stack.enter_async_context(service(context))
             yield

@@ -12,8 +12,9 @@ from lanewise import OverloadedError, TaskTimeoutError
 from lanewise.web import overloaded_handler
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import compile_path
 
-from supplyr.db.database import ConflictError
+from supplyr.db.database import ConflictError, DatabaseError
 from supplyr.directory import DirectoryError, NotThereError, OutdatedError
 from supplyr.web.rendering import is_partial, render
 
@@ -116,7 +117,23 @@ async def _http(request: Request, error: Exception) -> Response:
     said = str(error.detail)
     if not said or said == HTTPStatus(error.status_code).phrase:
         said = _WORDS.get(error.status_code, HTTPStatus(error.status_code).description or said)
-    return answer(request, ProblemError(error.status_code, said, headers=error.headers))
+    headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    if error.status_code == 405:
+        # The router tells the methods of the first route that has the path; there may be more.
+        allowed = _methods(request)
+        if allowed:
+            headers["allow"] = ", ".join(allowed)
+    return answer(request, ProblemError(error.status_code, said, headers=headers))
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods that an address of the API takes."""
+    found: set[str] = set()
+    for template, methods in request.app.openapi()["paths"].items():
+        pattern, _, _ = compile_path(template)
+        if pattern.fullmatch(request.url.path):
+            found.update(method.upper() for method in methods)
+    return sorted(found)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -132,8 +149,15 @@ async def _conflict(request: Request, _error: Exception) -> Response:
     return answer(request, ProblemError(409, said, code="conflict"))
 
 
+async def _away(request: Request, error: Exception) -> Response:
+    _log.error("%s %s: %s", request.method, request.url.path, error)
+    said = "The directory cannot be reached at the moment. Try again in some seconds."
+    headers = {"retry-after": "5"}
+    return answer(request, ProblemError(503, said, code="database", headers=headers))
+
+
 async def _refused(request: Request, error: Exception) -> Response:
-    status, code = 400, "refused"
+    status, code = 409, "refused"
     if isinstance(error, NotThereError):
         status, code = 404, "not-there"
     elif isinstance(error, OutdatedError):
@@ -163,6 +187,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ConflictError, _conflict)
+    app.add_exception_handler(DatabaseError, _away)
     app.add_exception_handler(DirectoryError, _refused)
     app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(TaskTimeoutError, _overloaded)

@@ -27,6 +27,13 @@ def environment() -> Environment:
     return made
 
 
+def warm() -> None:
+    """Read and compile all templates: else the first to look at a page does, and others wait."""
+    made = environment()
+    for name in made.list_templates(extensions=["html"]):
+        made.get_template(name)
+
+
 def is_partial(request: Request) -> bool:
     """Whether htmx asks, and will put the answer into the page that is there."""
     headers = request.headers
@@ -55,4 +62,6 @@ def render(
         "is_partial": is_partial(request),
     }
     page = environment().get_template(template).render({**shared, **(values or {})})
-    return HTMLResponse(page, status, {"vary": "HX-Request, Cookie", **(headers or {})})
+    # Asked for again each time: who has logged out sees nothing by going back.
+    kept = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie"}
+    return HTMLResponse(page, status, {**kept, **(headers or {})})

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 
 from supplyr.exports.rows import neutral
 from supplyr.jobs.files import resolved
-from supplyr.store import jobs
+from supplyr.store import job_records, jobs
 from supplyr.store.job_life import FINAL
 from supplyr.web import work
 from supplyr.web.api.models import MAX_ID
@@ -147,7 +147,7 @@ def errors_csv(request: Request, job_id: int) -> Response:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"\xef\xbb\xbfRow,Field,Message\r\n"
         after = (0, "")
-        while rows := await jobs.row_errors(database, job_id, after, _ERRORS_AT_ONCE):
+        while rows := await job_records.row_errors(database, job_id, after, _ERRORS_AT_ONCE):
             yield "".join(
                 f"{row['row_number']},{row['field']},{_quoted(row['message'])}\r\n" for row in rows
             ).encode()
@@ -175,7 +175,7 @@ async def job_file(request: Request, identity: Writer, job_id: JobId) -> Respons
     """Return the file that an export has written."""
     await work.job_of(request, identity, job_id)
     context = context_of(request)
-    file = await jobs.file_of(context.database, job_id, "output")
+    file = await job_records.file_of(context.database, job_id, "output")
     path = None if file is None else resolved(context.settings.data_dir, file["path"])
     if file is None or path is None or not await asyncio.to_thread(path.is_file):
         raise ProblemError(404, f"Job {job_id} has no file (yet).", code="no-file")

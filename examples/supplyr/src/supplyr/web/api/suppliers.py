@@ -49,7 +49,7 @@ async def read_supplier(request: Request, supplier_id: SupplierId) -> Supplier:
     return Supplier.model_validate(await shown(context_of(request).database, supplier_id))
 
 
-@router.post("", status_code=201, responses=problems(400, 403), dependencies=[WRITES])
+@router.post("", status_code=201, responses=problems(403, 409), dependencies=[WRITES])
 async def add_supplier(request: Request, identity: Writer, supplier: SupplierIn) -> Created:
     """Add a supplier. It is compared with those that are there, as far as time allows."""
     context = context_of(request)
@@ -58,7 +58,7 @@ async def add_supplier(request: Request, identity: Writer, supplier: SupplierIn)
     return Created(id=supplier_id, duplicate_check=found.verdict, suspected=found.suspected)
 
 
-@router.put("/{supplier_id}", responses=problems(400, 403, 404, 409), dependencies=[WRITES])
+@router.put("/{supplier_id}", responses=problems(403, 404, 409), dependencies=[WRITES])
 async def change_supplier(
     request: Request, identity: Writer, supplier_id: SupplierId, supplier: SupplierChange
 ) -> Supplier:
@@ -109,7 +109,7 @@ async def read_products(
     "/{supplier_id}/products",
     status_code=204,
     tags=["products"],
-    responses=problems(400, 403, 404),
+    responses=problems(403, 404),
     dependencies=[WRITES],
 )
 async def put_products(

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from supplyr.exports.formats import FormatName
-from supplyr.store import jobs
+from supplyr.store import job_records, jobs
 from supplyr.store.job_life import FINAL
 from supplyr.web import work
 from supplyr.web.api.asked import Asked
@@ -59,7 +59,7 @@ async def show_job(request: Request, identity: Writer, job_id: JobId) -> Respons
         # Status 286 would end the polling too; an answer that asks for no more does as well.
         return render(request, "parts/job_state.html", values, headers=_NO_STORE)
     database = context_of(request).database
-    errors = await jobs.row_errors(database, job_id, (0, ""), _ERRORS) if over else []
+    errors = await job_records.row_errors(database, job_id, (0, ""), _ERRORS) if over else []
     values |= {"errors": errors, "subject": _subject(row)}
     return render(request, "job.html", values, headers=_NO_STORE)
 

@@ -44,5 +44,6 @@ class _Guarded:
 
 
 def mount(app: FastAPI) -> None:
-    """Put the dashboard into an app."""
-    app.mount(PATH, _Guarded(dashboard()))
+    """Put the dashboard into an app; /readyz asks it too."""
+    app.state.lanes = dashboard()
+    app.mount(PATH, _Guarded(app.state.lanes))

@@ -47,7 +47,9 @@ async def home(request: Request, _identity: Visitor) -> Response:
     overview = await context.search.overview(everything)
     best = await context.search.page(everything, _FIRST)
     values = {
-        "total": await suppliers.count_active(context.database),
+        "total": await context.pictures.get(
+            "total", lambda: suppliers.count_active(context.database)
+        ),
         "divisions": [
             (one.value, CODE_TITLES.get(one.value, one.value), one.suppliers)
             for one in overview.facets["codes"]
