@@ -11,7 +11,7 @@ from supplyr_load.arrivals import Phase
 from supplyr_load.bench import CHEAP_PER_HEAVY, Bench
 from supplyr_load.builds import BUILDS
 from supplyr_load.data import CHEAP
-from supplyr_load.fleet import Seen
+from supplyr_load.fleet import Seen, VoidRunError
 from supplyr_load.results import Result, Table, Verdict, median, milliseconds, percent, spread
 from supplyr_load.server import Server
 
@@ -23,6 +23,7 @@ def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
     """Run all rounds."""
     loads = bench.loads
     rounds = bench.earlier("S1")
+    void: list[str] = []
     with ExitStack() as stack:
         servers = {name: stack.enter_context(bench.server(name)) for name in builds}
         for server in servers.values():
@@ -31,16 +32,26 @@ def run(bench: Bench, builds: tuple[str, ...] = BUILDS) -> Result:
         for number in range(len(rounds), len(rounds) + bench.rounds):
             turn = number % len(builds)
             order = builds[turn:] + builds[:turn]
-            rounds.append(
-                {
-                    name: measured(bench, servers[name], lane_peak.per_s, loads, number)
-                    for name in order
-                }
-            )
+            try:
+                rounds.append(
+                    {
+                        name: measured(bench, servers[name], lane_peak.per_s, loads, number)
+                        for name in order
+                    }
+                )
+            except VoidRunError as error:
+                void.append(str(error))
+                bench.say(f"round {number + 1} is void: {error}")
+                continue
             bench.keep_rounds("S1", rounds)
             told = [f"{name} {ratio(rounds[-1][name], f'{loads[-1]:g}'):.1f} x" for name in builds]
             bench.say(f"round {number + 1}: cheap p99 against idle: {', '.join(told)}")
-    return judged(rounds, builds, loads, lane_peak.per_s, bench)
+    if not rounds:
+        raise VoidRunError(void[-1])
+    result = judged(rounds, builds, loads, lane_peak.per_s, bench)
+    if void:
+        result.notes.append(f"{len(void)} more rounds were void: the generator itself was late.")
+    return result
 
 
 def measured(

@@ -9,6 +9,7 @@ from typing import Any
 from supplyr_load.arrivals import Phase
 from supplyr_load.bench import CHEAP_PER_HEAVY, QUEUE_TIMEOUT_S, Bench
 from supplyr_load.data import CHEAP
+from supplyr_load.fleet import VoidRunError
 from supplyr_load.results import Result, Table, Verdict, median, milliseconds, percent
 from supplyr_load.server import Server
 from supplyr_load.tally import merged
@@ -22,26 +23,44 @@ def run(bench: Bench) -> Result:
     """Run the ramp over each build, as many rounds as the bench has."""
     builds = BUILDS[:3] if bench.quick else BUILDS
     rounds = bench.earlier("S2")
+    void: list[str] = []
     for number in range(len(rounds), len(rounds) + bench.rounds):
         turn = number % len(builds)
-        one: dict[str, Any] = {}
-        per_s: float | None = rounds[0]["peak_per_s"] if rounds else None
-        for build in builds[turn:] + builds[:turn]:
-            with bench.server(build) as server:
-                bench.warm(server, 2.0)
-                if per_s is None:
-                    per_s = peak_of(bench, server)
-                own = peak_of(bench, server) if build in ("lanewise", "pool") else per_s
-                one[build] = measured(bench, server, per_s, own, number)
-                at = one[build]["1.6"]
-                bench.say(
-                    f"{build}: at 1.6 x {at['goodput_per_s']:.1f}/s in time of {own:.1f}/s at "
-                    f"best, cheap ok {at['cheap_ok']:.1%}"
-                )
-        one["peak_per_s"] = per_s
-        rounds.append(one)
+        try:
+            rounds.append(one_round(bench, builds[turn:] + builds[:turn], number, rounds[:1]))
+        except VoidRunError as error:
+            void.append(str(error))
+            bench.say(f"round {number + 1} is void: {error}")
+            continue
         bench.keep_rounds("S2", rounds)
-    return judged(rounds, builds, bench)
+    if not rounds:
+        raise VoidRunError(void[-1])
+    result = judged(rounds, builds, bench)
+    if void:
+        result.notes.append(f"{len(void)} more rounds were void: the generator itself was late.")
+    return result
+
+
+def one_round(
+    bench: Bench, order: tuple[str, ...], number: int, first: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Ask each build; 1.0 is what the first build of the first round could do in its lane."""
+    one: dict[str, Any] = {}
+    per_s: float | None = first[0]["peak_per_s"] if first else None
+    for build in order:
+        with bench.server(build) as server:
+            bench.warm(server, 2.0)
+            if per_s is None:
+                per_s = peak_of(bench, server)
+            own = peak_of(bench, server) if build in ("lanewise", "pool") else per_s
+            one[build] = measured(bench, server, per_s, own, number)
+        at = one[build]["1.6"]
+        bench.say(
+            f"{build}: at 1.6 x {at['goodput_per_s']:.1f}/s in time of {own:.1f}/s at best, "
+            f"cheap ok {at['cheap_ok']:.1%}"
+        )
+    one["peak_per_s"] = per_s
+    return one
 
 
 def peak_of(bench: Bench, server: Server) -> float:
