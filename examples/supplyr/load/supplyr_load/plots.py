@@ -17,9 +17,11 @@ COLOURS = {
     "pool": "#2b6cb8",
     "threads": "#c98300",
     "handler": "#b3261e",
+    "under the plan": "#00856a",
+    "in the handlers": "#b3261e",
 }
 _WIDTH, _HEIGHT = 720, 340
-_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 130, 18, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 74, 130, 34, 46
 # Percentiles are drawn by how many nines they have, which is what a tail is about.
 _SHARES = (0.0, 0.5, 0.9, 0.99, 0.999)
 
@@ -39,8 +41,11 @@ def colour(name: str) -> str:
 
 def tail_plot(title: str, curves: Sequence[Curve]) -> str:
     """Return a plot of latency in seconds (y) over the share of requests that had it (x)."""
-    ticks = [(_nines(share), _share_name(share)) for share in _SHARES]
     moved = [Curve(one.name, [(_nines(x), y) for x, y in one.points]) for one in curves]
+    furthest = max(x for one in moved for x, _ in one.points)
+    ticks = [(_nines(share), _share_name(share)) for share in _SHARES]
+    # As far as there is anything, and to the next name.
+    ticks = [tick for at, tick in enumerate(ticks) if at < 2 or ticks[at - 1][0] < furthest]
     return _plot(title, moved, ticks, "share of requests", "latency")
 
 
@@ -98,7 +103,7 @@ def _plot(
         )
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{_HEIGHT - 6}" class="m">{html.escape(below)}</text>')
-    parts.append(f'<text x="4" y="12">{html.escape(beside)}</text>')
+    parts.append(f'<text x="4" y="16">{html.escape(beside)}</text>')
     inner = "".join(parts)
     return (
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{html.escape(title)}" '

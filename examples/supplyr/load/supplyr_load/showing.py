@@ -102,8 +102,7 @@ def _row(name: str, one: dict[str, Any]) -> list[str]:
 def _parts(seen: dict[str, dict[str, Any]], rows: list[list[str]]) -> list[str]:
     curves = [Curve("idle", seen["lanewise"]["idle"]["cheap_curve"])]
     curves += [
-        Curve(f"{build}: {name}", seen[build][f"{_LOAD:g}"]["cheap_curve"])
-        for build, name in _BUILDS.items()
+        Curve(name, seen[build][f"{_LOAD:g}"]["cheap_curve"]) for build, name in _BUILDS.items()
     ]
     facts = machine_facts()
     return [
