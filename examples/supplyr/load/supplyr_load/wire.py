@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._keep_body = keep_body
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
-        self._kept: list[bytes] = []
+        self._kept = bytearray()
         self._body: _Body | None = None
         self._status = 0
         self._keep = True
@@ -168,20 +168,21 @@ class Connection(asyncio.Protocol):
             del self._buffer[: end + 2]
             body.rest = size + 2  # its line's end too
         taken = min(body.rest, len(self._buffer))
-        self._take(taken, of_chunk=True, ends=taken == body.rest)
+        self._take(taken)
         body.rest -= taken
+        if body.rest == 0:
+            del self._kept[-2:]  # the end of the line, which may have come in two pieces
         return body.rest == 0
 
-    def _take(self, count: int, *, of_chunk: bool = False, ends: bool = False) -> None:
-        if self._keep_body and count:
-            piece = bytes(self._buffer[:count])
-            self._kept.append(piece[:-2] if of_chunk and ends else piece)
+    def _take(self, count: int) -> None:
+        if self._keep_body:
+            self._kept += self._buffer[:count]
         del self._buffer[:count]
 
     def _whole(self, *, keep: bool) -> None:
-        answer = Answer(self._status, b"".join(self._kept), keep)
+        answer = Answer(self._status, bytes(self._kept), keep)
         self._body = None
-        self._kept = []
+        self._kept.clear()
         self.used += 1
         told, self.on_answer, self.on_lost = self.on_answer, None, None
         if not keep and self._transport is not None:
