@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator
+from random import Random
 
 import pytest
 from lanewise import Runtime
@@ -251,3 +252,33 @@ async def test_both_databases_find_the_same(database: Database) -> None:
     }
     assert {hit.row["id"] for hit in found.hits} == by_hand
     assert math.isclose(sum(map(len, goods.values())), made.products)
+
+
+async def test_no_text_is_too_strange_to_be_asked(engine: Engine, database: Database) -> None:
+    rng = Random(20261127)
+    alphabet = "ab Z09.,;:'\"()*&|!<>~-_%?$\\/^{}[]@#\t\n\x00"
+    alphabet += "²ßİıǆ\u0301\u200d\u202eｆ１٣४漢字ไ🧱\U000e0041"
+    for _ in range(150):
+        text = "".join(rng.choice(alphabet) for _ in range(rng.randrange(1, 30)))
+        await engine.page(Question(text), 5)
+        await engine.overview(Question(text))
+        await suggest(database, text)
+
+
+async def test_whatever_a_supplier_is_called_can_be_found_again(
+    engine: Engine, database: Database
+) -> None:
+    names = [
+        "漢字 株式会社",
+        "Ελληνικά ΑΕ",
+        "Ørsted A/S",
+        "Łódź Sp. z o.o.",
+        "ﬁne Ⅳ",
+        "x" * 200,
+        "²³",
+    ]
+    async with database.transaction() as transaction:
+        ids = await suppliers.create_many(transaction, [Draft(name) for name in names])
+        await index.refresh(transaction, ids)
+    for name in names:
+        assert name in await _names(engine, Question(name)), name
