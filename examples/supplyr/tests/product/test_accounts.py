@@ -258,7 +258,7 @@ async def test_who_asks_too_often_is_told_when_to_come_again(
 ) -> None:
     from supplyr.web.app import create_app
 
-    app = create_app(replace(settings, search_per_minute=6))
+    app = create_app(replace(settings, search_per_minute=1))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
@@ -267,9 +267,9 @@ async def test_who_asks_too_often_is_told_when_to_come_again(
     ):
         statuses = [(await client.get("/api/v1/codes")).status_code for _ in range(7)]
         answer = await client.get("/api/v1/codes")
-    assert statuses.count(200) in (5, 6)
+    assert statuses[:5] == [200] * 5
     assert answer.status_code == 429
-    assert 1 <= int(answer.headers["retry-after"]) <= 10
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert answer.headers["content-type"] == "application/problem+json"
 
 

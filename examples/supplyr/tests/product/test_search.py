@@ -57,43 +57,43 @@ async def _names(engine: Engine, question: Question) -> list[str]:
     return [hit.row["name"] for hit in (await engine.page(question, 20)).hits]
 
 
-@pytest.mark.parametrize(
-    ("text", "first"),
-    [
-        ("weiss", "Weiß Stahlbau GmbH"),
-        ("WEISS stahlbau", "Weiß Stahlbau GmbH"),
-        ("mueller", "Müller Zerspanungstechnik AG"),
-        ("müller", "Müller Zerspanungstechnik AG"),
-        ("spiral staircase", "Weiß Stahlbau GmbH"),
-        ("balconies", "Weiß Stahlbau GmbH"),
-        ("precision machining", "Müller Zerspanungstechnik AG"),
-        ("mécanique", "Müller Zerspanungstechnik AG"),
-        ("25.62", "Müller Zerspanungstechnik AG"),
-        ("25.6", "Müller Zerspanungstechnik AG"),
-        ("druck wien", "Schmidt Druckerei"),
-        ("iso 14001", "Schmidt Druckerei"),
-        ("zerspan", "Müller Zerspanungstechnik AG"),
-    ],
-)
-async def test_words_are_found_wherever_they_stand(engine: Engine, text: str, first: str) -> None:
-    assert (await _names(engine, Question(text)))[0] == first
+_FOUND = [
+    ("weiss", "Weiß Stahlbau GmbH"),
+    ("WEISS stahlbau", "Weiß Stahlbau GmbH"),
+    ("mueller", "Müller Zerspanungstechnik AG"),
+    ("müller", "Müller Zerspanungstechnik AG"),
+    ("spiral staircase", "Weiß Stahlbau GmbH"),
+    ("balconies", "Weiß Stahlbau GmbH"),
+    ("precision machining", "Müller Zerspanungstechnik AG"),
+    ("mécanique", "Müller Zerspanungstechnik AG"),
+    ("25.62", "Müller Zerspanungstechnik AG"),
+    ("25.6", "Müller Zerspanungstechnik AG"),
+    ("druck wien", "Schmidt Druckerei"),
+    ("iso 14001", "Schmidt Druckerei"),
+    ("zerspan", "Müller Zerspanungstechnik AG"),
+]
 
 
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("shcmidt", "Schmidt Druckerei"),  # swapped
-        ("schmit", "Schmidt Druckerei"),  # left out
-        ("zerspanugnstechnik", "Müller Zerspanungstechnik AG"),
-        ("wiess stahlbau", "Weiß Stahlbau GmbH"),
-        ("druckrei wein", "Schmidt Druckerei"),
-        ("munchen", "Müller Zerspanungstechnik AG"),  # one umlaut for "muenchen"
-    ],
-)
-async def test_mistakes_are_forgiven(engine: Engine, text: str, name: str) -> None:
-    page = await engine.page(Question(text), 20)
-    assert name in [hit.row["name"] for hit in page.hits]
-    assert page.near_words
+async def test_words_are_found_wherever_they_stand(engine: Engine) -> None:
+    for text, first in _FOUND:
+        assert (await _names(engine, Question(text)))[0] == first, text
+
+
+_MISTAKES = [
+    ("shcmidt", "Schmidt Druckerei"),  # swapped
+    ("schmit", "Schmidt Druckerei"),  # left out
+    ("zerspanugnstechnik", "Müller Zerspanungstechnik AG"),
+    ("wiess stahlbau", "Weiß Stahlbau GmbH"),
+    ("druckrei wein", "Schmidt Druckerei"),
+    ("munchen", "Müller Zerspanungstechnik AG"),  # one umlaut for "muenchen"
+]
+
+
+async def test_mistakes_are_forgiven(engine: Engine) -> None:
+    for text, name in _MISTAKES:
+        page = await engine.page(Question(text), 20)
+        assert name in [hit.row["name"] for hit in page.hits], text
+        assert page.near_words
 
 
 async def test_the_name_weighs_more_than_the_rest(engine: Engine, database: Database) -> None:
@@ -176,24 +176,22 @@ async def test_what_is_archived_is_found_no_more(engine: Engine, database: Datab
     assert "Schmidt Druckerei" not in await _names(engine, Question())
 
 
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        ("we", "Weiß Stahlbau GmbH"),
-        ("Weiß St", "Weiß Stahlbau GmbH"),
-        ("mull", None),
-        ("muell", "Müller Zerspanungstechnik AG"),
-        ("berlin stahl", "Stahl und Eisen Handel KG"),
-        ("w", None),
-        ("%", None),
-        ("_____", None),
-    ],
-)
-async def test_suggestions(
-    engine: Engine, database: Database, typed: str, expected: str | None
-) -> None:
-    names = [one.text for one in await suggest(database, typed) if one.kind == "supplier"]
-    assert (expected in names) if expected else names == []
+_TYPED: list[tuple[str, str | None]] = [
+    ("we", "Weiß Stahlbau GmbH"),
+    ("Weiß St", "Weiß Stahlbau GmbH"),
+    ("mull", None),
+    ("muell", "Müller Zerspanungstechnik AG"),
+    ("berlin stahl", "Stahl und Eisen Handel KG"),
+    ("w", None),
+    ("%", None),
+    ("_____", None),
+]
+
+
+async def test_suggestions(engine: Engine, database: Database) -> None:
+    for typed, expected in _TYPED:
+        names = [one.text for one in await suggest(database, typed) if one.kind == "supplier"]
+        assert (expected in names) if expected else names == [], typed
 
 
 async def test_trades_are_suggested_in_several_languages(
