@@ -1,4 +1,4 @@
-"""Saving never waits for the duplicate check longer than was said, and never fails because of it."""
+"""Saving waits for the duplicate check no longer than was said, and never fails because of it."""
 
 import asyncio
 from dataclasses import replace
