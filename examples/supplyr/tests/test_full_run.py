@@ -16,7 +16,7 @@ from supplyr.duplicates.clusters import MAX_MEMBERS, Cluster, cluster_pairs, clu
 from supplyr.duplicates.compare import PAIR, compare_segment, pairs_of
 from supplyr.duplicates.letters import bound_columns
 from supplyr.duplicates.passes import sort_pass
-from supplyr.duplicates.prepare import encode_page, prepare_page, prepared_columns
+from supplyr.duplicates.prepare import column_of, encode_page, prepare_page
 from supplyr.generate import generate
 from supplyr.jobs.background import Background
 from supplyr.jobs.full_run import Stage, find_clusters
@@ -73,7 +73,7 @@ def test_finds_what_the_plain_rule_finds_in_anything(
 @given(st.lists(_records, min_size=1, max_size=20))
 def test_pages_are_prepared_as_single_records_are(records: list[Supplier]) -> None:
     (page,) = pages_of(records, 50)
-    assert [row[0] for row in prepared_columns(prepare_page(page))] == prepare(records).texts
+    assert column_of(prepare_page(page), 0) == prepare(records).texts
 
 
 @given(

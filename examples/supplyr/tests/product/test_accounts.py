@@ -104,8 +104,10 @@ async def test_forms_without_their_token_are_refused(
 
 
 async def test_guessing_is_slowed_down_even_when_all_guesses_come_at_once(
-    app: FastAPI, client: httpx.AsyncClient
+    app: FastAPI, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # So long that no wait is over before the test is, however slow the machine.
+    monkeypatch.setattr(login_failures, "_FIRST_WAIT_S", 600.0)
     context = context_of(app)
     await add_user(context.database)
     token = await form_token(client, "/login")
@@ -256,7 +258,7 @@ async def test_who_asks_too_often_is_told_when_to_come_again(
 ) -> None:
     from supplyr.web.app import create_app
 
-    app = create_app(replace(settings, search_per_minute=6))
+    app = create_app(replace(settings, search_per_minute=1))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
@@ -265,9 +267,9 @@ async def test_who_asks_too_often_is_told_when_to_come_again(
     ):
         statuses = [(await client.get("/api/v1/codes")).status_code for _ in range(7)]
         answer = await client.get("/api/v1/codes")
-    assert statuses.count(200) in (5, 6)
+    assert statuses[:5] == [200] * 5
     assert answer.status_code == 429
-    assert 1 <= int(answer.headers["retry-after"]) <= 10
+    assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert answer.headers["content-type"] == "application/problem+json"
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import json
 
+from supplyr import merging
 from supplyr.db.database import Database
 from supplyr.jobs import imports
 from supplyr.jobs.run import Run
 from supplyr.settings import Settings
-from supplyr.store import job_records, jobs, suppliers
+from supplyr.store import duplicates, job_records, jobs, suppliers
 
 from .jobs_support import COLUMNS, add_user, ended, one, running, submit_import, supplier_csv
 
@@ -170,3 +171,26 @@ async def test_two_runners_share_the_jobs_of_one_database(
     assert {row["state"] for row in rows} == {"done"}
     assert await suppliers.count_active(database) == 1200
     assert len(COLUMNS) == 10
+
+
+async def test_a_reference_of_a_merged_supplier_means_the_one_that_stayed(
+    database: Database, settings: Settings
+) -> None:
+    user = await add_user(database)
+    async with database.transaction() as transaction:
+        draft = suppliers.Draft("Weber", country="DE", external_ref="R000001")
+        gone = await suppliers.create(transaction, draft)
+        stayed = await suppliers.create(transaction, suppliers.Draft("Weber AG", country="DE"))
+        members = [(gone, 990), (stayed, 990)]
+        (cluster,) = await duplicates.add_clusters(
+            transaction, [duplicates.NewCluster(members, 990)], None
+        )
+        await merging.merge(transaction, cluster, stayed, [gone], None)
+    job = await submit_import(database, settings, user, supplier_csv(1), update_existing=True)
+    async with running(database, settings):
+        row = await ended(database, job["id"])
+    assert json.loads(row["result_json"])["updated"] == 1, row["error"]
+    now = await suppliers.get(database, stayed)
+    assert now is not None
+    assert now["street"]
+    assert now["external_ref"] is None

@@ -7,7 +7,7 @@ from functools import lru_cache
 from lanewise import task
 
 from supplyr.dedupe import DEFAULT_THRESHOLD
-from supplyr.duplicates.prepare import encode_page, prepare_page, prepared_columns, sample_page
+from supplyr.duplicates.prepare import column_of, encode_page, prepare_page, sample_page
 from supplyr.similarity import (
     MAX_PERMILLE,
     common_length,
@@ -43,7 +43,7 @@ def similar_neighbours(page: bytes, threshold: float = DEFAULT_THRESHOLD) -> lis
     Places count from 0, after the entry. Raises ValueError for a threshold outside 0.001 to 1.
     """
     permille = threshold_permille(threshold)
-    texts = [row[0] for row in prepared_columns(prepare_page(page))]
+    texts = column_of(prepare_page(page), 0)
     if not texts or not texts[0]:
         return []
     entry, bags = texts[0], letter_bags(texts)

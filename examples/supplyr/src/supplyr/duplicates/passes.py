@@ -7,7 +7,7 @@ import numpy as np
 from lanewise import task
 
 from supplyr.candidates import PASSES, STEP, WINDOW
-from supplyr.duplicates.prepare import prepare_page, prepared_columns, sample_page
+from supplyr.duplicates.prepare import column_of, prepare_page, sample_page
 
 # Windows of one segment. A segment takes some tens of milliseconds: short enough that another
 # call never waits long for a worker, long enough that crossing costs little.
@@ -30,21 +30,18 @@ class Segment(NamedTuple):
 def _order(pages: Sequence[bytes], number: int) -> tuple[list[str], list[int]]:
     """Return the texts of all records, and the indexes of those that take part, in order."""
     texts: list[str] = []
-    ranks: list[str] = []
-    keyed: list[int] = []
+    keys: list[str] = []
     for page in pages:
-        for row in prepared_columns(page):
-            text, key = row[0], row[1 + number]
-            # A blank sorts before everything that a key can hold, so this orders by key, then text.
-            ranks.append(f"{key} {text}")
-            if text and key:
-                keyed.append(len(texts))
-            texts.append(text)
+        texts += column_of(page, 0)
+        keys += column_of(page, 1 + number)
     filled = [index for index, text in enumerate(texts) if text]
     if len(filled) <= WINDOW:
         # Few enough to compare each with each: once, whatever keys they have.
         return texts, filled if number == 0 else []
-    # The sort is stable, so equal ones stay in the order of their indexes.
+    keyed = [index for index in filled if keys[index]]
+    # A blank sorts before everything that a key can hold, so this orders by key, then text. The
+    # sort is stable, so equal ones stay in the order of their indexes.
+    ranks = list(map(" ".join, zip(keys, texts, strict=True)))
     return texts, sorted(keyed, key=ranks.__getitem__)
 
 

@@ -8,7 +8,7 @@ from lanewise import task
 
 from supplyr.candidates import PASSES
 from supplyr.generate import generate
-from supplyr.normalise import joined_letters, name_tokens, sorted_text, tokens
+from supplyr.normalise import joined_letters, name_tokens, tokens
 
 # name, street, city, postcode, address supplement
 PageRow = tuple[str, str, str, str, str]
@@ -38,28 +38,44 @@ def _page_inputs(size: int) -> tuple[bytes]:
     return (sample_page(size),)
 
 
-def _line(name: str, street: str, city: str, postcode: str, extra: str) -> str:
-    streets, cities, postcodes = tokens(street), tokens(city), tokens(postcode)
-    parts = (name_tokens(name), streets, cities, postcodes, tokens(extra) if extra else [])
-    keys = (joined_letters(streets), joined_letters(cities), "".join(postcodes))
-    return "\t".join((sorted_text(parts), *keys))
+@lru_cache(maxsize=65_536)
+def _place(text: str) -> tuple[tuple[str, ...], str]:
+    """Return the tokens of a street or city and the sort key they make; places come again."""
+    found = tuple(tokens(text))
+    return found, joined_letters(found)
+
+
+def _prepared(row: PageRow) -> tuple[str, str, str, str]:
+    name, street, city, postcode, extra = row
+    streets, street_key = _place(street)
+    cities, city_key = _place(city)
+    postcodes = tokens(postcode)
+    # What `sorted_text` makes of the five parts, without a generator for each.
+    every = [*name_tokens(name), *streets, *cities, *postcodes]
+    if extra:
+        every += tokens(extra)
+    every.sort()
+    return "".join(every), street_key, city_key, "".join(postcodes)
 
 
 @task(size=_page_rows, inputs=_page_inputs, idempotent=True)
 def prepare_page(page: bytes) -> bytes:
-    """Return a line per row: comparison text and the sort keys of all passes, tab-separated.
+    """Return the comparison texts and the sort keys of all passes, see column_of.
 
-    Texts and keys are what `candidates.prepare` makes; they hold neither blanks nor tabs.
+    They are what `candidates.prepare` makes: words without blanks or control characters.
     """
     rows: list[PageRow] = json.loads(page)
-    return "\n".join([_line(*row) for row in rows]).encode()
+    if not rows:
+        return b""
+    columns = zip(*map(_prepared, rows), strict=True)
+    return "\0".join(["\n".join(column) for column in columns]).encode()
 
 
-def prepared_columns(prepared: bytes) -> list[tuple[str, ...]]:
-    """Return (text, key, key, key) for each row of what prepare_page returned."""
+def column_of(prepared: bytes, number: int) -> list[str]:
+    """Return the texts (0) or the keys of a pass (from 1) of what prepare_page returned."""
     if not prepared:
         return []
-    rows = [tuple(line.split("\t")) for line in prepared.decode().split("\n")]
-    if any(len(row) != 1 + PASSES for row in rows):
+    columns = prepared.decode().split("\0")
+    if len(columns) != 1 + PASSES:
         raise ValueError("these bytes are not a page that prepare_page returned")
-    return rows
+    return columns[number].split("\n")

@@ -1,9 +1,9 @@
 """Suppliers of an import: which are new, which are there already, and how they are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from supplyr.db.database import Reader, Transaction, among_texts, listed
+from supplyr.db.database import Reader, Row, Transaction, among_texts, listed
 from supplyr.imports.checking import AcceptedRow
 from supplyr.jobs.run import Run
 from supplyr.search import index
@@ -48,6 +48,10 @@ async def _known(reader: Reader, rows: Sequence[AcceptedRow]) -> dict[int, int]:
     return known
 
 
+async def _rows(reader: Reader, ids: Iterable[int]) -> dict[int, Row]:
+    return {row["id"]: row for row in await suppliers.by_ids(reader, sorted(set(ids)))}
+
+
 def _draft(values: dict[str, Any], before: Draft | None) -> Draft:
     """Return a row as a draft; an empty cell leaves what is there."""
     told = {name: value for name, value in values.items() if value not in (None, "", [])}
@@ -61,14 +65,17 @@ async def plan_block(
 ) -> Plan:
     """Work out what a block does, with its search documents. Reads only."""
     known = await _known(run.database, rows)
-    there = {
-        row["id"]: row for row in await suppliers.by_ids(run.database, sorted(set(known.values())))
-    }
+    there = await _rows(run.database, known.values())
+    survivors = {at: row["merged_into"] for at, row in there.items() if row["status"] == "merged"}
+    there |= await _rows(run.database, survivors.values())
     created: list[Draft] = []
     updated: dict[int, Draft] = {}
     problems: list[tuple[int, str, str]] = []
     for row in rows:
         at = known.get(row.number)
+        if at in survivors:
+            # The reference stays with the record that was merged.
+            at, row = survivors[at], row._replace(values={**row.values, "external_ref": None})
         if at is None:
             created.append(_draft(row.values, None))
         elif at not in there or there[at]["status"] != "active":

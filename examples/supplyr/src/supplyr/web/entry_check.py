@@ -1,8 +1,15 @@
 """Whether a supplier that was just saved is a duplicate: asked of whoever is plugged in."""
 
+import asyncio
+import logging
 from typing import Literal, NamedTuple
 
+from lanewise import LanewiseError
+
+from supplyr.db.database import DatabaseError
 from supplyr.web.context import Context
+
+_log = logging.getLogger(__name__)
 
 
 class EntryCheck(NamedTuple):
@@ -22,4 +29,9 @@ async def checked_on_entry(context: Context, supplier_id: int) -> EntryCheck:
 
     if ENTRY_CHECK is None:
         return EntryCheck("unchecked", [])
-    return await ENTRY_CHECK(context, supplier_id)
+    try:
+        async with asyncio.timeout(context.settings.duplicate_check_s):
+            return await ENTRY_CHECK(context, supplier_id)
+    except (TimeoutError, LanewiseError, DatabaseError) as error:
+        _log.info("supplier %s stays unchecked: %s", supplier_id, error or "no time was left")
+        return EntryCheck("unchecked", [])
