@@ -6,10 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo test web lint bench matrix clean help
+.PHONY: demo load test web lint bench matrix clean help
 
 help:
-	@echo "make demo | test | web | lint | matrix | bench | clean"
+	@echo "make demo | load | test | web | lint | matrix | bench | clean"
 
 # Debian ships venv apart from python3; where it is missing and we may install it, we do.
 $(BIN)/python:
@@ -39,6 +39,9 @@ $(VENV)/.frameworks: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(BIN)/python -m supplyr.demo --output demo-output
 
+load: $(VENV)/.installed
+	$(BIN)/python -m supplyr_load --quick
+
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
 	cd examples/supplyr && $(abspath $(BIN))/python -m pytest
@@ -53,6 +56,7 @@ lint: $(VENV)/.linters
 	$(BIN)/lint-imports
 	$(BIN)/lanewise audit src
 	cd examples/supplyr && $(abspath $(BIN))/mypy
+	cd examples/supplyr && $(abspath $(BIN))/lint-imports
 
 matrix:
 	$(PYTHON) tools/matrix

@@ -9,7 +9,12 @@ from lanewise import Task
 from supplyr import tasks
 
 TASKS: dict[str, Task[..., Any]] = {name: getattr(tasks, name) for name in tasks.__all__}
-SIZES = {"hash_password": (8, 64), "verify_password": (8, 64), "make_thumbnails": (2, 70)}
+SIZES = {
+    "stage_table": (100, 4000),
+    "hash_password": (8, 64),
+    "verify_password": (8, 64),
+    "make_thumbnails": (2, 70),
+}
 CASES = [(name, size) for name in TASKS for size in SIZES.get(name, (1, 40))]
 
 

@@ -1,7 +1,8 @@
-"""Measure SUPPLYR's tasks on real data, then run a small service under the plan: `make demo`.
+"""Serve SUPPLYR, measure its tasks, then load it with and without the plan: `make demo`.
 
-Writes lanewise.toml, report.html and measured.json into a directory, and prints what a service with
-everything in its handlers and the same service under the plan do to the event loop.
+Writes lanewise.toml, report.html, measured.json and load.html into a directory, and prints what
+everything in the handlers and the same under the plan do to the event loop and to those who read.
+Where somebody sits at the terminal SUPPLYR stays up at the end, until they have seen enough.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +31,7 @@ from supplyr.dedupe import find_duplicates_rapidfuzz
 from supplyr.records import Supplier
 from supplyr.service_program import Observed, in_the_handler, serve, under_the_plan
 from supplyr.truth import TruthUnavailableError, evaluate, load
+from supplyr_load.showing import SUPPLIERS, running, show
 
 # Chosen on febrl1 (python -m supplyr.evaluate); applied to febrl3 here.
 FEBRL_THRESHOLD = 0.615
@@ -41,6 +44,7 @@ TASKS = (
     "supplyr.export:export_pdf",
     "supplyr.accounts:hash_password",
     "supplyr.ranking:rank_suppliers",
+    "supplyr_load.works:price_list",
 )
 
 
@@ -55,19 +59,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=Path("demo-output"))
     parser.add_argument("--budget", type=float, default=10.0, help="seconds for each task")
     parser.add_argument("--service-seconds", type=float, default=6.0)
+    parser.add_argument("--load-seconds", type=float, help="of each stretch of load (as service)")
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     output = Output()
+    folder = options.output / "directory"
+    output.title(f"SUPPLYR, a directory of {SUPPLIERS:,} suppliers")
+    with running(folder.resolve()) as address:
+        output.line(f"  open {address} and search while this goes on")
+        failed = _demonstrate(output, options, folder.resolve())
+        if sys.stdin.isatty() and sys.stdout.isatty():
+            with suppress(KeyboardInterrupt, EOFError):
+                input(f"\nSUPPLYR is still at {address} - Enter ends it. ")
+    return 1 if failed else 0
+
+
+def _demonstrate(output: Output, options: argparse.Namespace, folder: Path) -> bool:
+    """Measure, run and load; whether a task could not be measured."""
     _print_quality(output)
     started = time.monotonic()
     result = _measure(options.budget)
     plan_path = _write(options.output, result, time.monotonic() - started)
     _print_measured(output, result)
     _print_service(output, plan_path, options.service_seconds)
+    load_seconds = options.load_seconds or options.service_seconds
+    page = show(output, folder, plan_path, load_seconds, options.output)
     output.title("look at it")
     for name in ("report.html", "lanewise.toml", "measured.json"):
         output.line(f"  {options.output / name}")
-    return 1 if any(task.error for task in result.tasks) else 0
+    if page is not None:
+        output.line(f"  {page}")
+    return any(task.error for task in result.tasks)
 
 
 def _print_quality(output: Output) -> None:

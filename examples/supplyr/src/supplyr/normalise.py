@@ -7,6 +7,7 @@ names the removal of legal forms. The result is a text of blank-separated ASCII-
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from supplyr.records import Supplier
 
@@ -70,9 +71,16 @@ def _shorten(token: str) -> str:
     return _ABBREVIATIONS.get(token, token)
 
 
+@lru_cache(maxsize=65_536)
+def _word_tokens(word: str) -> tuple[str, ...]:
+    # Words come again and again in a directory, and folding one costs twenty times as much as
+    # finding it here. No step of it looks beyond a blank, so words can be folded apart.
+    return tuple(short for token in fold(word).split() if (short := _shorten(token)))
+
+
 def tokens(text: str) -> list[str]:
     """Return the normalised tokens of an address line, in their order."""
-    return [short for token in fold(text).split() if (short := _shorten(token))]
+    return [token for word in text.split() for token in _word_tokens(word)]
 
 
 def name_tokens(name: str) -> list[str]:

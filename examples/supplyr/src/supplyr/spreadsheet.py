@@ -12,7 +12,7 @@ MAX_UNPACKED_BYTES = 200_000_000
 _DIMENSION_PREFIX_BYTES = 4096
 _DIMENSION = re.compile(rb'<dimension ref="[A-Z]+\d+:[A-Z]+(\d+)"')
 # What zipfile raises for a missing, damaged, encrypted or oddly compressed member.
-_UNREADABLE_MEMBER = (
+UNREADABLE_MEMBER = (
     KeyError, EOFError, NotImplementedError, OSError, RuntimeError, ValueError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
@@ -22,7 +22,8 @@ class CatalogueError(ValueError):
     """The catalogue as a whole cannot be read; the message says why and what to do."""
 
 
-def _open_archive(data: bytes) -> zipfile.ZipFile:
+def open_archive(data: bytes) -> zipfile.ZipFile:
+    """Open bytes as the ZIP archive that an XLSX is. Raises CatalogueError for what is not one."""
     try:
         return zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
@@ -37,7 +38,7 @@ def check_unpacked_bytes(data: bytes) -> None:
 
     The archive's own figures are trusted: a forged one is left to the memory limit of the worker.
     """
-    with _open_archive(data) as archive:
+    with open_archive(data) as archive:
         unpacked_bytes = sum(entry.file_size for entry in archive.infolist())
     if unpacked_bytes > MAX_UNPACKED_BYTES:
         raise CatalogueError(
@@ -52,11 +53,11 @@ def declared_rows(data: bytes) -> int:
     Reads a few kilobytes only. What a file declares need not be true: use it as a hint. Raises
     CatalogueError for what is not an XLSX archive.
     """
-    with _open_archive(data) as archive:
+    with open_archive(data) as archive:
         try:
             with archive.open("xl/worksheets/sheet1.xml") as sheet:
                 start = sheet.read(_DIMENSION_PREFIX_BYTES)
-        except _UNREADABLE_MEMBER:
+        except UNREADABLE_MEMBER:
             return 0
     match = _DIMENSION.search(start)
     return max(int(match.group(1)) - 1, 0) if match else 0

@@ -16,11 +16,11 @@ from supplyr.vat import is_valid_vat_number
 Row = Mapping[str, str]
 
 # Deliberately simpler than RFC 5322: what mail servers of suppliers really accept.
-_EMAIL = re.compile(
+EMAIL = re.compile(
     r"[a-z0-9][a-z0-9._%+-]{0,63}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}"
 )
-_PHONE_NOISE = re.compile(r"[ ()/.-]")
-_PHONE = re.compile(r"(?:\+|00)[1-9][0-9]{6,14}")
+PHONE_NOISE = re.compile(r"[ ()/.-]")
+PHONE = re.compile(r"(?:\+|00)[1-9][0-9]{6,14}")
 _POSTCODES = {
     "DE": re.compile(r"[0-9]{5}"),
     "AT": re.compile(r"[1-9][0-9]{3}"),
@@ -54,12 +54,12 @@ def _vat_problem(row: Row) -> str:
 
 def _email_problem(row: Row) -> str:
     email = row.get("email", "").strip().lower()
-    return "" if len(email) <= 254 and _EMAIL.fullmatch(email) else "not an e-mail address"
+    return "" if len(email) <= 254 and EMAIL.fullmatch(email) else "not an e-mail address"
 
 
 def _phone_problem(row: Row) -> str:
-    digits = _PHONE_NOISE.sub("", row.get("phone", "").replace("(0)", ""))
-    return "" if _PHONE.fullmatch(digits) else "not an international telephone number"
+    digits = PHONE_NOISE.sub("", row.get("phone", "").replace("(0)", ""))
+    return "" if PHONE.fullmatch(digits) else "not an international telephone number"
 
 
 def _postcode_problem(row: Row) -> str:

@@ -1,0 +1,1 @@
+"""`python -m supplyr VERB`: one module a verb."""

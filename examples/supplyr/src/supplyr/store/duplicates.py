@@ -1,0 +1,180 @@
+"""Suspected duplicates: clusters, their members, pairs that were found different."""
+
+import time
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+from supplyr.db.database import Reader, Row, Transaction, among, listed
+
+# Of a name: so many letters that namesakes share them and few others do.
+_BEGINNING = 6
+_AFTER_ALL = "\U0010fffd"
+
+
+class NewCluster(NamedTuple):
+    """Suppliers (id, permille of the most similar other one) that look like one."""
+
+    members: Sequence[tuple[int, int]]
+    best_permille: int
+
+
+async def _reserve(transaction: Transaction, count: int) -> list[int]:
+    if transaction.dialect == "postgresql":
+        rows = await transaction.fetch_all(
+            "SELECT nextval(pg_get_serial_sequence('duplicate_clusters', 'id')) AS id"
+            " FROM generate_series(1, CAST(? AS INTEGER))",
+            (count,),
+        )
+        return [row["id"] for row in rows]
+    row = await transaction.fetch_one("SELECT coalesce(max(id), 0) AS last FROM duplicate_clusters")
+    first = 1 if row is None else row["last"] + 1
+    return list(range(first, first + count))
+
+
+async def add_clusters(
+    transaction: Transaction, clusters: Sequence[NewCluster], job_id: int | None
+) -> list[int]:
+    """Insert clusters to be reviewed and return their ids."""
+    ids = await _reserve(transaction, len(clusters))
+    now_s = time.time()
+    await transaction.execute_many(
+        "INSERT INTO duplicate_clusters (id, job_id, best_permille, created_at_s)"
+        " VALUES (?, ?, ?, ?)",
+        [(at, job_id, one.best_permille, now_s) for at, one in zip(ids, clusters, strict=True)],
+    )
+    await transaction.execute_many(
+        "INSERT INTO duplicate_members (cluster_id, supplier_id, permille) VALUES (?, ?, ?)",
+        [
+            (at, supplier_id, permille)
+            for at, one in zip(ids, clusters, strict=True)
+            for supplier_id, permille in one.members
+        ],
+    )
+    return ids
+
+
+async def remove_open(transaction: Transaction) -> int:
+    """Delete all clusters that nobody has decided on; a new run finds them again."""
+    return await transaction.execute("DELETE FROM duplicate_clusters WHERE state = 'open'")
+
+
+async def remove_open_of(transaction: Transaction, supplier_id: int) -> None:
+    """Delete what an earlier check of the same entry put up; a full run's clusters stay."""
+    await transaction.execute(
+        "DELETE FROM duplicate_clusters WHERE state = 'open' AND job_id IS NULL AND id IN"
+        " (SELECT cluster_id FROM duplicate_members WHERE supplier_id = ?)",
+        (supplier_id,),
+    )
+
+
+async def get(reader: Reader, cluster_id: int) -> Row | None:
+    """Return a cluster with its `members` (rows of supplier_id and permille), or None."""
+    row = await reader.fetch_one("SELECT * FROM duplicate_clusters WHERE id = ?", (cluster_id,))
+    if row is None:
+        return None
+    members = await _members(reader, [cluster_id])
+    return {**row, "members": members.get(cluster_id, [])}
+
+
+async def page(reader: Reader, state: str, after: tuple[int, int] | None, limit: int) -> list[Row]:
+    """Return clusters of a state with `members`, the most similar first, behind (permille, id)."""
+    best, at = after if after is not None else (1_000_000, 0)
+    rows = await reader.fetch_all(
+        "SELECT * FROM duplicate_clusters WHERE state = ?"
+        " AND (best_permille < ? OR (best_permille = ? AND id > ?))"
+        " ORDER BY best_permille DESC, id LIMIT ?",
+        (state, best, best, at, limit),
+    )
+    members = await _members(reader, [row["id"] for row in rows])
+    return [{**row, "members": members.get(row["id"], [])} for row in rows]
+
+
+async def _members(reader: Reader, ids: Sequence[int]) -> dict[int, list[Row]]:
+    rows = await reader.fetch_all(
+        "SELECT cluster_id, supplier_id, permille FROM duplicate_members"  # noqa: S608 - constants
+        f" WHERE {among(reader.dialect, 'cluster_id')} ORDER BY cluster_id, supplier_id",
+        (listed(reader.dialect, ids),),
+    )
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["cluster_id"], []).append(row)
+    return found
+
+
+async def count(reader: Reader, state: str) -> int:
+    """Return how many clusters are in a state."""
+    row = await reader.fetch_one(
+        "SELECT count(*) AS n FROM duplicate_clusters WHERE state = ?", (state,)
+    )
+    return 0 if row is None else int(row["n"])
+
+
+async def decide(
+    transaction: Transaction, cluster_id: int, state: str, user_id: int | None, *, was: str
+) -> bool:
+    """Move a cluster from the state `was` to another; False where it is not in that any more."""
+    decided = (None, None) if state == "open" else (time.time(), user_id)
+    changed = await transaction.execute(
+        "UPDATE duplicate_clusters SET state = ?, decided_at_s = ?, decided_by = ?"
+        " WHERE id = ? AND state = ?",
+        (state, *decided, cluster_id, was),
+    )
+    return changed > 0
+
+
+async def dismiss_pairs(transaction: Transaction, ids: Iterable[int]) -> None:
+    """Note that no two of these suppliers are the same."""
+    now_s = time.time()
+    await transaction.execute_many(
+        "INSERT INTO duplicate_dismissals (first_id, second_id, dismissed_at_s) VALUES (?, ?, ?)"
+        " ON CONFLICT (first_id, second_id) DO NOTHING",
+        [(first, second, now_s) for first, second in combinations(sorted(set(ids)), 2)],
+    )
+
+
+async def dismissed_pairs(reader: Reader) -> list[tuple[int, int]]:
+    """Return all pairs that were found different, lower id first."""
+    rows = await reader.fetch_all("SELECT first_id, second_id FROM duplicate_dismissals")
+    return [(row["first_id"], row["second_id"]) for row in rows]
+
+
+async def dismissed_with(reader: Reader, supplier_id: int) -> set[int]:
+    """Return the suppliers that were found different from one."""
+    rows = await reader.fetch_all(
+        "SELECT first_id, second_id FROM duplicate_dismissals WHERE first_id = ? OR second_id = ?",
+        (supplier_id, supplier_id),
+    )
+    return {row["first_id"] + row["second_id"] - supplier_id for row in rows}
+
+
+async def mark(transaction: Transaction, verdict: str, ids: Sequence[int]) -> None:
+    """Note the verdict of a duplicate check on suppliers."""
+    await transaction.execute(
+        "UPDATE suppliers SET duplicate_check = ?"  # noqa: S608 - constants
+        f" WHERE duplicate_check <> ? AND {among(transaction.dialect, 'id')}",
+        (verdict, verdict, listed(transaction.dialect, ids)),
+    )
+
+
+async def candidates(reader: Reader, supplier: Row, limit: int) -> list[dict[str, Any]]:
+    """Return active suppliers that may be the same as one: by VAT number, postcode or name.
+
+    Each of the three is an index away; a postcode or beginning of a name that many share is cut.
+    """
+    name = supplier["name_folded"]
+    beginning = name[:_BEGINNING] or name
+    columns = "id, name, street, city, postcode, address_extra, vat_number"
+    found: dict[int, dict[str, Any]] = {}
+    for where, parameters in (
+        ("vat_number = ? AND vat_number <> ''", (supplier["vat_number"],)),
+        ("postcode = ? AND postcode <> ''", (supplier["postcode"],)),
+        ("name_folded >= ? AND name_folded < ?", (beginning, beginning + _AFTER_ALL)),
+    ):
+        rows = await reader.fetch_all(
+            f"SELECT {columns} FROM suppliers WHERE status = 'active' AND id <> ? AND {where}"  # noqa: S608 - constants
+            " LIMIT ?",
+            (supplier["id"], *parameters, limit),
+        )
+        found.update((row["id"], row) for row in rows)
+    return [found[at] for at in sorted(found)]

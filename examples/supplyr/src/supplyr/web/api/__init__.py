@@ -1,0 +1,1 @@
+"""The API: JSON in and out, described by OpenAPI at /api/v1/openapi.json."""

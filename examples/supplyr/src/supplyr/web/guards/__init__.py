@@ -1,0 +1,1 @@
+"""Pure ASGI middleware: what is true for every request, whoever answers it."""

@@ -1,0 +1,200 @@
+"""A supplier's own page, and the forms by which writers change it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from pydantic import ValidationError
+from starlette.datastructures import FormData
+from starlette.responses import RedirectResponse, Response
+
+from supplyr import directory
+from supplyr.catalogue import parse_price_cents
+from supplyr.classification import TITLES
+from supplyr.directory import DirectoryError
+from supplyr.records import PriceRow
+from supplyr.search.question import Near, Question
+from supplyr.store import audit, images, products
+from supplyr.web.api.asked import Typed
+from supplyr.web.api.models import ProductIn, SupplierChange
+from supplyr.web.api.suppliers import SupplierId, shown
+from supplyr.web.context import context_of
+from supplyr.web.entry_check import checked_on_entry
+from supplyr.web.errors import ProblemError, field_errors
+from supplyr.web.identity import Visitor, Writer
+from supplyr.web.limits import WRITES
+from supplyr.web.pages.search import CODE_TITLES, COUNTRIES
+from supplyr.web.rendering import render
+
+router = APIRouter(include_in_schema=False)
+_PRODUCTS = 50
+_NEIGHBOURS = 4
+_CHANGES = 10
+
+
+@router.get("/suppliers/new")
+async def new_supplier(request: Request, _identity: Writer) -> Response:
+    """Show an empty form."""
+    return _form(request, {}, [], None)
+
+
+@router.post("/suppliers/new", dependencies=[WRITES])
+async def add_supplier(request: Request, identity: Writer) -> Response:
+    """Add a supplier, and show it; or the form again, with what is wrong."""
+    context = context_of(request)
+    form = await request.form()
+    try:
+        supplier = SupplierChange(**_values(form))
+        supplier_id = await directory.add(context.database, identity, supplier.draft())
+    except (ValidationError, DirectoryError) as error:
+        return _form(request, dict(form), _told(error), None)
+    await checked_on_entry(context, supplier_id)
+    return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
+
+
+@router.get("/suppliers/{supplier_id}")
+async def profile(
+    request: Request,
+    identity: Visitor,
+    supplier_id: SupplierId,
+    after: Annotated[Typed, Query(max_length=40)] = "",
+) -> Response:
+    """Show a supplier; one that was merged leads to the one it was merged into."""
+    context = context_of(request)
+    try:
+        row = await shown(context.database, supplier_id)
+    except ProblemError as error:
+        if error.more.get("merged_into"):
+            return RedirectResponse(f"/suppliers/{error.more['merged_into']}", 301)
+        raise
+    rows = await products.page_of(context.database, supplier_id, after, _PRODUCTS + 1)
+    neighbours = []
+    if row["latitude_deg"] is not None and row["codes"]:
+        near = Near(row["latitude_deg"], row["longitude_deg"], 100.0)
+        question = Question(code=row["codes"][0], near=near, sort="distance")
+        page = await context.search.page(question, _NEIGHBOURS + 1)
+        neighbours = [hit for hit in page.hits if hit.row["id"] != supplier_id][:_NEIGHBOURS]
+    changes = []
+    if identity is not None:
+        changes = await audit.of_subject(context.database, f"supplier:{supplier_id}", _CHANGES)
+    values = {
+        "supplier": row,
+        "products": rows[:_PRODUCTS],
+        "next_after": rows[_PRODUCTS - 1]["sku"] if len(rows) > _PRODUCTS else None,
+        "neighbours": neighbours,
+        "changes": changes,
+        "images": await images.of_supplier(context.database, supplier_id),
+        "titles": CODE_TITLES,
+        "country_names": COUNTRIES,
+        "saved": "saved" in request.query_params,
+    }
+    return render(request, "profile.html", values)
+
+
+@router.get("/suppliers/{supplier_id}/edit")
+async def edit(request: Request, _identity: Writer, supplier_id: SupplierId) -> Response:
+    """Show the form with what is there."""
+    row = await shown(context_of(request).database, supplier_id)
+    values = {
+        **row,
+        "codes": ", ".join(row["codes"]),
+        "certificates": ", ".join(row["certificates"]),
+    }
+    return _form(request, values, [], supplier_id)
+
+
+@router.post("/suppliers/{supplier_id}/edit", dependencies=[WRITES])
+async def change(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
+    """Change a supplier, and show it; or the form again, with what is wrong."""
+    context = context_of(request)
+    form = await request.form()
+    try:
+        supplier = SupplierChange(**_values(form))
+        await directory.change(
+            context.database, identity, supplier_id, supplier.draft(), supplier.version
+        )
+    except directory.NotThereError:
+        raise
+    except (ValidationError, DirectoryError) as error:
+        return _form(request, dict(form), _told(error), supplier_id)
+    await checked_on_entry(context, supplier_id)
+    return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
+
+
+@router.post("/suppliers/{supplier_id}/archive", dependencies=[WRITES])
+async def archive(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
+    """Archive a supplier."""
+    await directory.set_shown(context_of(request).database, identity, supplier_id, shown=False)
+    return RedirectResponse("/", 303)
+
+
+@router.post("/suppliers/{supplier_id}/products", dependencies=[WRITES])
+async def add_product(
+    request: Request,
+    identity: Writer,
+    supplier_id: SupplierId,
+    sku: Annotated[str, Form(max_length=40)] = "",
+    description: Annotated[str, Form(max_length=300)] = "",
+    unit: Annotated[str, Form(max_length=10)] = "pcs",
+    price: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
+    """Add a product, or update the one with the same article number."""
+    try:
+        cents = parse_price_cents(price)
+        item = ProductIn.model_validate(
+            {"sku": sku.strip().upper(), "description": description, "unit": unit,
+             "price_cents": cents}
+        )  # fmt: skip
+    except ValidationError as error:
+        raise ProblemError(422, "; ".join(_told(error)), code="invalid") from error
+    except ValueError as error:
+        raise ProblemError(422, f"Price: {error}.", code="invalid") from error
+    row = PriceRow(**item.model_dump())
+    await directory.put_products(context_of(request).database, identity, supplier_id, [row])
+    return RedirectResponse(f"/suppliers/{supplier_id}#products", 303)
+
+
+@router.post("/suppliers/{supplier_id}/products/{product_id}/delete", dependencies=[WRITES])
+async def delete_product(
+    request: Request, identity: Writer, supplier_id: SupplierId, product_id: SupplierId
+) -> Response:
+    """Delete a product."""
+    database = context_of(request).database
+    await directory.remove_product(database, identity, supplier_id, product_id)
+    return RedirectResponse(f"/suppliers/{supplier_id}#products", 303)
+
+
+def _form(
+    request: Request, values: dict[str, Any], errors: list[str], supplier_id: int | None
+) -> Response:
+    context = {
+        "values": values,
+        "errors": errors,
+        "supplier_id": supplier_id,
+        "codes": sorted(TITLES.items()),
+        "countries": COUNTRIES,
+    }
+    return render(request, "edit.html", context, status=422 if errors else 200)
+
+
+def _values(form: FormData) -> dict[str, Any]:
+    """Return what a form says as the API's model takes it: empty numbers left out, lists split."""
+    values: dict[str, Any] = {}
+    for name in SupplierChange.model_fields:
+        sent = form.get(name)
+        if not isinstance(sent, str):
+            continue
+        text = sent.strip().replace("\r\n", "\n")
+        if name in {"codes", "certificates"}:
+            values[name] = [part.strip() for part in text.split(",") if part.strip()]
+        elif text or SupplierChange.model_fields[name].default == "":
+            values[name] = text
+    return values
+
+
+def _told(error: ValidationError | DirectoryError) -> list[str]:
+    if isinstance(error, DirectoryError):
+        return [str(error)]
+    return [
+        f"{one['field'].partition('.')[0].replace('_', ' ').capitalize()}: {one['message']}"
+        for one in field_errors(error.errors())
+    ]

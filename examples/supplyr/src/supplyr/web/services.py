@@ -1,0 +1,36 @@
+"""What runs beside requests: the job runner; and the check of entries as routes call it."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from supplyr.jobs.background import Background
+from supplyr.jobs.entry_check import check
+from supplyr.jobs.registry import HANDLERS
+from supplyr.jobs.runner import Runner
+from supplyr.web.context import Context
+from supplyr.web.entry_check import EntryCheck
+
+
+@asynccontextmanager
+async def job_runner(context: Context) -> AsyncGenerator[None]:
+    """Run durable jobs for as long as the app runs, unless the settings leave them to others."""
+    if not context.settings.run_jobs:
+        yield
+        return
+    runner = Runner(
+        context.database,
+        Background(context.runtime),
+        context.settings,
+        HANDLERS,
+        bell=context.bell,
+    )
+    async with runner.started():
+        yield
+
+
+async def check_entry(context: Context, supplier_id: int) -> EntryCheck:
+    """Compare a supplier that was just saved, within `settings.duplicate_check_s`."""
+    found = await check(
+        context.database, context.runtime, supplier_id, context.settings.duplicate_check_s
+    )
+    return EntryCheck(found.verdict, found.suspected)
