@@ -61,7 +61,7 @@ def busiest(document):
 
 def test_a_call_that_sleeps_with_the_lock_holds_it(tmp_path):
     def make():
-        return diagnosed(tmp_path, "half")[0]
+        return diagnosed(tmp_path, "half", duration="2.4s")[0]
 
     def agrees(found):
         return abs(found["process"]["gil_held_share"] - 0.5) < 0.1

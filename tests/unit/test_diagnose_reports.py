@@ -63,6 +63,15 @@ def test_who_waits_for_whom_is_told_with_the_holders_place():
     assert pairs == {(0, 1, EXPORT), (1, 0, EXPORT)}
 
 
+def test_what_the_loop_ran_is_told_by_its_outermost_function():
+    recording = Recording()
+    stack = callback(ENCODER, EXPORT, VIEW)
+    recording.thread([("native_gil", stack)] * 50 + [("io_sleep", IDLE, {"call": "epoll"})] * 50)
+    [task] = summarise_process(recording.record).callbacks
+    assert task.frame == VIEW
+    assert task.shares["native_gil"] == pytest.approx(0.5)
+
+
 def test_the_document_has_the_promised_form():
     made = session(stalled_loop())
     found = document(made, summarise(made), [])

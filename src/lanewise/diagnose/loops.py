@@ -21,6 +21,7 @@ from lanewise.runtime.stalls import Roots, callback_of
 STALL_S = 0.05
 _LATE = 0.99
 _RUNNER_FILES = ("asyncio/runners.py", "asyncio/base_events.py")
+_LOOP_NAMES = {"_run_once", "run_forever", "run"}
 _CAUSES = {
     "python_gil": "CPU: Python code",
     "native_gil": "CPU: native code that holds the GIL",
@@ -103,11 +104,23 @@ def loop_times(record: ProcessRecord) -> list[LoopTime]:
 
 
 def _has_a_loop(record: ProcessRecord, stack: Sequence[int]) -> bool:
-    return any(
-        record.frames[at].file.replace("\\", "/").endswith(_RUNNER_FILES)
-        and record.frames[at].name in {"_run_once", "run_forever", "run"}
-        for at in stack
-    )
+    return any(_is_of_a_loop(record.frames[at]) for at in stack)
+
+
+def outermost_of_callback(stack: Sequence[Frame]) -> Frame | None:
+    """The function that a loop called, or whose coroutine it went on with; None where it ran nothing.
+
+    Args:
+        stack: Innermost first.
+    """
+    if not any(_is_of_a_loop(frame) for frame in stack):
+        return None
+    callback = callback_of(as_seen_by_the_watch(stack), None)
+    return stack[len(callback) - 1] if callback else None
+
+
+def _is_of_a_loop(frame: Frame) -> bool:
+    return frame.name in _LOOP_NAMES and frame.file.replace("\\", "/").endswith(_RUNNER_FILES)
 
 
 def _loop_time(
