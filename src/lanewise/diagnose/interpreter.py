@@ -77,7 +77,7 @@ NO_STACK = Stack((), (0, 0), calls_c=False)
 
 
 class RemoteInterpreter:
-    """Reads one process. Owned by one thread.
+    """Reads one process. Owned by one thread; close it after use, and its memory with it.
 
     Raises:
         DiagnoseError: Its layout is not known, or what is read there makes no sense.
@@ -193,6 +193,10 @@ class RemoteInterpreter:
             )
         except OSError:
             return True
+
+    def close(self) -> None:
+        """Release the process's memory. Idempotent."""
+        self._memory.close()
 
     def _walk(self, frame: int) -> Stack:
         pages = Pages(self._memory)

@@ -56,6 +56,7 @@ class InterpreterLooker:
         self._threads = WatchedThreads(record)
         self._places = Places(record)
         self._looks = 0
+        self._finished = False
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
@@ -84,8 +85,12 @@ class InterpreterLooker:
 
     def finish(self, now_us: int) -> None:
         """Note the last counters and release everything. Idempotent."""
+        if self._finished:
+            return
+        self._finished = True
         self._threads.refresh(now_us)
         self._threads.close()
+        self._interpreter.close()
 
     def _look_at(
         self, thread: PythonThread, watched: Watched, by_state: dict[int, int], now_us: int
