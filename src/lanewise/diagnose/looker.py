@@ -17,6 +17,10 @@ _READING_TRIES = 3
 # walk of the stack that takes 50 to 100 µs. A loop of bytecode is at one place again by chance in
 # one of 8 to 20 readings.
 _REREADINGS = 3
+_SEVERAL_INTERPRETERS = (
+    "sub-interpreters live in this process: the held share adds up over all their locks, and a fork of "
+    "this process would crash"
+)
 # Threads that C libraries started are looked for every so many looks.
 _LOOKS_PER_LISTING = 50
 
@@ -56,7 +60,7 @@ class InterpreterLooker:
         self._threads = WatchedThreads(record)
         self._places = Places(record)
         self._looks = 0
-        self._finished = False
+        self._finished = self._several = False
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
@@ -71,6 +75,7 @@ class InterpreterLooker:
         if not self._looks:
             self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
+        self._several |= len({thread.collecting_at for thread in threads}) > 1
         by_state = {thread.state: thread.native_id for thread in threads}
         for thread in threads:
             watched = self._threads.find(thread.native_id, now_us)
@@ -88,6 +93,8 @@ class InterpreterLooker:
         if self._finished:
             return
         self._finished = True
+        if self._several:
+            self.record.weaknesses.append(_SEVERAL_INTERPRETERS)
         self._threads.refresh(now_us)
         self._threads.close()
         self._interpreter.close()
