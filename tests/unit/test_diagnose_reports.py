@@ -182,6 +182,15 @@ def test_a_busy_machine_is_too_noisy_to_say():
     assert "waited for a core" in only.reason
 
 
+def test_on_a_busy_machine_a_blocking_call_is_as_clear():
+    recording = Recording()
+    steps = [("python_gil", callback(VIEW), {"queued": True})] * 60
+    steps += [("io_sleep", callback(EXPORT), {"call": "sleep"})] * 40
+    recording.thread(steps * 5)
+    first, last = advise(summarise_process(recording.record))
+    assert (first.function, first.strategy, last.strategy) == ("export", "thread", "unclear")
+
+
 def test_a_session_does_not_differ_from_itself():
     summaries = [summarise_process(stalled_loop().record)]
     assert {one.sense for one in compare_sessions(summaries, summaries)} == {"same"}

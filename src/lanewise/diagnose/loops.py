@@ -22,13 +22,14 @@ STALL_S = 0.05
 _LATE = 0.99
 _RUNNER_FILES = ("asyncio/runners.py", "asyncio/base_events.py")
 _LOOP_NAMES = {"_run_once", "run_forever", "run"}
+_NO_CORE = "waiting for a core"
 _CAUSES = {
     "python_gil": "CPU: Python code",
     "native_gil": "CPU: native code that holds the GIL",
     "native_free": "CPU: native code",
     "lock_wait": "waiting for a lock",
     "gil_wait": "waiting for the GIL",
-    "run_queue": "waiting for a core",
+    "run_queue": _NO_CORE,
 }
 # Below this share of bytecode in what holds the lock, native code it is.
 _PYTHON_SHARE = 0.2
@@ -67,7 +68,7 @@ class LoopTime:
         thread: Position of its thread among the record's.
         lag_p50_s, lag_p99_s, lag_max_s: How long something waits that becomes ready at a random
             moment.
-        stalled_share: Of the time, in stalls of at least ``STALL_S``.
+        stalled_share: Of the time, in stalls of at least ``STALL_S`` that are not the machine's doing.
         busy_share: Of the time, in turns.
         stalls: The longest first.
     """
@@ -141,7 +142,7 @@ def _loop_time(
         lag_s(durations, wall_us, 0.5),
         lag_s(durations, wall_us, _LATE),
         max(durations, default=0) / 1e6,
-        min(1.0, sum(stall.duration_s for stall in stalls) * 1e6 / wall_us),
+        min(1.0, sum(s.duration_s for s in stalls if s.cause != _NO_CORE) * 1e6 / wall_us),
         min(1.0, sum(durations) / wall_us),
         tuple(sorted(stalls, key=lambda stall: -stall.duration_s)),
     )
