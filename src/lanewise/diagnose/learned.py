@@ -86,9 +86,8 @@ def _learned(pid: int) -> dict[str, int]:
     except OSError as error:
         raise DiagnoseError(f"process {pid} cannot be looked at: {error}") from error
     key = (file.st_dev, file.st_ino, file.st_mtime_ns)
-    if key not in _KNOWN:
-        _KNOWN[key] = _ask(pid)
-    return _KNOWN[key]
+    known = _KNOWN.get(key)
+    return _KNOWN.setdefault(key, _ask(pid)) if known is None else known
 
 
 def _ask(pid: int) -> dict[str, int]:
