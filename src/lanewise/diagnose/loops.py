@@ -254,8 +254,8 @@ def _cause_of(record: ProcessRecord, look: Look) -> str:
         return _COLLECTION
     if look.state == "io_sleep":
         return f"blocking call ({record.calls[look.call]})"
-    if look.state == "native_free" and look.on_core == 0:
-        return _CAUSES["run_queue"]
+    if look.state == "native_free" and outermost_of_callback(record.stack_of(look)) is None:
+        return _NO_CORE  # it was woken, and runs nothing yet
     return _CAUSES[look.state]
 
 
