@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 from lanewise.diagnose.code_table import CodeInfo, CodeTable, Unreadable
+from lanewise.diagnose.kernel_view import ThreadIds, thread_ids
 from lanewise.diagnose.layout import Layout, read_layout
 from lanewise.diagnose.memory import Pages, ProcessMemory
 from lanewise.diagnose.opcodes import calls_of_c
@@ -111,11 +112,9 @@ class RemoteInterpreter:
         Raises:
             DiagnoseError: They disagree, so nothing else may be believed either.
         """
-        import os  # noqa: PLC0415 - because: nothing else here asks the machine
-
-        kernel = {int(name) for name in os.listdir(f"/proc/{self._memory.pid}/task")}  # noqa: PTH208 - because: names are wanted
-        threads = self.threads()
-        if not threads or not {thread.native_id for thread in threads} & kernel:
+        ids = ThreadIds(self._memory.pid)
+        threads = {ids.ours(thread.native_id) for thread in self.threads()}
+        if not threads & set(thread_ids(self._memory.pid)):
             raise DiagnoseError(
                 f"process {self._memory.pid} runs Python {self.layout.python_version}, but no "
                 "thread was "

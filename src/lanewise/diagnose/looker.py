@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lanewise.diagnose.code_table import Unreadable
 from lanewise.diagnose.interpreter import NO_STACK, PythonThread, RemoteInterpreter, Stack
-from lanewise.diagnose.kernel_view import Waiting
+from lanewise.diagnose.kernel_view import ThreadIds, Waiting
 from lanewise.diagnose.places import Places
 from lanewise.diagnose.session import ProcessRecord
 from lanewise.diagnose.states import Facts, Look, state_of
@@ -59,6 +59,7 @@ class InterpreterLooker:
         self._interpreter = interpreter
         self._threads = WatchedThreads(record)
         self._places = Places(record)
+        self._ids = ThreadIds(record.pid)
         self._looks = 0
         self._finished = self._several = False
 
@@ -76,9 +77,9 @@ class InterpreterLooker:
             self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
         self._several |= len({thread.collecting_at for thread in threads}) > 1
-        by_state = {thread.state: thread.native_id for thread in threads}
+        by_state = {thread.state: self._ids.ours(thread.native_id) for thread in threads}
         for thread in threads:
-            watched = self._threads.find(thread.native_id, now_us)
+            watched = self._threads.find(by_state[thread.state], now_us)
             if watched is None:
                 continue
             try:
