@@ -139,7 +139,9 @@ class KernelLooker:
             thread.python |= thread.native_id in found.names
         numbers: dict[Frame, int] = {}
         for at, look in enumerate(record.looks):
-            places = found.at(record.threads[look.thread].native_id, look.start_us)
+            # Of a thread that slept from one moment to another, the middle is the surest.
+            middle_us = (look.start_us + look.end_us) // 2
+            places = found.at(record.threads[look.thread].native_id, middle_us)
             if not places:
                 continue
             stack = tuple(

@@ -128,7 +128,10 @@ def _loop_time(
     record: ProcessRecord, thread: int, looks: Sequence[Look], loops: frozenset[int], roots: Roots
 ) -> LoopTime:
     # Before and after it runs, a loop is neither late nor on time.
-    looks = [look for look in looks if look.stack in loops or look.stack < 0]
+    seen = [at for at, look in enumerate(looks) if look.stack in loops]
+    looks = [
+        look for look in looks[seen[0] : seen[-1] + 1] if look.stack in loops or look.stack < 0
+    ]
     episodes = list(_episodes(record, looks))
     durations = [end_us - start_us for start_us, end_us, _ in episodes]
     wall_us = max(looks[-1].end_us - looks[0].start_us, 1)
