@@ -15,6 +15,7 @@ import functools
 import hashlib
 import json
 import multiprocessing
+import os
 import re
 import statistics
 import subprocess
@@ -26,6 +27,7 @@ from pathlib import Path
 from lanewise.diagnose.advice import advise
 from lanewise.diagnose.observe import ObserveOptions, observe_running
 from lanewise.diagnose.summary import summarise
+from lanewise.host.facts import host_facts
 
 ROWS = {str(number): list(range(20)) for number in range(200)}
 TEXT = "alpha=1; beta=22; gamma=333; " * 400
@@ -225,7 +227,17 @@ def main():
     print(f"{len(results) - len(clear)} unclear; right first: {sum(made['right'] for made in clear)} of {len(clear)};"
           f" within 25 %: {sum(made['within'] for made in told)} of {len(told)}")  # fmt: skip
     if arguments.output:
-        arguments.output.write_text(json.dumps({"results": results}, indent=1) + "\n")
+        arguments.output.write_text(
+            json.dumps(
+                {
+                    "host": host_facts().as_dict(),
+                    "load_average": os.getloadavg(),
+                    "results": results,
+                },
+                indent=1,
+            )
+            + "\n"
+        )
 
 
 if __name__ == "__main__":
