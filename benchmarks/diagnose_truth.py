@@ -4,7 +4,8 @@
 
 Truth of a thread: the kernel's counters over the same time say for which share it ran and waited for a core; by
 construction a known share of what ran held the lock, and what did neither waited for the lock (or slept, in
-programs that do). So it is known on a busy machine too. `held` is bytecode and native code under the lock.
+programs that do). So it is known on a busy machine too. `held` is bytecode and native code under the lock; on a
+busy machine little runs, so that its errors are small: `of running` is what it is of the time on a core.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from pathlib import Path
 from lanewise.diagnose.observe import ObserveOptions, observe_running
 from lanewise.diagnose.states import held
 from lanewise.diagnose.summary import summarise
+from lanewise.host.facts import host_facts
 
 HERE = Path(__file__).parent
 PROGRAMS = HERE / "diagnose_programs.py"
@@ -98,6 +100,8 @@ def one_case(command, case, seconds):
         "wait_true": max(row["wait_true"] for row in rows),
         "wait": max(row["wait"] for row in rows),
         "wait_error": max(abs(row["wait"] - row["wait_true"]) for row in rows),
+        "of_running": sum(row["ran_held"] for row in rows) / max(sum(row["running"] for row in rows), 1e-9),
+        "of_running_true": share,
         "rest_error": max(row["rest_error"] for row in rows),
         "run_queue": max(row["run_queue"] for row in rows),
         "python_share": sum(row["python"] for row in rows) / max(sum(row["held"] for row in rows), 1e-9),
@@ -114,6 +118,7 @@ def compare(shares, held_true, neither, rest, run_queue):
         "wait": shares["gil_wait"],
         "wait_true": wait_true,
     }
+    row["running"], row["ran_held"] = shares["native_free"] + held(shares), held(shares)
     row["rest_error"] = abs(shares[rest] - neither) if rest not in (None, "gil_wait") else 0.0
     return row | {"run_queue": run_queue, "python": shares["python_gil"]}
 
@@ -196,7 +201,13 @@ def main():
               f" waiting within 0.1: {sum(one['wait_error'] <= 0.1 for one in results)} of {len(results)};"
               f" source {results[0]['source']}")  # fmt: skip
     if arguments.output:
-        facts = {"python": arguments.python, "load": arguments.load, "seconds": arguments.seconds}
+        facts = {
+            "host": host_facts().as_dict(),
+            "load_average": os.getloadavg(),
+            "python": arguments.python,
+            "load": arguments.load,
+            "seconds": arguments.seconds,
+        }
         arguments.output.write_text(
             json.dumps({**facts, "results": results, "loops": loops}, indent=1) + "\n"
         )

@@ -61,7 +61,7 @@ def busiest(document):
 
 def test_a_call_that_sleeps_with_the_lock_holds_it(tmp_path):
     def make():
-        return diagnosed(tmp_path, "half")[0]
+        return diagnosed(tmp_path, "half", duration="2.4s")[0]
 
     def agrees(found):
         return abs(found["process"]["gil_held_share"] - 0.5) < 0.1
@@ -150,6 +150,10 @@ def test_a_session_can_be_shown_and_compared_later(tmp_path, capsys):
     assert report.read_text().startswith("<!doctype html>")
     assert main(["diagnose", "show", str(saved)]) == 0
     assert "GIL held" in capsys.readouterr().out
+    assert main(["diagnose", "show", str(saved), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == "lanewise.diagnosis/1"
+    assert main(["diagnose", "show", str(saved), "--fail-on", "gil_held>=0"]) == 1
+    capsys.readouterr()
     assert main(["diagnose", "diff", str(saved), str(saved)]) == 0
     assert "same" in capsys.readouterr().out
 
@@ -206,11 +210,19 @@ def test_a_process_that_is_not_there_is_told(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--pid", "1", "--", "python"], ["show"], ["diff", "one"]]
+    "arguments", [[], ["--pid", "1", "--", "python"], ["show", "absent.json"], ["--rate", "0"]]
 )
 def test_used_wrongly_is_told(arguments, capsys):
     assert main(["diagnose", *arguments]) == 2
     assert capsys.readouterr().err.startswith("lanewise: ")
+
+
+@pytest.mark.parametrize("arguments", [["show"], ["diff", "one.json"], ["--fail-on", "speed>1"]])
+def test_what_cannot_be_parsed_is_told(arguments, capsys):
+    with pytest.raises(SystemExit) as told:
+        main(["diagnose", *arguments])
+    assert told.value.code == 2
+    assert "error" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(

@@ -69,6 +69,15 @@ def test_a_loop_that_waits_for_the_lock_names_the_thread_that_holds_it():
     assert (stall.function, stall.line) == ("crunch", 77)
 
 
+def test_for_the_lack_of_a_core_the_program_is_not_blamed():
+    recording = Recording()
+    recording.thread(idle(10) + busy(40, "native_free", IDLE, queued=True) + idle(10))
+    loop = loop_of(recording)
+    assert [one.cause for one in loop.stalls] == ["waiting for a core"]
+    assert loop.stalled_share == 0
+    assert loop.lag_p99_s > 0.1
+
+
 def test_many_short_turns_are_no_stall():
     recording = Recording()
     steps = [("python_gil", SLEEP, {"turn_us": at * STEP_US - 3_000}) for at in range(1, 101)]

@@ -63,6 +63,15 @@ def test_who_waits_for_whom_is_told_with_the_holders_place():
     assert pairs == {(0, 1, EXPORT), (1, 0, EXPORT)}
 
 
+def test_what_the_loop_ran_is_told_by_its_outermost_function():
+    recording = Recording()
+    stack = callback(ENCODER, EXPORT, VIEW)
+    recording.thread([("native_gil", stack)] * 50 + [("io_sleep", IDLE, {"call": "epoll"})] * 50)
+    [task] = summarise_process(recording.record).callbacks
+    assert task.frame == VIEW
+    assert task.shares["native_gil"] == pytest.approx(0.5)
+
+
 def test_the_document_has_the_promised_form():
     made = session(stalled_loop())
     found = document(made, summarise(made), [])
@@ -171,6 +180,15 @@ def test_a_busy_machine_is_too_noisy_to_say():
     recording.thread([("python_gil", (EXPORT,)), ("python_gil", (EXPORT,), {"queued": True})] * 200)
     [only] = advise(summarise_process(recording.record))
     assert "waited for a core" in only.reason
+
+
+def test_on_a_busy_machine_a_blocking_call_is_as_clear():
+    recording = Recording()
+    steps = [("python_gil", callback(VIEW), {"queued": True})] * 60
+    steps += [("io_sleep", callback(EXPORT), {"call": "sleep"})] * 40
+    recording.thread(steps * 5)
+    first, last = advise(summarise_process(recording.record))
+    assert (first.function, first.strategy, last.strategy) == ("export", "thread", "unclear")
 
 
 def test_a_session_does_not_differ_from_itself():

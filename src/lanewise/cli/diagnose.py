@@ -85,6 +85,12 @@ def add_parser(verbs: Any) -> None:
         help="where to look (default: the best that works)",
     )
     parser.add_argument("--session", type=Path, metavar="FILE", help="keep what was recorded")
+    _add_reports(parser)
+    parser.add_argument("command", nargs=argparse.REMAINDER, help="a program to start, after --")
+    parser.set_defaults(run=run)
+
+
+def _add_reports(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json",
         nargs="?",
@@ -103,17 +109,13 @@ def add_parser(verbs: Any) -> None:
         metavar="CONDITION",
         help="exit status 1 when it holds; may be repeated",
     )
-    parser.add_argument("command", nargs=argparse.REMAINDER, help="a program to start, after --")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, or report what was seen before."""
+    if arguments.command[:1] in (["show"], ["diff"]):
+        return _later(arguments.command[0], arguments.command[1:], arguments)
     _check(arguments)
-    if arguments.command[:1] == ["show"]:
-        return _show(arguments)
-    if arguments.command[:1] == ["diff"]:
-        return _diff(arguments)
     session = _observe(arguments)
     if arguments.session is not None:
         session.save(arguments.session)
@@ -185,18 +187,23 @@ class _Interrupted:
         self._seen = True
 
 
-def _show(arguments: argparse.Namespace) -> int:
-    files = arguments.command[1:]
-    if len(files) != 1:
-        raise DiagnoseError("lanewise diagnose show takes one session file")
-    return _report(arguments, Session.load(Path(files[0])))
+def _later(verb: str, words: list[str], before: argparse.Namespace) -> int:
+    """``show`` and ``diff``: what follows them are files and the options of reports."""
+    parser = argparse.ArgumentParser(prog=f"lanewise diagnose {verb}")
+    _add_reports(parser)
+    files = ("before", "after") if verb == "diff" else ("session",)
+    for name in files:
+        parser.add_argument(name, type=Path)
+    # Options may stand in front of the verb too.
+    arguments = parser.parse_args(words, argparse.Namespace(**{**vars(before), "session": None}))
+    _check(argparse.Namespace(**{**vars(arguments), "session": None}))
+    return (
+        _diff(arguments) if verb == "diff" else _report(arguments, Session.load(arguments.session))
+    )
 
 
 def _diff(arguments: argparse.Namespace) -> int:
-    files = arguments.command[1:]
-    if len(files) != 2:  # noqa: PLR2004 - because: before and after
-        raise DiagnoseError("lanewise diagnose diff takes two session files: BEFORE AFTER")
-    before, after = (summarise(Session.load(Path(file))) for file in files)
+    before, after = (summarise(Session.load(file)) for file in (arguments.before, arguments.after))
     changes = compare_sessions(before, after)
     verdicts = check(arguments.fail_on, after)
     if arguments.json is not None:

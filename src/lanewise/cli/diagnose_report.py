@@ -10,13 +10,15 @@ from lanewise.diagnose.advice import Advice
 from lanewise.diagnose.compare import Change
 from lanewise.diagnose.gate import Verdict
 from lanewise.diagnose.session import Frame, Session
-from lanewise.diagnose.states import COLUMNS, Shares
+from lanewise.diagnose.states import COLUMNS, Shares, no_shares
 from lanewise.diagnose.summary import ProcessSummary, thread_title
 from lanewise.model.units import format_seconds
 
 _MOST_ROWS = 12
 _MOST_STALLS = 8
 _LEAST_SHARE = 0.002
+_NAME_LETTERS = 20
+_FILE_LETTERS = 18
 _HEADINGS = ("python", "native", "native", "GIL", "run", "lock", "I/O,")
 _SECOND = ("+GIL", "+GIL", "free", "wait", "queue", "wait", "sleep")
 
@@ -53,6 +55,7 @@ def _print_process(output: Output, summary: ProcessSummary) -> None:
     output.line(f"  {lock}{_lag(summary)}")
     _print_threads(output, summary)
     _print_functions(output, summary)
+    _print_callbacks(output, summary)
     _print_waits(output, summary)
     _print_stalls(output, summary)
 
@@ -75,7 +78,7 @@ def _columns(first: str) -> list[tuple[str, str]]:
 
 def _cells(shares: Shares, errors: Shares) -> list[str]:
     return [
-        f"{shares[column]:.1%} ±{100 * errors[column]:.1f}"
+        f"{shares[column]:.1%}" + (f" ±{100 * errors[column]:.1f}" if errors[column] else "")
         if shares[column] >= _LEAST_SHARE
         else "·"
         for column in COLUMNS
@@ -115,8 +118,19 @@ def _print_functions(output: Output, summary: ProcessSummary) -> None:
         output.table(_columns("function"), rows)
 
 
+def _print_callbacks(output: Output, summary: ProcessSummary) -> None:
+    found = [one for one in summary.callbacks if sum(one.shares.values()) >= _LEAST_SHARE]
+    if found:
+        output.title("what the event loop ran: coroutines at their await line, of the wall time")
+        none = no_shares()
+        rows = [[_place(one.frame), *_cells(one.shares, none)] for one in found[:_MOST_ROWS]]
+        output.table(_columns("task"), rows)
+
+
 def _place(frame: Frame) -> str:
-    return f"{frame.qualname[-26:]} {PurePath(frame.file).name}:{frame.line}"[-44:]
+    name, file = frame.qualname, PurePath(frame.file).name
+    short = name if len(name) <= _NAME_LETTERS else f"…{name[1 - _NAME_LETTERS :]}"
+    return f"{short} {file[-_FILE_LETTERS:]}:{frame.line}"
 
 
 def _print_waits(output: Output, summary: ProcessSummary) -> None:

@@ -33,10 +33,13 @@ Strategy = Literal[
 ]
 # Below this share of the time a function, or a wait, is not worth anybody's while.
 _HOT = 0.05
+_LEAST_BUSY = 0.05
 _LEAST_GAIN = 1.1
 _SATURATED = 0.85
 _NOISY_ERROR = 0.1
 _NOISY_QUEUE = 0.35
+_FELT = 0.15
+_FULL = 0.8
 _LEAST_OBSERVED_S = 1.0
 _LEAST_LOOKS = 100
 _SHORT_INTERVAL_S = 0.0005
@@ -93,6 +96,10 @@ class Load:
     run_queue: float
     cores: int
 
+    def spare(self) -> float:
+        """The factor that the cores allow, when other programs go on as they do."""
+        return max(1.0, self.cores / (self.on_core + self.run_queue)) if self.on_core > 0 else 1.0
+
     def gain(self, still_held: float) -> float:
         """The factor on throughput when only this much holds the process's lock."""
         if self.on_core <= 0:
@@ -126,20 +133,12 @@ def load_of(summary: ProcessSummary) -> Load:
 
 def advise(summary: ProcessSummary) -> list[Advice]:
     """Say what would help, best first; what says that nothing would, alone."""
-    noise = _too_noisy(summary)
-    if noise:
-        return [
-            Advice(
-                None,
-                "unclear",
-                None,
-                None,
-                f"too noisy to say: {noise}",
-                "none",
-                "the same command for longer, on a machine with a free core",
-            )
-        ]
     load = load_of(summary)
+    noise = _too_noisy(summary, load)
+    if noise:
+        # What blocks a loop without computing is as clear on a busy machine.
+        sure = [one for one in _of_loops(summary, load) if one.strategy == "thread"]
+        return [*sorted(sure, key=_rank), _unclear(noise)] if summary.loops else [_unclear(noise)]
     found = [*_of_loops(summary, load), *_of_functions(summary, load), *_of_program(summary, load)]
     if not found:
         return [_stay(summary, load)]
@@ -153,23 +152,31 @@ def _rank(advice: Advice) -> tuple[float, float, int]:
     return (0.0 if lag is None else -1.0, -(advice.predicted_gain or 1.0), place)
 
 
-def _too_noisy(summary: ProcessSummary) -> str:
+def _unclear(noise: str) -> Advice:
+    return Advice(
+        None,
+        "unclear",
+        None,
+        None,
+        f"too noisy to say: {noise}",
+        "none",
+        "the same command for longer, on a machine with a free core",
+    )
+
+
+def _too_noisy(summary: ProcessSummary, load: Load) -> str:
     record = summary.record
     looks = max((thread.looks for thread in summary.threads), default=0)
     if record.wall_s < _LEAST_OBSERVED_S or looks < _LEAST_LOOKS:
         return f"only {record.wall_s:.1f} s and {looks} looks"
     if summary.gil_held_error > _NOISY_ERROR:
         return f"the held share is {summary.gil_held_share:.2f} ± {summary.gil_held_error:.2f}"
-    load = load_of(summary)
-    if (
-        load.wanted
-        and load.run_queue / load.wanted > _NOISY_QUEUE
-        and load.on_core < 0.8 * load.cores
-    ):
+    queued = load.run_queue / load.wanted if load.wanted else 0.0
+    # Threads of its own that fill the cores wait for each other, which is no noise.
+    if queued > _NOISY_QUEUE and load.run_queue > _FELT and load.on_core < _FULL * load.cores:
         return (
-            f"its threads waited for a core for {load.run_queue / load.wanted:.0%} of the time "
-            "that they wanted to run, "
-            "for other processes use the machine"
+            f"its threads waited for a core for {queued:.0%} of the time that they wanted to run, for "
+            "other processes use the machine"
         )
     return ""
 
@@ -194,11 +201,11 @@ def _for_stalls(
     share = seconds / summary.record.wall_s
     rest = [s.duration_s * 1e6 for s in loop.stalls if (s.path, s.function, s.cause) != key]
     lag_after_s = lag_s(rest, summary.record.wall_s * 1e6, 0.99)
-    gain = (
-        min(1 / max(loop.busy_share - share, 0.05), load.cores)
-        if loop.busy_share > _SATURATED
-        else 1.0
-    )
+    gain: float | None = 1.0
+    if loop.busy_share > _SATURATED:
+        # Of calls that only wait as many overlap as are asked for at once, which cannot be seen.
+        waits = cause.startswith("blocking call")
+        gain = None if waits else min(1 / max(loop.busy_share - share, _LEAST_BUSY), load.spare())
     strategy, why = _way_out(cause)
     frame = Frame(path, mine[0].line, function.rpartition(".")[2], function, 0)
     return Advice(

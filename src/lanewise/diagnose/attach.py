@@ -110,12 +110,6 @@ def _published(memory: ProcessMemory, runtime: int, record: ProcessRecord, began
     record.gil_enabled = interpreter.gil_enabled()
     record.switch_interval_s = interpreter.switch_interval_s()
     record.weaknesses.append(_NATIVE_BY_INSTRUCTION)
-    if len(interpreter.interpreters()) > 1:
-        record.weaknesses.append(
-            "sub-interpreters live in this process, each with its own GIL or sharing one: the "
-            "held share adds up over "
-            "all locks, and a fork of this process would crash"
-        )
     if not record.gil_enabled:
         record.weaknesses.append(
             "this interpreter runs without a GIL: all that computes is shown as native_free, and "

@@ -13,6 +13,7 @@ from lanewise.diagnose.memory import ProcessMemory
 # A code object's memory may be used for another one after it is gone; what is known is asked again.
 _VALID_S = 3.0
 _LONGEST_NAME = 4096
+_BYTE_SINCE = (3, 14)
 _LONGEST_TABLE_BYTES = 1_000_000
 _INSTRUCTION_BYTES = 2
 
@@ -134,7 +135,7 @@ def _string_form(head: bytes, layout: Layout) -> tuple[int, bool, bool]:
         builds.
     """
     state = struct.unpack_from("<I", head, layout["unicode.state"])[0]
-    state >>= 8 if layout.free_threaded else 2
+    state >>= 8 if layout.free_threaded and layout.version >= _BYTE_SINCE else 2
     width, flags = state & 0b111, state >> 3
     if width not in {1, 2, 4}:
         raise Unreadable("not a string")

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 
 from lanewise.diagnose.code_table import CodeInfo, CodeTable, Unreadable
+from lanewise.diagnose.kernel_view import ThreadIds, thread_ids
 from lanewise.diagnose.layout import Layout, read_layout
 from lanewise.diagnose.memory import Pages, ProcessMemory
 from lanewise.diagnose.opcodes import calls_of_c
@@ -77,7 +78,7 @@ NO_STACK = Stack((), (0, 0), calls_c=False)
 
 
 class RemoteInterpreter:
-    """Reads one process. Owned by one thread.
+    """Reads one process. Owned by one thread; close it after use, and its memory with it.
 
     Raises:
         DiagnoseError: Its layout is not known, or what is read there makes no sense.
@@ -111,11 +112,9 @@ class RemoteInterpreter:
         Raises:
             DiagnoseError: They disagree, so nothing else may be believed either.
         """
-        import os  # noqa: PLC0415 - because: nothing else here asks the machine
-
-        kernel = {int(name) for name in os.listdir(f"/proc/{self._memory.pid}/task")}  # noqa: PTH208 - because: names are wanted
-        threads = self.threads()
-        if not threads or not {thread.native_id for thread in threads} & kernel:
+        ids = ThreadIds(self._memory.pid)
+        threads = {ids.ours(thread.native_id) for thread in self.threads()}
+        if not threads & set(thread_ids(self._memory.pid)):
             raise DiagnoseError(
                 f"process {self._memory.pid} runs Python {self.layout.python_version}, but no "
                 "thread was "
@@ -193,6 +192,10 @@ class RemoteInterpreter:
             )
         except OSError:
             return True
+
+    def close(self) -> None:
+        """Release the process's memory. Idempotent."""
+        self._memory.close()
 
     def _walk(self, frame: int) -> Stack:
         pages = Pages(self._memory)

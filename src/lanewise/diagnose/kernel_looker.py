@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lanewise.diagnose.kernel_view import Waiting, thread_ids
+from lanewise.diagnose.kernel_view import ThreadIds, Waiting, thread_ids
 from lanewise.diagnose.learned import LearnedLock
 from lanewise.diagnose.memory import ProcessMemory
 from lanewise.diagnose.places import Places
@@ -35,6 +35,7 @@ class KernelLooker:
         self._memory, self._lock, self._spy = memory, lock, spy
         self._threads = WatchedThreads(record)
         self._places = Places(record)
+        self._ids = ThreadIds(record.pid)
         self._looks = 0
         self._native_ids: list[int] = []
         self._finished = False
@@ -121,7 +122,7 @@ class KernelLooker:
     def _holder(self) -> int:
         if self._memory is None or self._lock is None:
             return 0
-        return self._lock.holder(self._memory)
+        return self._ids.ours(self._lock.holder(self._memory))
 
     def _waits_for_gil(self, waiting: Waiting) -> bool:
         return (
@@ -138,7 +139,9 @@ class KernelLooker:
             thread.python |= thread.native_id in found.names
         numbers: dict[Frame, int] = {}
         for at, look in enumerate(record.looks):
-            places = found.at(record.threads[look.thread].native_id, look.start_us)
+            # Of a thread that slept from one moment to another, the middle is the surest.
+            middle_us = (look.start_us + look.end_us) // 2
+            places = found.at(record.threads[look.thread].native_id, middle_us)
             if not places:
                 continue
             stack = tuple(

@@ -189,6 +189,39 @@ def thread_ids(pid: int) -> list[int]:
         return []
 
 
+class ThreadIds:
+    """From the ids that a process has for its threads to ours: they differ in a container.
+
+    Owned by the thread that looks.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._inside = len(_ids_of(pid, pid)) > 1
+        self._known: dict[int, int] = {}
+
+    def ours(self, native_id: int) -> int:
+        """Return our id for a thread; its own where there is no container between us, or it ended."""
+        if not self._inside or not native_id:
+            return native_id
+        if native_id not in self._known:
+            self._known = {
+                ids[-1]: thread
+                for thread in thread_ids(self._pid)
+                if (ids := _ids_of(self._pid, thread))
+            }
+        return self._known.get(native_id, native_id)
+
+
+def _ids_of(pid: int, native_id: int) -> list[int]:
+    """A thread's ids in each namespace, ours first; empty when it has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/task/{native_id}/status").read_text().splitlines()
+    except OSError:
+        return []
+    return [int(one) for line in lines if line.startswith("NSpid:") for one in line.split()[1:]]
+
+
 def thread_name(pid: int, native_id: int) -> str:
     """The name that the kernel has for a thread; empty when it has ended."""
     try:

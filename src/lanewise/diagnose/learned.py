@@ -18,7 +18,7 @@ from typing import Any
 from lanewise.diagnose import _learning_probe
 from lanewise.diagnose.elf import RuntimePlace, executable_of
 from lanewise.diagnose.interpreter import GIL_BYTES
-from lanewise.diagnose.kernel_view import thread_ids
+from lanewise.diagnose.kernel_view import ThreadIds, thread_ids
 from lanewise.diagnose.memory import ProcessMemory
 from lanewise.errors import DiagnoseError
 
@@ -69,8 +69,9 @@ def learn_lock(memory: ProcessMemory, place: RuntimePlace) -> LearnedLock:
     found = _learned(memory.pid)
     lock = LearnedLock(place.address + found["locked"], found["native_id"])
     state, locked = memory.words(lock.locked - _HOLDER_BEFORE, 2)
-    known = thread_ids(memory.pid)
-    if locked & 0xFFFFFFFF not in {0, 1} or lock.native_id(memory, state) not in known:
+    known, ids = thread_ids(memory.pid), ThreadIds(memory.pid)
+    holder = lock.native_id(memory, state)
+    if locked & 0xFFFFFFFF not in {0, 1} or ids.ours(holder) not in known:
         raise DiagnoseError(
             f"the lock of process {memory.pid} is not where another run of "
             f"{executable_of(memory.pid)} has it: it is "
@@ -86,9 +87,8 @@ def _learned(pid: int) -> dict[str, int]:
     except OSError as error:
         raise DiagnoseError(f"process {pid} cannot be looked at: {error}") from error
     key = (file.st_dev, file.st_ino, file.st_mtime_ns)
-    if key not in _KNOWN:
-        _KNOWN[key] = _ask(pid)
-    return _KNOWN[key]
+    known = _KNOWN.get(key)
+    return _KNOWN.setdefault(key, _ask(pid)) if known is None else known
 
 
 def _ask(pid: int) -> dict[str, int]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from lanewise.diagnose.code_table import Unreadable
 from lanewise.diagnose.interpreter import NO_STACK, PythonThread, RemoteInterpreter, Stack
-from lanewise.diagnose.kernel_view import Waiting
+from lanewise.diagnose.kernel_view import ThreadIds, Waiting
 from lanewise.diagnose.places import Places
 from lanewise.diagnose.session import ProcessRecord
 from lanewise.diagnose.states import Facts, Look, state_of
@@ -17,6 +17,10 @@ _READING_TRIES = 3
 # walk of the stack that takes 50 to 100 µs. A loop of bytecode is at one place again by chance in
 # one of 8 to 20 readings.
 _REREADINGS = 3
+_SEVERAL_INTERPRETERS = (
+    "sub-interpreters live in this process: the held share adds up over all their locks, and a fork of "
+    "this process would crash"
+)
 # Threads that C libraries started are looked for every so many looks.
 _LOOKS_PER_LISTING = 50
 
@@ -55,7 +59,9 @@ class InterpreterLooker:
         self._interpreter = interpreter
         self._threads = WatchedThreads(record)
         self._places = Places(record)
+        self._ids = ThreadIds(record.pid)
         self._looks = 0
+        self._finished = self._several = False
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
@@ -70,9 +76,10 @@ class InterpreterLooker:
         if not self._looks:
             self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
-        by_state = {thread.state: thread.native_id for thread in threads}
+        self._several |= len({thread.collecting_at for thread in threads}) > 1
+        by_state = {thread.state: self._ids.ours(thread.native_id) for thread in threads}
         for thread in threads:
-            watched = self._threads.find(thread.native_id, now_us)
+            watched = self._threads.find(by_state[thread.state], now_us)
             if watched is None:
                 continue
             try:
@@ -84,8 +91,14 @@ class InterpreterLooker:
 
     def finish(self, now_us: int) -> None:
         """Note the last counters and release everything. Idempotent."""
+        if self._finished:
+            return
+        self._finished = True
+        if self._several:
+            self.record.weaknesses.append(_SEVERAL_INTERPRETERS)
         self._threads.refresh(now_us)
         self._threads.close()
+        self._interpreter.close()
 
     def _look_at(
         self, thread: PythonThread, watched: Watched, by_state: dict[int, int], now_us: int

@@ -21,13 +21,15 @@ from lanewise.runtime.stalls import Roots, callback_of
 STALL_S = 0.05
 _LATE = 0.99
 _RUNNER_FILES = ("asyncio/runners.py", "asyncio/base_events.py")
+_LOOP_NAMES = {"_run_once", "run_forever", "run"}
+_NO_CORE = "waiting for a core"
 _CAUSES = {
     "python_gil": "CPU: Python code",
     "native_gil": "CPU: native code that holds the GIL",
     "native_free": "CPU: native code",
     "lock_wait": "waiting for a lock",
     "gil_wait": "waiting for the GIL",
-    "run_queue": "waiting for a core",
+    "run_queue": _NO_CORE,
 }
 # Below this share of bytecode in what holds the lock, native code it is.
 _PYTHON_SHARE = 0.2
@@ -66,7 +68,7 @@ class LoopTime:
         thread: Position of its thread among the record's.
         lag_p50_s, lag_p99_s, lag_max_s: How long something waits that becomes ready at a random
             moment.
-        stalled_share: Of the time, in stalls of at least ``STALL_S``.
+        stalled_share: Of the time, in stalls of at least ``STALL_S`` that are not the machine's doing.
         busy_share: Of the time, in turns.
         stalls: The longest first.
     """
@@ -103,18 +105,33 @@ def loop_times(record: ProcessRecord) -> list[LoopTime]:
 
 
 def _has_a_loop(record: ProcessRecord, stack: Sequence[int]) -> bool:
-    return any(
-        record.frames[at].file.replace("\\", "/").endswith(_RUNNER_FILES)
-        and record.frames[at].name in {"_run_once", "run_forever", "run"}
-        for at in stack
-    )
+    return any(_is_of_a_loop(record.frames[at]) for at in stack)
+
+
+def outermost_of_callback(stack: Sequence[Frame]) -> Frame | None:
+    """The function that a loop called, or whose coroutine it went on with; None where it ran nothing.
+
+    Args:
+        stack: Innermost first.
+    """
+    if not any(_is_of_a_loop(frame) for frame in stack):
+        return None
+    callback = callback_of(as_seen_by_the_watch(stack), None)
+    return stack[len(callback) - 1] if callback else None
+
+
+def _is_of_a_loop(frame: Frame) -> bool:
+    return frame.name in _LOOP_NAMES and frame.file.replace("\\", "/").endswith(_RUNNER_FILES)
 
 
 def _loop_time(
     record: ProcessRecord, thread: int, looks: Sequence[Look], loops: frozenset[int], roots: Roots
 ) -> LoopTime:
     # Before and after it runs, a loop is neither late nor on time.
-    looks = [look for look in looks if look.stack in loops or look.stack < 0]
+    seen = [at for at, look in enumerate(looks) if look.stack in loops]
+    looks = [
+        look for look in looks[seen[0] : seen[-1] + 1] if look.stack in loops or look.stack < 0
+    ]
     episodes = list(_episodes(record, looks))
     durations = [end_us - start_us for start_us, end_us, _ in episodes]
     wall_us = max(looks[-1].end_us - looks[0].start_us, 1)
@@ -128,7 +145,7 @@ def _loop_time(
         lag_s(durations, wall_us, 0.5),
         lag_s(durations, wall_us, _LATE),
         max(durations, default=0) / 1e6,
-        min(1.0, sum(stall.duration_s for stall in stalls) * 1e6 / wall_us),
+        min(1.0, sum(s.duration_s for s in stalls if s.cause != _NO_CORE) * 1e6 / wall_us),
         min(1.0, sum(durations) / wall_us),
         tuple(sorted(stalls, key=lambda stall: -stall.duration_s)),
     )
@@ -240,8 +257,8 @@ def _cause_of(record: ProcessRecord, look: Look) -> str:
         return _COLLECTION
     if look.state == "io_sleep":
         return f"blocking call ({record.calls[look.call]})"
-    if look.state == "native_free" and look.on_core == 0:
-        return _CAUSES["run_queue"]
+    if look.state == "native_free" and outermost_of_callback(record.stack_of(look)) is None:
+        return _NO_CORE  # it was woken, and runs nothing yet
     return _CAUSES[look.state]
 
 

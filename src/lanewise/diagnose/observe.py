@@ -151,14 +151,17 @@ def _observe(
     stop: Callable[[], bool],
 ) -> Session:
     recorder = Recorder(family.options.rate_hz, family.began_ns)
-    recorder.run(
-        family.current,
-        lambda: stop() or not (exists(family.root) or family.options.follow),
-        duration_s,
-    )
-    now_us = recorder.now_us()
+
+    def over() -> bool:
+        return stop() or not (exists(family.root) or family.options.follow)
+
+    try:
+        recorder.run(family.current, over, duration_s)
+    finally:
+        now_us = recorder.now_us()
+        for looker in family.lookers:
+            looker.finish(now_us)
     for looker in family.lookers:
-        looker.finish(now_us)
         looker.record.late_share = recorder.late_share
         if _lacks_a_view(looker.record):
             looker.record.weaknesses.append(_NO_VIEW)

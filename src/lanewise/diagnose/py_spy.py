@@ -80,33 +80,28 @@ class PySpy:
         try:
             with contextlib.suppress(OSError):
                 self._process.send_signal(signal.SIGINT)
-            told, ended_ns = self._last_words()
+            told = self._last_words()
             try:
                 events = json.loads(self._file.read_text(encoding="utf-8"))
+                written_ns = self._file.stat().st_mtime_ns
             except (OSError, ValueError):
-                return (
-                    f"py-spy saw no stacks: {told.strip().splitlines()[-1:] or ['it said nothing']}"
-                )
+                last = told.strip().splitlines()[-1:] or ["it said nothing"]
+                return f"no functions and no stalls, for py-spy failed: {last[0]}"
             last_us = max((event["ts"] for event in events), default=0)
-            # Its clock begins with it, and its last events carry the moment at which it wrote them.
+            # Its clock begins with it, and its last events carry the moment at which it wrote them:
+            # so does the file, however late we are to hear of it.
+            ended_ns = time.monotonic_ns() - (time.time_ns() - written_ns)
             return timeline(events, (ended_ns - self._began_ns) // 1000 - last_us)
         finally:
             self._folder.cleanup()
 
-    def _last_words(self) -> tuple[str, int]:
-        assert self._process.stderr is not None
-        words, ended_ns = "", 0
-        with self._process.stderr as lines:
-            for line in lines:
-                words += line
-                if "Wrote" in line:
-                    ended_ns = time.monotonic_ns()
+    def _last_words(self) -> str:
         try:
-            self._process.wait(_STOP_TIMEOUT_S)
+            _, words = self._process.communicate(timeout=_STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-        return words, ended_ns or time.monotonic_ns()
+            _, words = self._process.communicate()
+        return words
 
 
 def find_py_spy() -> str | None:

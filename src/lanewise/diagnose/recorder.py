@@ -38,6 +38,7 @@ class Recorder:
         self._began_ns = began_ns
         self._random = random.Random(seed)  # noqa: S311 - because: moments to look at, not secrets
         self._cost_s = 0.0
+        self._cores = sorted(os.sched_getaffinity(0))
         self._late = self._ticks = 0
         self.real_time = False
 
@@ -72,9 +73,19 @@ class Recorder:
                 if end_s is not None and due_s >= end_s:
                     _sleep_until(end_s, stop)
                     break
+                self._move()
                 _sleep_until(due_s, stop)
                 self._tick(alive, ended, due_s)
                 alive = [one for one in lookers() if id(one) not in ended]
+
+    def _move(self) -> None:
+        """Go to any core, so that most looks are from another one than the target's.
+
+        The kernel wakes a thread where it slept, and the two would share a core for the whole session.
+        """
+        if len(self._cores) > 1:
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, {self._random.choice(self._cores)})
 
     def _tick(self, alive: Sequence[Looker], ended: set[int], due_s: float) -> None:
         began_s = time.monotonic()
@@ -101,8 +112,9 @@ class Recorder:
         try:
             yield
         finally:
-            if self.real_time:
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                os.sched_setaffinity(0, self._cores)
+                if self.real_time:
                     os.sched_setscheduler(0, policy, parameter)
 
 

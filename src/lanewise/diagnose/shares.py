@@ -161,9 +161,8 @@ class _Known:
 def _counted(looks: Sequence[Look]) -> list[float]:
     """What the counters' rises around each look say: the share of running in running and queueing.
 
-    Of a thread without the lock the lesser of both sides counts: one that was woken for the lock
-        runs as soon as it
-    has it, which says nothing about the moment before.
+    Of a thread without the lock that slept a moment before or after, the lesser of both sides counts:
+    it runs as soon as it has a core and the lock, which says nothing about the moment in between.
     """
     pairs = list(itertools.pairwise(looks))
     lengths = [max(later.start_us - earlier.end_us, 1) * 1000 for earlier, later in pairs]
@@ -173,7 +172,8 @@ def _counted(looks: Sequence[Look]) -> list[float]:
     for at, look in enumerate(looks):
         around = range(max(at - 1, 0), min(at + 1, len(pairs)))
         sides = [(run[gap], queued[gap]) for gap in around]
-        if look.holds:
+        slept = any(not one.runnable for one in looks[max(at - 1, 0) : at + 2])
+        if look.holds or not slept:
             sides = [(sum(side[0] for side in sides), sum(side[1] for side in sides))]
         result.append(min((_ran(*side) for side in sides), default=1.0))
     return result

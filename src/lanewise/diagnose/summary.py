@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lanewise.diagnose.loops import LoopTime, Stall, loop_times
+from lanewise.diagnose.loops import LoopTime, Stall, loop_times, outermost_of_callback
 from lanewise.diagnose.places_of_code import charged, dotted, roots_of
 from lanewise.diagnose.session import Frame, ProcessRecord, Session
 from lanewise.diagnose.shares import (
@@ -43,6 +43,19 @@ class FunctionTime:
     threads: int = 0
 
 
+@dataclass(slots=True)
+class CallbackTime:
+    """What an event loop ran: a task's coroutine, or a callback, with all that it called.
+
+    Attributes:
+        frame: Its outermost function, at the line where it was most: where it awaits the next.
+        shares: Seconds in each column, over the session's length.
+    """
+
+    frame: Frame
+    shares: Shares = field(default_factory=no_shares)
+
+
 @dataclass(frozen=True, slots=True)
 class WaitTime:
     """One thread that waited for the lock while another held it.
@@ -72,6 +85,7 @@ class ProcessSummary:
     everywhere: list[FunctionTime]
     waits: list[WaitTime]
     loops: list[LoopTime]
+    callbacks: list[CallbackTime]
 
     @property
     def functions(self) -> list[FunctionTime]:
@@ -109,6 +123,7 @@ def summarise_process(record: ProcessRecord) -> ProcessSummary:
         everywhere=_functions(record, seconds, roots),
         waits=_waits(record, seconds, roots),
         loops=loop_times(record),
+        callbacks=_callbacks(record, seconds),
     )
 
 
@@ -167,6 +182,25 @@ class _Stacks:
                 functions.setdefault(_key(frame), frame)
             self._known[stack] = charged(frames, self._roots), functions
         return self._known[stack]
+
+
+def _callbacks(record: ProcessRecord, seconds: Sequence[Spent]) -> list[CallbackTime]:
+    lines: dict[_Function, dict[Frame, float]] = defaultdict(lambda: defaultdict(float))
+    shares: dict[_Function, Shares] = defaultdict(no_shares)
+    known: dict[int, Frame | None] = {-1: None}
+    for one in seconds:
+        stack = record.looks[one.look].stack if one.look >= 0 else -1
+        if stack not in known:
+            known[stack] = outermost_of_callback([record.frames[at] for at in record.stacks[stack]])
+        frame = known[stack]
+        if frame is not None:
+            lines[_key(frame)][frame] += one.seconds
+            shares[_key(frame)][one.column] += one.seconds / record.wall_s
+    found = [
+        CallbackTime(max(lines[key], key=lines[key].__getitem__), of_key)
+        for key, of_key in shares.items()
+    ]
+    return sorted(found, key=lambda one: -sum(one.shares.values()))
 
 
 def _waits(record: ProcessRecord, seconds: Sequence[Spent], roots: Roots) -> list[WaitTime]:
@@ -243,6 +277,7 @@ def document(
         "threads": [thread for one in processes for thread in one["threads"]],
         "functions": [function for one in processes for function in one["functions"]],
         "waits": [wait for one in processes for wait in one["waits"]],
+        "tasks": [task for one in processes for task in one["tasks"]],
         "stalls": [stall for one in processes for stall in one["stalls"]],
         "advice": list(advice),
         "notes": session.notes,
@@ -321,6 +356,16 @@ def process_document(summary: ProcessSummary) -> dict[str, Any]:
                 "line": one.frame.line if one.frame else None,
             }
             for one in summary.waits
+        ],
+        "tasks": [
+            {
+                "pid": pid,
+                "name": one.frame.qualname,
+                "path": one.frame.file,
+                "line": one.frame.line,
+                "shares": one.shares,
+            }
+            for one in summary.callbacks
         ],
         "stalls": [
             {

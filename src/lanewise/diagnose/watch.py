@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import threading
 import time
@@ -19,14 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from lanewise.diagnose.kernel_view import thread_ids
 from lanewise.runtime.loop_lag import LoopStatistics, Stall
 from lanewise.runtime.loop_watch import LoopWatch
 
 # <linux/prctl.h>: whoever has the same user may look into this process, as without Yama.
 _SET_PTRACER = 0x59616D61
-_ANYBODY = ctypes.c_ulong(-1)
-_NOBODY = ctypes.c_ulong(0)
+_ANYBODY = -1
+_NOBODY = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +158,20 @@ def _counters() -> dict[int, tuple[int, int]]:
     """Nanoseconds that each thread ran and waited for a core; empty where the kernel does not tell."""
     found = {}
     pid = os.getpid()
-    for native_id in thread_ids(pid):
+    # Not by kernel_view: who imports lanewise does not want ctypes for that.
+    for folder in Path(f"/proc/{pid}/task").glob("*"):
         with contextlib.suppress(OSError, ValueError):
-            run, queued, _ = Path(f"/proc/{pid}/task/{native_id}/schedstat").read_text().split()
-            found[native_id] = (int(run), int(queued))
+            run, queued, _ = (folder / "schedstat").read_text().split()
+            found[int(folder.name)] = (int(run), int(queued))
     return found
 
 
-def _allow(whom: ctypes.c_ulong) -> bool:
+def _allow(whom: int) -> bool:
     """Say who may look into this process; False where this kernel has no such call."""
+    import ctypes  # noqa: PLC0415 - because: only who asks for this needs it
+
     try:
-        return bool(ctypes.CDLL(None).prctl(_SET_PTRACER, whom, 0, 0, 0) == 0)
+        prctl = ctypes.CDLL(None).prctl
+        return bool(prctl(_SET_PTRACER, ctypes.c_ulong(whom), 0, 0, 0) == 0)
     except (OSError, AttributeError):
         return False
