@@ -152,7 +152,9 @@ class Seen:
 
     def _enough(self) -> bool:
         """Whether enough calls were watched; kept as ``is_settled``, for which every call asks."""
-        if self.held_share is None and self.watched < _WATCHED_CALLS:
+        # Without a lock nothing more will be known of it.
+        unknown = self.held_share is None and not self.watches_crowding
+        if unknown and self.watched < _WATCHED_CALLS:
             return False
         enough = self.watched >= 2 and (  # noqa: PLR2004 - because: the first one may be cold
             self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
