@@ -81,6 +81,7 @@ def measured(
             "heavy_counts": dict(heavy.counts),
             "cheap_counts": dict(cheap.counts),
             "lag_p99_s": lag_quantile(before, lag_counts(server), 0.99),
+            "routes": server.state()["routes"],
             "generator_lag_p99_s": seen.lag.p99_s,
             "generator_lag_max_s": seen.lag.max_s,
         }

@@ -87,6 +87,7 @@ def measured(
         "calm_after_s": calm_s,
         "recovery_s": recovery_s(seen.bad_at_s, 4 * bench.seconds),
         "generator_lag_p99_s": seen.lag.p99_s,
+        "routes": server.state()["routes"],
     }
     for name, load in RAMP:
         heavy, cheaps = seen.kinds(name, "heavy"), seen.kinds(name, CHEAP)
