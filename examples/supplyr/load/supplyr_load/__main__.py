@@ -15,6 +15,7 @@ from supplyr_load.pages import write_results
 from supplyr_load.planning import ensure_plan
 from supplyr_load.results import Result, machine_facts
 from supplyr_load.scenarios import SCENARIOS, bulkheads
+from supplyr_load.server import end_on_sigterm
 
 _ROUNDS, _QUICK_ROUNDS = 5, 1
 _SECONDS, _QUICK_SECONDS = 15.0, 4.0
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; 0: everything was reached, 1: something was not, 2: void or wrong."""
     options = parser().parse_args(arguments)
+    end_on_sigterm()
     unknown = [name for name in options.scenarios if name not in SCENARIOS]
     if unknown:
         print(f"there is no scenario {unknown[0]}; there are {', '.join(SCENARIOS)}")

@@ -53,6 +53,11 @@ class Options:
     python: str = sys.executable
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this program as an exception does, so that no server outlives it."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+
+
 def free_port() -> int:
     """Return a port that nobody listens on at this moment."""
     with socket.socket() as probe:

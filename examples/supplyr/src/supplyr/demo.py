@@ -31,6 +31,7 @@ from supplyr.dedupe import find_duplicates_rapidfuzz
 from supplyr.records import Supplier
 from supplyr.service_program import Observed, in_the_handler, serve, under_the_plan
 from supplyr.truth import TruthUnavailableError, evaluate, load
+from supplyr_load.server import end_on_sigterm
 from supplyr_load.showing import SUPPLIERS, running, show
 
 # Chosen on febrl1 (python -m supplyr.evaluate); applied to febrl3 here.
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--service-seconds", type=float, default=6.0)
     parser.add_argument("--load-seconds", type=float, help="of each stretch of load (as service)")
     options = parser.parse_args(arguments)
+    end_on_sigterm()
     options.output.mkdir(parents=True, exist_ok=True)
     output = Output()
     folder = options.output / "directory"
