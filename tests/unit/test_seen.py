@@ -1,6 +1,7 @@
 """What is learned from calls that ran."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -206,3 +207,18 @@ def test_a_few_long_calls_tell_how_long_they_stay_and_a_few_short_ones_do_not():
     for _ in range(3):
         assert not seen.stayed("thread", 2, 0.001)
     assert not seen.latencies["thread", 2].tells
+
+
+def test_a_long_call_whose_crossing_seemed_slow_is_watched_once_more():
+    seen = Seen(size=1.0)
+    seen.watched_call(replace(watched(0.1), near_s=0.012))  # code that was cold, or a busy moment
+    assert not seen.is_settled
+    seen.watched_call(replace(watched(0.1), near_s=0.000_1))
+    assert seen.is_settled
+    assert seen.near_s == 0.000_1
+
+
+def test_a_long_call_that_crossed_well_is_enough():
+    seen = Seen(size=1.0)
+    seen.watched_call(watched(0.1))
+    assert seen.is_settled

@@ -246,6 +246,13 @@ def test_a_call_whose_arguments_are_pickled_may_share_them():
     assert "path" in found
 
 
+def test_a_value_that_is_shared_beside_live_requests_is_shared_from_a_thread():
+    sharing = Frame(f"{SITE}lanewise/lanes/process/lane.py", 331, "share")
+    pickling = Frame(f"{SITE}lanewise/lanes/process/handles.py", 120, "_packed")
+    found = advice("index = rt.share(array)", (HANDLER, sharing, pickling), frame=HANDLER)
+    assert "asyncio.to_thread(rt.share" in found
+
+
 def test_a_call_that_the_plan_sends_to_the_loop_is_measured_again():
     lane = Frame(f"{SITE}lanewise/lanes/event_loop.py", 60, "call_now")
     found = advice("total += weight", (HANDLER, lane, SCORE), entry="score", busy_share=1.0)

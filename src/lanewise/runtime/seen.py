@@ -21,6 +21,9 @@ _WATCHED_S = 0.010
 # One alone will do if it took so many times that: even a cold one of that length belongs off the loop,
 # and each more that crosses for nothing but to be watched costs as much again.
 _LONG_CALLS = 2
+# Unless crossing kept the loop for longer than this: the first one that crosses may find code cold, or
+# meet a busy moment, and what it seemed to cost would keep all others off the processes.
+_SLOW_CROSSING_S = 0.000_5
 # Of calls as short as this the shortest that was watched counts: watching takes as long itself.
 _SHORT_S = 0.000_5
 # Less than a round trip to anything outside takes.
@@ -159,7 +162,8 @@ class Seen:
         enough = self.watched >= 2 and (  # noqa: PLR2004 - because: the first one may be cold
             self._watched_s >= _WATCHED_S or self.watched >= _WATCHED_CALLS
         )
-        return enough or self._watched_s >= _LONG_CALLS * _WATCHED_S
+        crossed_well = self.near_s is None or self.near_s <= _SLOW_CROSSING_S
+        return enough or (crossed_well and self._watched_s >= _LONG_CALLS * _WATCHED_S)
 
     def wants_report(self, lane: LaneName) -> bool:
         """Whether the next call there is to tell what it took.

@@ -32,6 +32,7 @@ _COMPUTING = re.compile(
     r"|model_dump_json|validate_python|parse_obj|parse_raw|jsonable_encoder)\b"
 )
 _ENCODING_A_CALL = re.compile(r"\b(lanewise\.lanes\.process|_lanewise_worker\.(codec|crossing))\.")
+_SHARING = re.compile(r"\blanewise\.lanes\.process\.(lane|handles)\.share\(")
 _ON_THE_LOOP_LANE = re.compile(r"\blanewise\.lanes\.event_loop\.")
 _DEBUGGER = re.compile(r"\b(pdb|bdb|ipdb|pydevd\w*|debugpy)\.|\b(breakpoint|input)\s*\(")
 _FRAMEWORK_ENCODES = re.compile(r"\bfastapi\.(encoders|routing)\.|\bstarlette\.responses\.")
@@ -116,6 +117,8 @@ def advise(scene: Scene, roots: Roots) -> str:
     text = f"{scene.line} {_calls((scene.frame,), roots)} {beyond}"
     if _DEBUGGER.search(text):
         return "a debugger or a prompt stopped the event loop"
+    if _SHARING.search(beyond):
+        return "rt.share() copies the value before it returns: await asyncio.to_thread(rt.share, value)"
     if _ENCODING_A_CALL.search(text):
         return (
             "lanewise was pickling the arguments of a call: rt.share() what many calls need, or pass a "
