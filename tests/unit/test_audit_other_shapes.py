@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from tests.unit.audit_cases import audit
-from tests.unit.audit_other_shapes import SHAPES, Shape
+from tests.unit.audit_other_shapes import SHAPES
+from tests.unit.audit_shape import Shape
 
 from lanewise.readiness.findings import at_least
 
