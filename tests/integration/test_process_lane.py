@@ -56,6 +56,19 @@ async def gone(*pids):
                 os.close(fd)
 
 
+async def test_a_call_whose_import_takes_longer_than_it_has_gets_through_before_long():
+    import slow_import  # noqa: PLC0415 - because: it takes its time
+
+    async with isolated(processes=1) as rt:
+        view = rt.with_options(timeout_s=0.4)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                with contextlib.suppress(TaskTimeoutError):
+                    assert await view.run(slow_import.answer) == 42
+                    break
+        assert rt.statistics().workers.killed >= 1
+
+
 # --- a worker that dies -----------------------------------------------------------------------------
 
 

@@ -193,6 +193,18 @@ class Crew:
     def _kill(self, link: Link) -> None:
         self.counts.killed += 1
         self._launcher.kill(link.pid)
+        if link.worker.inbox:
+            self._import_before(link.worker.inbox[0].payload)
+
+    def _import_before(self, out: Outgoing) -> None:
+        """Have workers to come find loaded what a stopped call was for.
+
+        It never told what it imported. That may have been all that it had the time for, and each new
+        worker would begin with it again, and be stopped as well.
+        """
+        if out.module and out.module != "__main__" and out.module not in self._imported:
+            self._imported.add(out.module)
+            self._launcher.learn([out.module])
 
     def _retire(self, link: Link) -> None:
         link.send(wire.frame(wire.EXIT))

@@ -352,7 +352,7 @@ class ProcessLane:
         kwargs: dict[str, Any],
         terms: Terms,
     ) -> Call:
-        key, (number, definition, name, _) = self._functions.find(function, variant)
+        key, (number, definition, name, module) = self._functions.find(function, variant)
         if kind != wire.CALL:
             key = (*key, kind)  # a chunk's or a stream's run time says nothing of a call's
         if crew.quarantine.suspects:
@@ -382,7 +382,7 @@ class ProcessLane:
         future = crew.loop.create_future()
         shares = self._handles.take_noted()
         out = Outgoing(future, name, kind, number, flags, body, extra, shares, definition)
-        out.report = report
+        out.report, out.module = report, module
         if kind == wire.CALL:
             return Call(key, out, type(body) is not bytes, terms.idempotent)
         if kind == wire.CHUNK:

@@ -29,6 +29,7 @@ class Outgoing:
         parts: Results of a chunk's first items that came early; a list for chunks only.
         stream: Where a stream's items arrive.
         report: Where to note what is seen of the call.
+        module: Where the function comes from; empty where that is not known.
     """
 
     future: asyncio.Future[Any]
@@ -44,6 +45,7 @@ class Outgoing:
     parts: list[Any] | None = None
     stream: StreamSink | None = None
     report: CallReport | None = None
+    module: str = ""
 
 
 @dataclass(slots=True, frozen=True)
