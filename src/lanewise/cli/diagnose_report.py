@@ -17,6 +17,8 @@ from lanewise.model.units import format_seconds
 _MOST_ROWS = 12
 _MOST_STALLS = 8
 _LEAST_SHARE = 0.002
+# Between two columns of a table.
+_PADDING = 2
 _NAME_LETTERS = 20
 _FILE_LETTERS = 18
 _HEADINGS = ("python", "native", "native", "GIL", "run", "lock", "I/O,")
@@ -76,6 +78,20 @@ def _columns(first: str) -> list[tuple[str, str]]:
     return [(first, "left"), *((head, "right") for head in heads)]
 
 
+def _shares_table(output: Output, first: str, rows: Sequence[tuple[str, Shares, Shares]]) -> None:
+    """Print names with their shares; without standard errors where the terminal is too narrow.
+
+    A figure that is cut off says nothing, and the errors are in the JSON as well.
+    """
+    cells = [[name, *_cells(shares, errors)] for name, shares, errors in rows]
+    columns = [max(len(row[at]) for row in cells) for at in range(len(COLUMNS) + 1)]
+    heads = (len(first), *map(len, _HEADINGS))
+    needed = sum(max(pair) + _PADDING for pair in zip(columns, heads, strict=True))
+    if needed > output.console.width:
+        cells = [[name, *_cells(shares, no_shares())] for name, shares, _ in rows]
+    output.table(_columns(first), cells)
+
+
 def _cells(shares: Shares, errors: Shares) -> list[str]:
     return [
         f"{shares[column]:.1%}" + (f" ±{100 * errors[column]:.1f}" if errors[column] else "")
@@ -91,10 +107,11 @@ def _print_threads(output: Output, summary: ProcessSummary) -> None:
         summary.threads, key=lambda one: one.shares["io_sleep"] + one.shares["lock_wait"]
     )
     rows = [
-        [thread_title(summary.record, one.thread)[:34], *_cells(one.shares, one.errors)]
+        (thread_title(summary.record, one.thread)[:34], one.shares, one.errors)
         for one in order[:_MOST_ROWS]
     ]
-    output.table(_columns("thread"), rows)
+    if rows:
+        _shares_table(output, "thread", rows)
     if len(order) > _MOST_ROWS:
         output.note(f"and {len(order) - _MOST_ROWS} more, which did less")
 
@@ -107,7 +124,7 @@ def _print_functions(output: Output, summary: ProcessSummary) -> None:
         ),
     )
     rows = [
-        [_place(one.frame), *_cells(one.shares, one.errors)]
+        (_place(one.frame), one.shares, one.errors)
         for one in busy[:_MOST_ROWS]
         if sum(one.shares.values()) >= _LEAST_SHARE
     ]
@@ -115,7 +132,7 @@ def _print_functions(output: Output, summary: ProcessSummary) -> None:
         output.title(
             "functions: yours, with the libraries that they call; all threads, of the wall time"
         )
-        output.table(_columns("function"), rows)
+        _shares_table(output, "function", rows)
 
 
 def _print_callbacks(output: Output, summary: ProcessSummary) -> None:
@@ -123,8 +140,9 @@ def _print_callbacks(output: Output, summary: ProcessSummary) -> None:
     if found:
         output.title("what the event loop ran: coroutines at their await line, of the wall time")
         none = no_shares()
-        rows = [[_place(one.frame), *_cells(one.shares, none)] for one in found[:_MOST_ROWS]]
-        output.table(_columns("task"), rows)
+        _shares_table(
+            output, "task", [(_place(one.frame), one.shares, none) for one in found[:_MOST_ROWS]]
+        )
 
 
 def _place(frame: Frame) -> str:
