@@ -121,7 +121,8 @@ def test_one_task_that_fails_does_not_keep_the_others_from_being_measured(tmp_pa
 
 @pytest.mark.parametrize("name", ["raises_at_100", "segfaults_at_100"])
 def test_a_size_that_does_not_work_is_left_out_with_a_warning_and_the_others_are_measured(name):
-    task = measured(name, sizes=(10, 100, 1000), lanes=("event_loop",))
+    # A bench that dies is started anew, which on a busy machine takes a whole small budget.
+    task = measured(name, sizes=(10, 100, 1000), lanes=("event_loop",), budget_s=5 * BUDGET_S)
     assert task.error is None
     assert sizes_of(task) == [10, 1000]
     assert "size 100" in warned(task)

@@ -59,10 +59,12 @@ def told(run):
 
 
 @functools.cache
-def measured(name, sizes=(100, 1000), lanes=("event_loop", "thread"), variants=None):
+def measured(
+    name, sizes=(100, 1000), lanes=("event_loop", "thread"), variants=None, budget_s=BUDGET_S
+):
     """One troubled task, measured once for all tests that look at it."""
     options = MeasureOptions(
-        sizes=sizes, concurrencies=(1,), lanes=lanes, variants=variants, budget_s=BUDGET_S
+        sizes=sizes, concurrencies=(1,), lanes=lanes, variants=variants, budget_s=budget_s
     )
     with contextlib.chdir(FAR_SIDE):
         result = measure([f"troubled:{name}"], options)
