@@ -364,7 +364,8 @@ def test_a_loop_that_closes_first_takes_the_watchdog_along(run):
 
     async def scenario():
         watch.start(asyncio.get_running_loop())
-        await asyncio.sleep(0.02)
+        while not watchdogs():  # noqa: ASYNC110 - because: a thread that begins tells nobody
+            await asyncio.sleep(0)
 
     run(scenario())
     wait_until(lambda: not watchdogs())

@@ -41,9 +41,8 @@ class InterpreterLooker:
     """Looks through the offsets that the interpreter publishes, from 3.13 on.
 
     Of each thread the order of reading is: the kernel's counters, what it sleeps in, the lock's
-        holder, its
-    stack. The thread runs on meanwhile, so what does not fit together (a holder that sleeps) is
-    read again.
+    holder, its stack. The thread runs on meanwhile, so what does not fit together (a holder that
+    sleeps) is read again.
 
     Args:
         record: What is added to.

@@ -8,6 +8,7 @@ lock, for it is given back in between.
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
 from lanewise.readiness.kinds import Kind, is_lock_name, words_of
 from lanewise.readiness.modules import Function
@@ -51,17 +52,11 @@ class Locks:
 
     def written(self, node: ast.AST, function: Function, of: Shared | None = None) -> Regions:
         """Return the regions that the function's own text shows."""
-        found: set[int] = set()
-        parents = function.module.parents
-        child = node
-        while child is not function.node:
-            parent = parents.get(child)
-            if parent is None:
-                break
-            region = self._region(parent, child, function)
-            if region is not None and not self._is_too_small(region, function, of):
-                found.add(id(region))
-            child = parent
+        found = {
+            id(region)
+            for region in self._around(node, function)
+            if not self._is_too_small(region, function, of)
+        }
         if any(self._is_synchronizing(decorator, function) for decorator in function.decorators):
             found.add(id(function.node))
         if _says_held(function):
@@ -71,37 +66,41 @@ class Locks:
     def names(self, node: ast.AST, function: Function) -> frozenset[str] | None:
         """Return the names of the locks that a node lies under; None where one of them has none.
 
-        A condition that is made on a lock is that lock.
+        A condition has none: which lock it is made on, the text of one place does not say.
         """
         if self.regions(node, function) - self.written(node, function) or _says_held(function):
             return None
         if any(self._is_synchronizing(decorator, function) for decorator in function.decorators):
             return None
         found: set[str] = set()
+        for region in self._around(node, function):
+            if not isinstance(region, (ast.With, ast.AsyncWith)):
+                return None
+            for item in region.items:
+                if self.is_lock(item.context_expr, function):
+                    name = self._name(item.context_expr, function)
+                    if name is None:
+                        return None
+                    found.add(name)
+        return frozenset(found)
+
+    def _around(self, node: ast.AST, function: Function) -> Iterator[ast.AST]:
+        """Yield the regions of the function's own text that a node lies in, from the inside."""
         parents = function.module.parents
         child = node
         while child is not function.node:
             parent = parents.get(child)
             if parent is None:
-                break
+                return
             region = self._region(parent, child, function)
-            if region is not None and not isinstance(region, (ast.With, ast.AsyncWith)):
-                return None
-            if isinstance(region, (ast.With, ast.AsyncWith)):
-                for item in region.items:
-                    if self.is_lock(item.context_expr, function):
-                        name = self._name(item.context_expr, function)
-                        if name is None:
-                            return None
-                        found.add(name)
+            if region is not None:
+                yield region
             child = parent
-        return frozenset(found)
 
     def _name(self, node: ast.expr, function: Function) -> str | None:
         shared = self._resolver.resolve(node, function)
         if shared is None or shared.is_item or shared.kind is not Kind.LOCK:
             return None
-        # What it is made on, or which of several it is, the text of one place does not say.
         return shared.key if shared.type_name in ("Lock", "RLock") else None
 
     def _region(self, parent: ast.AST, child: ast.AST, function: Function) -> ast.AST | None:

@@ -15,8 +15,8 @@ _CONTENDED_SHARE = 0.6
 _LEVELS = (1, 2, 8, 32)
 _FACTORS = (0.1, 10.0)
 
-# What would be chosen for calls of that size, so many at once.
-_Choose = Callable[[float, int], Choice]
+# What would be chosen under a plan for calls of that size, so many at once.
+_Choose = Callable[[TaskPlan, float, int], Choice]
 
 
 def explained(  # noqa: PLR0913 - because: one decision and what it rests on
@@ -34,7 +34,7 @@ def explained(  # noqa: PLR0913 - because: one decision and what it rests on
     lines = [f"{known.name} -> {decision.lane}/{decision.variant}: {decision.reason}"]
     if plan is None:
         return lines[0]
-    choice = choose(size, concurrency)
+    choice = choose(plan, size, concurrency)
     best_first = sorted(choice.estimates, key=lambda one: -one.throughput_per_s)
     lines += [_estimate_words(one, plan, size, concurrency) for one in best_first]
     lines += [f"  {lane}: {why}" for lane, why in choice.excluded]
@@ -43,7 +43,7 @@ def explained(  # noqa: PLR0913 - because: one decision and what it rests on
         lines.append(f"  {contention_words(known.name, crowding.slowdown)}")
     if decision.spill is not None:
         lines.append(f"  while {decision.lane} is full and {decision.spill.lane} is not: there")
-    lines += _what_would_change_it(choice, size, concurrency, choose)
+    lines += _what_would_change_it(choice, plan, size, concurrency, choose)
     source = "the plan" if known.planned is not None else "calls that ran here"
     changed = sum(1 for _ in known.corrected_classes())
     if changed:
@@ -67,15 +67,15 @@ def _estimate_words(one: Estimate, plan: TaskPlan, size: float, concurrency: int
 
 
 def _what_would_change_it(
-    choice: Choice, size: float, concurrency: int, choose: _Choose
+    choice: Choice, plan: TaskPlan, size: float, concurrency: int, choose: _Choose
 ) -> Iterator[str]:
     for level in _LEVELS:
-        other = choose(size, level)
+        other = choose(plan, size, level)
         if other.contender != choice.contender:
             yield f"  with {level} at once instead of {concurrency}: {other.contender}"
             break
     if size > 0:
         for factor in _FACTORS:
-            other = choose(size * factor, concurrency)
+            other = choose(plan, size * factor, concurrency)
             if other.contender != choice.contender:
                 yield f"  at {factor:g} times the size: {other.contender}"

@@ -29,7 +29,12 @@ class HostCosts:
         self.was_wrong = False
 
     def crossed(self, lane: LaneName, beyond_s: float) -> bool:
-        """A call was on its lane so many seconds longer than it ran; return whether that is news."""
+        """A call was on its lane so many seconds longer than it ran; return whether that is news.
+
+        What is not above 0 is no such time but a reading that went wrong, and is ignored.
+        """
+        if beyond_s <= 0:
+            return False
         own = None if self.calibration is None else self.calibration.lanes.get(lane)
         dispatch_s = max(beyond_s, _LEAST_S)
         if self.calibration is None or own is None or dispatch_s >= _FAR_LESS * own.dispatch_s:

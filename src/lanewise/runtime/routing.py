@@ -477,15 +477,8 @@ class Router:
         """Say in words what would be chosen, why, and what every alternative was estimated at."""
         decision = self.decide(task, args, kwargs, concurrency, pinned)
         known = self._tasks[task.name]
-        plan = self._plan_of(known)
-        return explained(
-            decision,
-            known,
-            plan,
-            self._size(task, args, kwargs),
-            concurrency,
-            lambda size, level: self._choice(plan, size, level),  # type: ignore[arg-type]  # because: not asked without one
-        )
+        size = self._size(task, args, kwargs)
+        return explained(decision, known, self._plan_of(known), size, concurrency, self._choice)
 
     def contended(self) -> dict[str, float]:
         """Return the tasks that were seen to slow themselves down in threads, and how many times."""

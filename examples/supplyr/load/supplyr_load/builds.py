@@ -71,7 +71,7 @@ def router(settings: Settings) -> APIRouter:
             made_of = await context_of(request).runtime.run(noted, notes, label, size)
         return JSONResponse({"of": made_of})
 
-    @made.get("/work/{work}")
+    @made.get("/heavy/{work}")
     async def heavy(request: Request, work: _Work, size: _Size) -> Response:
         with counted:
             result = await context_of(request).runtime.run(WORKS[work], *arguments(work, size))

@@ -61,4 +61,4 @@ def cheap_requests(folder: Path, seed: int = 1) -> Sequence[Request]:
 
 def heavy_request(work: str, size: int, kind: str = "heavy") -> Request:
     """Return a request for heavy work, see supplyr_load.builds."""
-    return request(kind, f"/compare/work/{work}?size={size}")
+    return request(kind, f"/compare/heavy/{work}?size={size}")

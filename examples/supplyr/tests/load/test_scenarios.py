@@ -92,7 +92,7 @@ def test_every_build_answers_the_same(build: str, tmp_path_factory: pytest.TempP
             one = next(one for one in cheap if one.kind == kind)
             target = one.data.split(b" ", 2)[1].decode()
             assert server.send("GET", target)[0] == 200
-        status, body = server.send("GET", "/compare/work/price-list?size=20")
+        status, body = server.send("GET", "/compare/heavy/price-list?size=20")
         assert Answer(status, body[:5], True) == Answer(200, b"%PDF-", True)
         assert server.send("GET", "/compare/noted?label=one&size=20")[0] == 200
         assert server.state()["asked"] == 2

@@ -11,7 +11,10 @@ NAME = "lanewise_stress"
 
 
 def loaded(name: str, file: str, folder: str | None = None) -> Any:
-    """Load a module, or with its folder a package, whose parents need not be importable."""
+    """Load a module, or with its folder a package, whose parents need not be importable.
+
+    As in ``_stage_loop.py``: each is loaded alone in a child, before there is a package to import from.
+    """
     spec = importlib.util.spec_from_file_location(
         name, file, submodule_search_locations=None if folder is None else [folder]
     )
