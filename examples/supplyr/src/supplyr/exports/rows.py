@@ -40,13 +40,14 @@ COLUMNS: tuple[Column, ...] = (
 HEADING: tuple[str, ...] = tuple(column.heading for column in COLUMNS)
 Cell = str | int | float | None
 
-# After the OWASP page on CSV injection. The import takes the mark away again.
+# After the OWASP page on CSV injection. The import takes the mark away again, so a text that
+# looks as if it had one gets one more: what comes back is what was there.
 _STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def neutral(text: str) -> str:
     """Return a text with an apostrophe in front where a spreadsheet would calculate it."""
-    return f"'{text}" if text.startswith(_STARTS_FORMULA) else text
+    return f"'{text}" if text.lstrip("'").startswith(_STARTS_FORMULA) else text
 
 
 def cells_of(row: Mapping[str, Any]) -> list[Cell]:
