@@ -12,6 +12,25 @@ import sys
 import types
 from typing import Any
 
+# What somebody reads whose main module starts its work when it is imported.
+UNGUARDED = (
+    "the program's main module starts its work when it is imported, and workers import it to find the "
+    'functions that it defines. Put what starts the program under `if __name__ == "__main__":`, or the '
+    "functions into a module of their own"
+)
+# owner: load_main, in the one thread that runs the user's program here
+_loading = False
+
+
+def refuse_while_loading() -> None:
+    """Let nothing be opened here by a main module that is being run for its functions alone.
+
+    Raises:
+        RuntimeError: :func:`load_main` runs the module at this moment.
+    """
+    if _loading:
+        raise RuntimeError(UNGUARDED)
+
 
 def describe_main() -> dict[str, str]:
     """Say, in the parent, how a worker can get the parent's main module; nothing where it cannot."""
@@ -34,6 +53,7 @@ def load_main(main: dict[str, str]) -> types.ModuleType:
         Exception: Whatever the module raises while it runs.
         ImportError: The parent has no main module that can be run again.
     """
+    global _loading  # noqa: PLW0603 - because: one process runs one main module
     known = sys.modules.get("__mp_main__")
     if known is not None:
         return known
@@ -47,6 +67,7 @@ def load_main(main: dict[str, str]) -> types.ModuleType:
     module = types.ModuleType("__mp_main__")
     before = sys.modules.get("__main__")
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    _loading = True
     try:
         if "module" in main:
             found = runpy.run_module(main["module"], run_name="__mp_main__", alter_sys=True)
@@ -58,6 +79,8 @@ def load_main(main: dict[str, str]) -> types.ModuleType:
         if before is not None:
             sys.modules["__main__"] = before
         raise
+    finally:
+        _loading = False
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     return module
 

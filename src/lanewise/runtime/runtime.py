@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from _lanewise_worker.main_module import refuse_while_loading
 from lanewise.errors import LaneUnavailableError, LanewiseError, TaskTimeoutError
 from lanewise.host.facts import gil_enabled, host_facts, usable_cores
 from lanewise.lanes.event_loop import EventLoopLane
@@ -194,6 +195,7 @@ class Runtime:
         """Open the lanes. When that fails or is cancelled, nothing is left behind."""
         if self._life.state is not None:
             raise LanewiseError("this runtime is entered already: make another one")
+        refuse_while_loading()
         opened: dict[LaneName, Lane] = {}
         try:
             self._life.state = await self._open(opened)

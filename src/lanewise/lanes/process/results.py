@@ -8,9 +8,12 @@ from typing import Any, Protocol
 from _lanewise_worker import wire
 from _lanewise_worker.call import FarSideError
 from _lanewise_worker.journal import load_entry
+from _lanewise_worker.main_module import UNGUARDED
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import NotPortableError
 from lanewise.model.lane import CallReport, Failed
+
+_REMEDY = ". Check its __reduce__ or __setstate__, and that workers can import its module"
 
 
 class Loads(Protocol):
@@ -72,8 +75,7 @@ def not_portable(name: str, error: BaseException) -> BaseException:
     if error.what == "arguments":
         told = NotPortableError(
             f"the function or an argument of {name} arrived in a worker and could not be made again "
-            f"there: {error.words}. Check its __reduce__ or __setstate__, and that workers can import "
-            "its module"
+            f"there: {error.words}{'' if UNGUARDED in error.words else _REMEDY}"
         )
     elif error.what == "result":
         told = NotPortableError(

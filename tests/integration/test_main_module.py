@@ -1,0 +1,62 @@
+"""Programs that start their work when they are imported, which workers must do."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_RUNTIME = """
+import asyncio
+from lanewise import Runtime
+
+def double(n):
+    return 2 * n
+
+async def main():
+    async with Runtime(processes=1, lanes=("process",){more}) as rt:
+        print(await rt.run(double, 21))
+
+{start}
+"""
+
+_EXECUTOR = """
+from lanewise import Executor
+
+def double(n):
+    return 2 * n
+
+def main():
+    with Executor(max_workers=1) as executor:
+        print(executor.submit(double, 21).result())
+
+{start}
+"""
+
+
+def _run(folder: Path, text: str, start: str, more: str = "") -> subprocess.CompletedProcess[str]:
+    program = folder / "program.py"
+    program.write_text(text.format(start=start, more=more))
+    return subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "more"),
+    [
+        (_RUNTIME, "asyncio.run(main())", ""),
+        (_RUNTIME, "asyncio.run(main())", ', preload=["__main__"]'),
+        (_RUNTIME, "asyncio.run(main())", ', start_method="spawn"'),
+        (_EXECUTOR, "main()", ""),
+    ],
+)
+def test_a_program_without_a_guard_is_told_what_is_wrong(
+    tmp_path: Path, text: str, start: str, more: str
+) -> None:
+    ran = _run(tmp_path, text, start, more)
+    assert ran.returncode == 1
+    last = ran.stderr.strip().splitlines()[-1]
+    assert 'under `if __name__ == "__main__":`' in last
+    assert "__reduce__" not in last
+
+    guarded = _run(tmp_path, text, f'if __name__ == "__main__":\n    {start}', more)
+    assert (guarded.stdout, guarded.returncode) == ("42\n", 0), guarded.stderr
