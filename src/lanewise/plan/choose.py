@@ -21,7 +21,7 @@ _UNMEASURED_SPREAD = 0.25
 # A call in another process or interpreter that takes twice as long as elsewhere spends more on crossing
 # than its own work is worth: then it is not recommended, whatever it would do for the loop.
 _CROSSING_LOSS = 0.5
-# Lanes that break the budget count as equally harmful when their lags differ by less than this.
+# Lanes that break the budget count as equally harmful when what the loop meets differs by less than this.
 _SIMILAR_HARM = 1.5
 # Less than any throughput: sizes far beyond the measured ones make for very long calls indeed.
 _NONE = 1e-300
@@ -35,6 +35,7 @@ class Estimate:
         spread: Relative uncertainty of the throughput (half of a 95 % interval).
         keeps_budget: Whether the lag that it causes stays within the loop budget.
         modelled_per_s: The throughput that follows from costs alone, whatever was observed.
+        in_the_way: The share of time, up to 1, in which the loop meets that lag.
     """
 
     contender: Contender
@@ -45,6 +46,12 @@ class Estimate:
     bottleneck: str
     measured: bool
     modelled_per_s: float
+    in_the_way: float
+
+    @property
+    def harm_s(self) -> float:
+        """How late the loop is at a random moment, about."""
+        return self.loop_lag_s * self.in_the_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +128,7 @@ def _estimate(  # noqa: PLR0913 - because: the coordinates of one point
         bottleneck=modelled.bottleneck,
         measured=seen is not None,
         modelled_per_s=modelled.throughput_per_s,
+        in_the_way=modelled.in_the_way,
     )
 
 
@@ -164,7 +172,11 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
     held = cost.gil_held_share if machine.gil_enabled else None
     reason = _reason(winner, best, estimates, field, cost.wall_s, held)
     if not fit:
-        reason = f"no lane keeps the loop budget of {format_seconds(loop_budget_s)}; " + reason
+        late = f"{winner.contender.lane} delays the loop by {format_seconds(winner.loop_lag_s)}"
+        reason = (
+            f"no lane keeps the loop budget of {format_seconds(loop_budget_s)} ({late}, "
+            f"{winner.in_the_way:.0%} of the time); {reason}"
+        )
     if not decided:
         near = [str(one.contender) for one in rivals if one is not winner]
         reason = f"undecided: {' and '.join(near)} could be better within the noise; " + reason
@@ -192,13 +204,15 @@ def _carries(one: Estimate, beside: Estimate) -> float:
 
 
 def _least_harmful(estimates: list[Estimate]) -> list[Estimate]:
-    """Where none keeps the budget: off the loop if at all possible, and near the least lag.
+    """Where none keeps the budget: off the loop if at all possible, and near the least harm.
 
-    The same lag is worse on the loop itself, which can do nothing else for the whole of each call.
+    The same lag is worse on the loop itself, which can do nothing else for the whole of each call. And
+    it is worse from a thread that holds the lock, which every wake-up meets, than from pickling, which
+    is over once the call has been sent.
     """
     off_the_loop = [one for one in estimates if one.contender.lane != "event_loop"] or estimates
-    least = min(one.loop_lag_s for one in off_the_loop)
-    return [one for one in off_the_loop if one.loop_lag_s <= least * _SIMILAR_HARM]
+    least = min(one.harm_s for one in off_the_loop)
+    return [one for one in off_the_loop if one.harm_s <= least * _SIMILAR_HARM]
 
 
 def _gain(best: Estimate, other: Estimate) -> float:

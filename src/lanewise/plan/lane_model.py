@@ -39,11 +39,18 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Modelled:
-    """What the model says of one lane for one call. ``bottleneck`` is what limits it, in words."""
+    """What the model says of one lane for one call.
+
+    Attributes:
+        loop_lag_s: How late the loop is while the lane is in its way.
+        bottleneck: What limits the lane, in words.
+        in_the_way: The share of time, up to 1, in which it is, when the lane carries what it can.
+    """
 
     throughput_per_s: float
     loop_lag_s: float
     bottleneck: str
+    in_the_way: float
 
 
 def model_lane(lane: LaneName, cost: CostPoint, concurrency: int, machine: Machine) -> Modelled:
@@ -67,7 +74,7 @@ def _event_loop(cost: CostPoint, concurrency: int, own: LaneCost) -> Modelled:
     turn_s = own.dispatch_s * min(1.0, cost.wall_s / SLICE_S)
     rate = 1 / (cost.wall_s + own.per_call_s + turn_s)
     lag_s = cost.wall_s * min(concurrency, _CALLS_BEFORE_OTHERS)
-    return Modelled(rate, lag_s, "the loop runs one call at a time")
+    return Modelled(rate, lag_s, "the loop runs one call at a time", 1.0)
 
 
 def _thread(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine) -> Modelled:
@@ -78,7 +85,9 @@ def _thread(cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine) 
         "cores": machine.cores / max(cost.cpu_s + own.per_call_s, 1e-12),
     }
     bottleneck = min(limits, key=lambda name: limits[name])
-    return Modelled(limits[bottleneck], _thread_lag_s(cost, concurrency, machine), bottleneck)
+    rate = limits[bottleneck]
+    lag_s = _thread_lag_s(cost, concurrency, machine)
+    return Modelled(rate, lag_s, bottleneck, min(1.0, rate * held_s))
 
 
 def _thread_lag_s(cost: CostPoint, concurrency: int, machine: Machine) -> float:
@@ -115,5 +124,6 @@ def _apart(
         / max(cost.cpu_s + 2 * pickle_s + transfer_s + own.per_call_s, 1e-12),
     }
     bottleneck = min(limits, key=lambda name: limits[name])
+    rate = limits[bottleneck]
     lag_s = pickle_s if machine.gil_enabled else 0.0
-    return Modelled(limits[bottleneck], lag_s, bottleneck)
+    return Modelled(rate, lag_s, bottleneck, min(1.0, rate * pickle_s))
