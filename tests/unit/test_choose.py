@@ -207,7 +207,7 @@ def test_noise_on_either_side_leaves_it_undecided(thread: float, process: float)
 def test_where_all_break_the_budget_the_faster_wins_only_among_those_of_similar_harm(
     pickle_s: float, lane: str
 ) -> None:
-    """Threads carry 79.9 calls/s and nearly always delay the loop by 10 ms, processes fewer and rarely."""
+    """Threads carry 79.9 calls/s and delay the loop by 10 ms nearly always, processes fewer, rarely."""
     cost = make_cost(1.0, 0.05, gil_held_share=0.2, args_bytes=10_000_000, pickle_s=pickle_s)
     choice = decide(certain(make_plan(cost), 4), 4)
     assert choice.contender.lane == lane
