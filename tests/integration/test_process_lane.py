@@ -380,6 +380,27 @@ async def test_shared_objects_are_read_only_and_sent_once():
         assert await rt.run(len, [handle, handle]) == 2
 
 
+@pytest.mark.parametrize(
+    ("size", "value", "expected"),
+    [
+        (len, ["row"] * 40_000, 40_000),  # takes long to be made again, so its length was kept
+        (lambda rows: rows[-1], [1, 2, 7], 7),
+        (None, b"x" * 5_000, 5_000),
+    ],
+)
+async def test_a_tasks_size_is_that_of_the_shared_object(size, value, expected):
+    seen = []
+    measured = size and (lambda rows: seen.append(size(rows)) or seen[-1])
+    async with Runtime(processes=1) as rt:
+        handle = rt.share(value)
+        shared = task(jobs.length, size=measured)
+        assert await rt.run(shared, handle) == len(value)
+        if size is None:
+            assert shared.size_of((handle,)) >= expected
+        else:
+            assert seen[-1] == expected
+
+
 async def test_without_shared_memory_large_values_cross_through_the_socket(monkeypatch, caplog):
     np = pytest.importorskip("numpy")
 

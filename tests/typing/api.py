@@ -79,10 +79,12 @@ async def calls(rt: Runtime) -> None:
     assert_type(await rt.run(parse, ["a"], strict=True), int)
     assert_type(await rt.run(parse_fast, ["a"]), int)
     assert_type(await rt.run(plain, 3, times=2), str)
+    assert_type(await rt.run(match, rt.share(["a"]), 0.5), list[tuple[int, int]])
     assert_type(await lanewise.run(match, ["a"]), list[tuple[int, int]])
     assert_type(await rt.with_options(lane="thread", timeout_s=1).run(plain, 3), str)
 
     await rt.run(match, "a")  # type: ignore[arg-type]
+    await rt.run(match, rt.share("a"))  # type: ignore[arg-type]
     await rt.run(match)  # type: ignore[call-arg]
     await rt.run(parse, ["a"], lax=True)  # type: ignore[call-arg]
     await rt.run(plain, number=3)  # type: ignore[call-arg]

@@ -23,6 +23,14 @@ def local_arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, 
     )
 
 
+def quickly_local(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """As :func:`local_arguments`; None where there is no handle, or one that takes long to get."""
+    handles = [one for one in (*args, *kwargs.values()) if type(one) is Shared]
+    if not handles or not all(one.is_quickly_got for one in handles):
+        return None
+    return local_arguments(args, kwargs)
+
+
 async def until(
     items: AsyncGenerator[T, None], deadline: float | None, name: str, timeout_s: float | None
 ) -> AsyncIterator[T]:

@@ -21,6 +21,7 @@ from lanewise.plan.choose import Choice, Estimate, choose
 from lanewise.plan.document import Plan
 from lanewise.plan.lane_model import Machine
 from lanewise.plan.task_plan import TaskPlan
+from lanewise.runtime.calls import quickly_local
 from lanewise.runtime.crowding import contention_words
 from lanewise.runtime.decision import Decision
 from lanewise.runtime.explaining import explained
@@ -144,6 +145,12 @@ class Router:
         self, task: Task[..., Any], error: Exception, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> float:
         """A call with arguments that do not fit is left to the function itself, which says so better."""
+        local = quickly_local(args, kwargs)  # ``size`` may have met a handle
+        if local is not None:
+            try:
+                return task.size_of(*local)
+            except Exception as own:  # noqa: BLE001 - because: as in _size()
+                error = own
         if task.name not in self._sizeless:
             if len(self._sizeless) >= _MAX_TASKS:
                 self._sizeless.clear()

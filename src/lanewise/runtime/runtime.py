@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from _lanewise_worker.main_module import refuse_while_loading
 from lanewise.errors import LaneUnavailableError, LanewiseError, TaskTimeoutError
 from lanewise.host.facts import gil_enabled, host_facts, usable_cores
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.interpreter import InterpreterLane
-from lanewise.lanes.process import ProcessLane, Shared
+from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.resolve import identity_of
 from lanewise.lanes.thread import ThreadLane
 from lanewise.model.facts import Calibration
@@ -390,10 +390,11 @@ class Runtime:
             known = self._tasks[fn] = as_task(fn)
         return known
 
-    def share(self, value: T) -> Shared[T]:
+    def share(self, value: T) -> T:
         """Send a value to each worker once, however many calls use it.
 
-        Give the handle to ``run``, ``map`` or ``stream`` in the place of the value: the function
+        What is returned is a handle, and typed as the value so that calls type-check: give it to
+        ``run``, ``map`` or ``stream`` in the value's place, and do nothing else with it. The function
         receives the value itself. Its pickle and its buffers (arrays, bytearrays) are copied into
         shared memory now, so that the value may be changed or dropped afterwards; workers map them and
         copy nothing. What they see is read-only. Equal values share one copy. When the last reference
@@ -405,7 +406,7 @@ class Runtime:
         Raises:
             Exception: Whatever pickling the value raises.
         """
-        return self._process_lane.share(value)
+        return cast("T", self._process_lane.share(value))
 
     async def stream(
         self, fn: Callable[P, Iterable[T]], /, *args: P.args, **kwargs: P.kwargs

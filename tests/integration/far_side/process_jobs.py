@@ -190,6 +190,10 @@ def total(values):
     return float(sum(values))
 
 
+def length(value):
+    return len(value)
+
+
 def is_writable(array):
     return bool(array.flags.writeable)
 

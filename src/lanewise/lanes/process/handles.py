@@ -20,6 +20,8 @@ T = TypeVar("T")
 # What of each part goes into the key under which equal content is looked for; equality itself is
 # decided by comparing every byte.
 _SAMPLE_BYTES = 65_536
+# Unpickling takes some 10 ns a byte where it is slow: many small objects.
+_QUICK_BYTES = 65_536
 # One number for one object in this process, whichever runtime it belongs to: itertools.count hands
 # each out once, to whatever thread asks (its step is one atomic operation of the interpreter).
 _numbers = itertools.count(1)
@@ -34,6 +36,8 @@ class Content:
     def __init__(self, sizes_bytes: list[int], fd: int | None, inline: bytes) -> None:
         self.sizes = pack_sizes(sizes_bytes)
         self.size_bytes = sum(sizes_bytes)
+        # Buffers are mapped; only this part takes time to be made an object again.
+        self.pickle_bytes = sizes_bytes[0]
         self.fd = fd
         self.inline = inline
 
@@ -54,9 +58,10 @@ class Shared(Generic[T]):
     Threads: may be passed on and dropped in any thread.
     """
 
-    def __init__(self, book: HandleBook, content: Content) -> None:
+    def __init__(self, book: HandleBook, content: Content, length: int | None) -> None:
         self.number = next(_numbers)
         self.content = content
+        self._length = length
         self._book = book
         self._local: list[T] = []
         self._making = threading.Lock()
@@ -67,12 +72,30 @@ class Shared(Generic[T]):
         """The size of what is shared, in bytes."""
         return self.content.size_bytes
 
+    @property
+    def is_quickly_got(self) -> bool:
+        """Whether :meth:`get` takes less than a millisecond, about."""
+        return bool(self._local) or self.content.pickle_bytes <= _QUICK_BYTES
+
     def get(self) -> T:
         """Return the object in this process: read-only views, as workers see it."""
         with self._making:
             if not self._local:
                 self._local.append(self.content.load())
             return self._local[0]
+
+    def __len__(self) -> int:
+        """As many items as the object has; what a task's ``size`` asks most often.
+
+        Raises:
+            TypeError: The object has no length.
+        """
+        if self._length is None:
+            raise TypeError("the shared object has no len()")
+        return self._length
+
+    def __bool__(self) -> bool:
+        return True
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._book.noted(self)
@@ -109,7 +132,7 @@ class HandleBook:
             handle = known() if known is not None else None
             if handle is not None and _same(handle.content, parts):
                 return handle
-            made: Shared[T] = Shared(self, self._content(parts))
+            made: Shared[T] = Shared(self, self._content(parts), _length(value))
             self._by_content[key] = weakref.ref(made)
             stale = [old for old, ref in self._by_content.items() if ref() is None]
             for old in stale:
@@ -151,6 +174,13 @@ def _parts(value: Any) -> list[memoryview]:
         return [memoryview(encoded)]
     stream = encoded.stream[0] if len(encoded.stream) == 1 else b"".join(encoded.stream)
     return [memoryview(stream).cast("B"), *encoded.buffers]
+
+
+def _length(value: Any) -> int | None:
+    try:
+        return len(value)
+    except Exception:  # noqa: BLE001 - because: it is the user's __len__, and nobody asked for it yet
+        return None
 
 
 def _in_memory(parts: list[memoryview]) -> int:

@@ -6,7 +6,7 @@ A request that finds no room is told so at once (503). A job has time: it asks a
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Callable, Iterable
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar
 
 from lanewise import OverloadedError, Runtime
 
@@ -55,9 +55,7 @@ class Background:
 
     async def share(self, value: T) -> T:
         """Send a value to each worker once; give what is returned to `run` in its place."""
-        handle: Any = await asyncio.to_thread(lambda: self._runtime.share(value))
-        # A handle stands for the value in calls, so for the types of those it is the value.
-        return cast(T, handle)
+        return await asyncio.to_thread(lambda: self._runtime.share(value))
 
     @property
     def at_once(self) -> int:
