@@ -1,20 +1,23 @@
 """Does the runtime choose well? Every kind of workload on each fixed lane, and routed: with a plan, and learned.
 
-A workload is a number of calls by some callers that each wait for their results. It is run on every
-contestant by turns, each time in a runtime of its own that is open already; what is compared is the
-time to finish. While it runs, a ticker on the same loop notes how late it is. A fixed lane that delays
-the loop by more than the budget (its 90th percentile beyond that of an idle loop) is unfit and marked
-with an asterisk. Regret is the routed time over that of the best fit lane in the same round, in the median.
-The best lane runs once more in every round, as a contestant of its own ("again"): its regret against
-itself is what the machine's noise alone makes of a perfect choice.
+A workload is a number of calls by some callers that each wait for their results. Each contestant is a
+process of its own with a runtime that stays open; they make the same calls by short turns, in random
+order, and meanwhile a ticker on each loop notes how late it is. So what else happens on the machine
+meets all of them, and learning is paid for as a service pays for it: once. This is done for several
+rounds, with new processes; the time to finish is the sum over the turns of each turn's median.
+
+A fixed lane that delays the loop by more than the budget (its 90th percentile beyond that of an idle
+loop) is unfit and marked with an asterisk. Regret is the routed time over that of the best fit lane.
+The best lane of the first round takes part once more from then on ("again"): its regret against itself is
+what the machine's noise alone makes of a perfect choice.
 
     python benchmarks/routing.py --plan /tmp/routing.toml            # measures the plan when it is missing
     python benchmarks/routing.py --plan /tmp/routing.toml --only "Python 2 ms" --rounds 5
-    python benchmarks/routing.py --plan /tmp/routing.toml --seconds 40    # more rounds of what is short
 """
 
 import argparse
-import asyncio
+import contextlib
+import itertools
 import json
 import os
 import platform
@@ -22,59 +25,78 @@ import random
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import routing_workloads
+from routing_contestant import ROUTED as FREE
 from routing_workloads import TARGETS, all_workloads
 
-from lanewise import Plan, Runtime
+from lanewise import Plan
 
 FIXED = ("event_loop", "thread", "process")
 ROUTED = ("planned", "learned")
 AGAIN = "again"
-TICK_S = 0.002
-
-
-async def ticks(lags):
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + TICK_S
-        await asyncio.sleep(TICK_S)
-        lags.append(loop.time() - due)
+# Enough turns for what comes and goes to meet everybody, and each long enough to be a turn.
+MOST_TURNS = 24
+CALLS_OF_EACH_CALLER = 3
 
 
 def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(share * len(values)))] if values else 0.0
 
 
-async def once(workload, contestant, plan):
-    options = {"plan": plan} if contestant == "planned" else {}
-    async with Runtime(preload=["routing_workloads"], **options) as rt:
-        view = rt.with_options(lane=contestant) if contestant in FIXED else rt
-        idle, lags = [], []
-        ticker = asyncio.create_task(ticks(idle))
-        await asyncio.sleep(0.2)
-        ticker.cancel()
-        calls = iter(workload.calls)
+class Contestant:
+    """A process that makes calls when it is told to."""
 
-        async def caller():
-            for task, argument in calls:
-                await view.run(task, argument)
+    def __init__(self, workload, lane, plan):
+        folder = Path(__file__).resolve().parent
+        command = [sys.executable, folder / "routing_contestant.py", workload.name, lane, *plan]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.idle_s = []
+        self.turns_s = []
+        self.lags_s = []
+        self.routes = {}
 
-        ticker = asyncio.create_task(ticks(lags))
-        await asyncio.sleep(0)
-        started = time.perf_counter()
-        await asyncio.gather(*(caller() for _ in range(workload.callers)))
-        finish_s = time.perf_counter() - started
-        ticker.cancel()
-        harm_s = percentile(lags, 0.9) - percentile(idle, 0.9)
-        if not lags:  # it never got a turn
-            harm_s = finish_s
-        routes = {
-            f"{lane}/{variant}": n for (_, lane, variant), n in rt.statistics().routes.items()
-        }
-        return finish_s, harm_s, routes
+    def _ask(self, line):
+        print(line, file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise SystemExit(f"{self._process.args} ended with {self._process.wait()}")
+        return json.loads(answer)
+
+    def be_idle(self):
+        """Find out how late its loop is when nothing happens."""
+        self.idle_s = self._ask("idle")["lags_s"]
+
+    def turn(self, count):
+        """Have it make so many calls."""
+        answer = self._ask(count)
+        self.turns_s.append(answer["took_s"])
+        self.lags_s += answer["lags_s"]
+        self.routes = answer["routes"]
+
+    @property
+    def harm_s(self):
+        """How late its loop was beyond what it is when idle."""
+        return percentile(self.lags_s, 0.9) - percentile(self.idle_s, 0.9)
+
+    def close(self):
+        """Have it leave."""
+        with contextlib.suppress(BrokenPipeError):
+            print("end", file=self._process.stdin, flush=True)
+            self._process.stdin.close()
+        self._process.wait()
+        self._process.stdout.close()
+
+
+def turns_of(workload):
+    """Return how many calls each turn makes."""
+    calls = len(workload.calls)
+    turns = max(1, min(MOST_TURNS, calls // (CALLS_OF_EACH_CALLER * workload.callers)))
+    marks = [calls * n // turns for n in range(turns + 1)]
+    return [after - before for before, after in itertools.pairwise(marks)]
 
 
 def measured_plan(path, budget):
@@ -98,33 +120,31 @@ def measured_plan(path, budget):
             env=environment,
             stdout=subprocess.DEVNULL,
         )
-    return Plan.load(path)
 
 
 class Runs:
-    """What one workload took on each contestant, round by round; ``again`` tells which lane it was."""
+    """What one workload took on each contestant, round by round and turn by turn."""
 
     def __init__(self, workload, contestants):
         self.workload = workload
         self.contestants = contestants
-        self.times = {name: [] for name in contestants}
+        self.turns = {name: [] for name in (*contestants, AGAIN)}
         self.harms = {name: [] for name in contestants}
-        self.again = []
+        self.again = None
         self.routes = {}
-        self.spent_s = 0.0
 
     @property
     def rounds(self):
         """How many rounds are done."""
-        return len(self.times[self.contestants[0]])
+        return len(self.turns[self.contestants[0]])
 
     def harm(self, name):
         """How late a ticker on the loop was beside it, in seconds."""
         return statistics.median(self.harms[name])
 
     def finish(self, name):
-        """How long it took, in seconds."""
-        return statistics.median(self.times[name])
+        """How long it took, in seconds: turn by turn in the median over the rounds."""
+        return sum(statistics.median(turn) for turn in zip(*self.turns[name], strict=True))
 
     def best(self, loop_budget_s):
         """Return the quickest fixed lane that kept the loop budget, and those that kept it."""
@@ -134,39 +154,45 @@ class Runs:
         return min(fit, key=self.finish), fit
 
     def regret(self, name, best):
-        """In the median over rounds: a machine is slow for minutes, what ran side by side compares."""
-        return statistics.median(
-            one / other for one, other in zip(self.times[name], self.times[best], strict=True)
-        )
+        """Return how many times as long it took as the best one."""
+        return self.finish(name) / self.finish(best)
 
     def regret_again(self, best):
-        """The same of the best lane against itself; None where it was not run twice."""
-        ratios = [took_s / self.times[best][at] for at, lane, took_s in self.again if lane == best]
-        return statistics.median(ratios) if ratios else None
+        """The same of the best lane against itself; None where another one was run twice."""
+        if self.again != best or not self.turns[AGAIN]:
+            return None
+        twice = Runs(self.workload, self.contestants)
+        twice.turns[AGAIN] = self.turns[AGAIN]
+        twice.turns[best] = self.turns[best][-len(self.turns[AGAIN]) :]
+        return twice.regret(AGAIN, best)
 
     def one_round(self, plan, dice, loop_budget_s):
-        """Run every contestant once, in random order, and the best lane so far once more."""
-        order = list(self.contestants)
-        again = self.best(loop_budget_s)[0] if self.rounds else None
-        if again is not None:
-            order.append(AGAIN)
-        dice.shuffle(order)
-        started = time.perf_counter()
-        at = self.rounds
-        for contestant in order:
-            lane = again if contestant == AGAIN else contestant
-            finish_s, harm_s, took = asyncio.run(once(self.workload, lane, plan))
-            if contestant == AGAIN:
-                self.again.append((at, lane, finish_s))
-                continue
-            self.times[contestant].append(finish_s)
-            self.harms[contestant].append(harm_s)
-            self.routes[contestant] = took
-        self.spent_s += time.perf_counter() - started
+        """Have everybody make all calls, by turns in random order."""
+        lanes = {name: name if name in FIXED else FREE for name in self.contestants}
+        if self.rounds:
+            self.again = self.again or self.best(loop_budget_s)[0]
+            lanes[AGAIN] = self.again
+        with contextlib.ExitStack() as stack:
+            taking_part = {}
+            for name, lane in lanes.items():
+                with_plan = [str(plan)] if name == "planned" else []
+                taking_part[name] = Contestant(self.workload, lane, with_plan)
+                stack.callback(taking_part[name].close)
+            for one in taking_part.values():
+                one.be_idle()
+            for count in turns_of(self.workload):
+                for name in dice.sample(sorted(taking_part), len(taking_part)):
+                    taking_part[name].turn(count)
+        for name, one in taking_part.items():
+            self.turns[name].append(one.turns_s)
+            if name != AGAIN:
+                self.harms[name].append(one.harm_s)
+                self.routes[name] = one.routes
 
 
 def run(arguments):
-    plan = measured_plan(Path(arguments.plan), arguments.budget)
+    plan = Path(arguments.plan)
+    measured_plan(plan, arguments.budget)
     contestants = [one for one in (*FIXED, *ROUTED) if one not in arguments.without]
     every = [
         Runs(one, contestants)
@@ -174,17 +200,10 @@ def run(arguments):
         if any(part in one.name for part in arguments.only)
     ]
     dice = random.Random(arguments.seed)
-    going = every
-    while going:
-        for runs in going:
+    for _ in range(arguments.rounds):
+        for runs in every:
             runs.one_round(plan, dice, arguments.loop_budget_s)
             print(f"round {runs.rounds}: {runs.workload.name}", file=sys.stderr)
-        going = [
-            runs
-            for runs in going
-            if runs.rounds < arguments.rounds
-            or runs.spent_s * (1 + 1 / runs.rounds) < arguments.seconds
-        ]
     return judged(every, contestants, arguments)
 
 
@@ -219,7 +238,6 @@ def judged(every, contestants, arguments):
         "python": platform.python_version(),
         "cores": os.cpu_count(),
         "rounds": arguments.rounds,
-        "seconds": arguments.seconds,
         "loop_budget_s": arguments.loop_budget_s,
         "rows": rows,
         "regret": summary,
@@ -248,10 +266,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--plan", required=True, help="the plan's file; measured when missing")
     parser.add_argument("--budget", default="15s", help="for measuring each task of the plan")
-    parser.add_argument("--rounds", type=int, default=3, help="of each workload, at least")
-    parser.add_argument(
-        "--seconds", type=float, default=0.0, help="more rounds of a workload until it took so long"
-    )
+    parser.add_argument("--rounds", type=int, default=3, help="of each workload")
     parser.add_argument("--only", nargs="*", default=[""], help="parts of workloads' names")
     parser.add_argument("--without", nargs="*", default=[])
     parser.add_argument("--loop-budget-s", type=float, default=0.001)
