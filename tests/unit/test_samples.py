@@ -205,6 +205,26 @@ def test_cells_without_a_cost_are_no_observation() -> None:
     assert observed(Samples(loads={(THREAD, 7.0, 1): [load_round(100)]})) == []
 
 
+def test_loads_while_others_took_the_cores_are_left_out_where_there_are_calm_ones() -> None:
+    key = (Contender("event_loop", "default"), 100.0, 1)
+    busy = LoadRound(100.0, [0.01], 0.0, calls=10, others_share=0.5)
+    samples = Samples(loads={key: [busy, load_round(499.0), busy]})
+    assert samples.rate(key).value == 499.0
+    assert samples.disturbed() == []
+    assert observed(samples)[0].efficiency == pytest.approx(0.5, rel=1e-4)
+
+
+def test_a_cell_that_was_never_loaded_in_calm_says_nothing_against_the_model() -> None:
+    key = (Contender("event_loop", "default"), 100.0, 1)
+    busy = LoadRound(100.0, [0.01], 0.0, calls=10, others_share=0.5)
+    samples = Samples(loads={key: [busy, busy]})
+    assert samples.disturbed() == [key]
+    (one,) = observed(samples)
+    assert (one.efficiency, one.loop_lag_s) == (1.0, 0.0)
+    assert one.spread >= 0.25
+    assert samples.rate(key).value == 100.0  # which is shown
+
+
 def test_resampling_draws_among_the_same_rounds_and_leaves_the_original() -> None:
     key = (THREAD, 100.0, 1)
     samples = samples_of(*[cost_round(float(wall)) for wall in range(1, 8)])

@@ -230,7 +230,8 @@ def _write(
         write_atomically(arguments.report, render_report(document))
         written.append(arguments.report)
     # A task that was interrupted before its lanes were loaded must not replace what is known of it.
-    plans = [plan for plan in results[0][1].plans if plan.observations]
+    loaded = {made.name for made in results[0][1].tasks if made.lanes}
+    plans = [plan for plan in results[0][1].plans if plan.name in loaded]
     if arguments.plan is not None and plans:
         # Read again: somebody may have edited it while the measurement ran.
         text = to_toml(Plan({plan.name: plan for plan in plans}), _existing_plan(arguments.plan))

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
+from lanewise.host.core_use import OthersShare
 from lanewise.measuring.bench_client import Bench
 from lanewise.measuring.gil_sampler import GilSampler, HeldShare, held_share, without_run_queue
 from lanewise.measuring.samples import CostRound, LoadRound
@@ -45,6 +46,7 @@ class Instrument:
         self.workers: dict[LaneName, int] = {}
         self._multi_threaded: set[tuple[str, str, float]] = set()
         self.call_limit_s = 15.0
+        self._others = OthersShare()
         self.bench = self._start()
 
     def _start(self) -> Bench:
@@ -171,6 +173,7 @@ class Instrument:
         duration_s: float,
     ) -> LoadRound:
         """Load one lane for about ``duration_s``."""
+        self._others.share()  # from here on
         reply = self.bench.ask_ticking(
             "load",
             task=task,
@@ -182,7 +185,7 @@ class Instrument:
             duration_s=duration_s,
             timeout_s=duration_s + concurrency * self.call_limit_s + _GRACE_S,
         )
-        return LoadRound.from_reply(reply)
+        return LoadRound.from_reply(reply, self._others.share())
 
     def reference_lag_s(self, concurrency: int, duration_s: float) -> float:
         """The p99 lag of a loop that does nothing beside ``concurrency`` busy processes."""

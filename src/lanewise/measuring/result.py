@@ -129,6 +129,14 @@ def _warn_of_sizes(session: TaskSession, plan: TaskPlan) -> None:
         )
     if len(plan.sizes) == 1:
         session.warn("one size decides nothing about break-even points: give a ladder with --sizes")
+    disturbed, loads = session.samples.disturbed(), session.samples.loads
+    if disturbed:
+        share = median([one.others_share for key in disturbed for one in loads[key]])
+        session.warn(
+            f"other programs took {share:.0%} of the cores: {len(disturbed)} of {len(loads)} loads of "
+            "lanes say nothing, and what depends on them follows from costs alone. Measure in a calmer "
+            "moment, or longer (--budget)"
+        )
     reason = session.instrument.gil_reason
     if reason is not None:
         session.warn(f"the share of time under the lock could not be measured: {reason}")

@@ -10,11 +10,14 @@ from typing import Any
 from lanewise.measuring.gil_sampler import HeldShare
 from lanewise.measuring.statistics import Interval, bootstrap_median, median, quantile, resample
 from lanewise.model.measurement import Contender, Cost
+from lanewise.plan.choose import UNMEASURED_SPREAD
 from lanewise.plan.lane_model import Machine, model_lane
 from lanewise.plan.task_plan import CostPoint, Observation
 
 # More run-queue time than this makes a round doubtful: the machine was busy with something else.
 BUSY_SHARE = 0.10
+# More than this of the cores taken by other programs makes a load doubtful: at two cores, a third of one.
+OTHERS_SHARE = 0.15
 # More than this of the windows without samples: what was seen may not be typical.
 _TOO_LITTLE_SEEN = 0.6
 
@@ -63,15 +66,25 @@ class CostRound:
 
 @dataclass(frozen=True, slots=True)
 class LoadRound:
-    """One closed loop on one lane."""
+    """One closed loop on one lane.
+
+    Attributes:
+        others_share: The share of the cores that other programs took meanwhile.
+    """
 
     throughput_per_s: float
     latencies_s: Sequence[float]
     lag_p99_s: float
     calls: int
+    others_share: float = 0.0
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether it says something of the lane, and not mostly of what else ran on the cores."""
+        return self.others_share <= OTHERS_SHARE
 
     @classmethod
-    def from_reply(cls, reply: Mapping[str, Any]) -> LoadRound:
+    def from_reply(cls, reply: Mapping[str, Any], others_share: float = 0.0) -> LoadRound:
         """Reduce the bench's answer."""
         lags = reply["lags_s"]
         return cls(
@@ -79,6 +92,7 @@ class LoadRound:
             latencies_s=reply["latencies_s"],
             lag_p99_s=quantile(lags, 0.99) if lags else 0.0,
             calls=reply["calls"],
+            others_share=others_share,
         )
 
 
@@ -97,7 +111,7 @@ class Samples:
         rounds = self.loads[key]
         known = self._rates.get(key)
         if known is None or known[0] != len(rounds):
-            known = (len(rounds), _rate([one.throughput_per_s for one in rounds]))
+            known = (len(rounds), _rate([one.throughput_per_s for one in _of_use(rounds)]))
             self._rates[key] = known
         return known[1]
 
@@ -156,12 +170,23 @@ class Samples:
             note=_doubts(busy if not calm else 0.0, held),
         )
 
+    def disturbed(self) -> list[CellKey]:
+        """The cells that were never loaded while others left the cores alone."""
+        return [key for key, rounds in self.loads.items() if not any(r.is_calm for r in rounds)]
+
     def observations(
         self, costs: Mapping[tuple[str, float], CostPoint], machine: Machine
     ) -> list[Observation]:
-        """What each measured cell says against the lane model."""
+        """What each measured cell says against the lane model.
+
+        What was only seen while others took the cores says nothing: such a loss meets whichever cell has
+        the bad luck, and would be taken for the lane's own. Costs are told better then, for they are
+        timed by CPU and run queue too.
+        """
         return [
             self._observation(key, rounds, costs, machine)
+            if any(one.is_calm for one in rounds)
+            else _as_modelled(key)
             for key, rounds in self.loads.items()
             if (key[0].variant, key[1]) in costs
         ]
@@ -175,7 +200,7 @@ class Samples:
     ) -> Observation:
         contender, size, concurrency = key
         modelled = model_lane(contender.lane, costs[contender.variant, size], concurrency, machine)
-        rate = self.rate(key)
+        rounds, rate = _of_use(rounds), self.rate(key)
         # Only lag that comes back in every round, and that busy cores alone never caused, is the
         # lane's: a spike in one round is the machine's. One round shows nothing of that.
         lag_s = 0.0
@@ -200,10 +225,28 @@ class Samples:
         for key, rounds in again.loads.items():
             # The interval stays: drawing it anew inside a bootstrap would cost much and add nothing.
             rate = self.rate(key)
-            middle = median([one.throughput_per_s for one in rounds])
+            middle = median([one.throughput_per_s for one in _of_use(rounds)])
             shift = middle / rate.value
             again._rates[key] = (len(rounds), Interval(middle, rate.low * shift, rate.high * shift))
         return again
+
+
+def _as_modelled(key: CellKey) -> Observation:
+    contender, size, concurrency = key
+    return Observation(
+        variant=contender.variant,
+        lane=contender.lane,
+        concurrency=concurrency,
+        size=size,
+        efficiency=1.0,
+        spread=UNMEASURED_SPREAD,
+        loop_lag_s=0.0,
+    )
+
+
+def _of_use(rounds: Sequence[LoadRound]) -> Sequence[LoadRound]:
+    """The rounds during which others left the cores alone; without any, all."""
+    return [one for one in rounds if one.is_calm] or rounds
 
 
 def _rate(values: Sequence[float]) -> Interval:

@@ -180,10 +180,15 @@ class TaskSession:
         ]
 
     def measure_loads(self) -> None:
-        """Load every cell once, then again in random order while its share of the time lasts."""
+        """Load every cell once, then again in random order while its share of the time lasts.
+
+        Those that were loaded only while others took the cores come first.
+        """
         cells = self._affordable(self.cells())
         for at in range(_MAX_LOAD_ROUNDS):
             self.rng.shuffle(cells)
+            disturbed = set(self.samples.disturbed())
+            cells.sort(key=lambda cell: cell not in disturbed)
             self.measure_references()
             for cell in cells:
                 if at > 0 and self.time_left_s(_LOADS_UNTIL) <= 0:

@@ -17,7 +17,7 @@ from lanewise.plan.task_plan import TaskPlan
 # not worth having for less, and it keeps routes from flapping between two measurements.
 WORTHWHILE_GAIN = 0.07
 # The spread that is assumed for a contender which was modelled and never measured.
-_UNMEASURED_SPREAD = 0.25
+UNMEASURED_SPREAD = 0.25
 # A call in another process or interpreter that takes twice as long as elsewhere spends more on crossing
 # than its own work is worth: then it is not recommended, whatever it would do for the loop.
 _CROSSING_LOSS = 0.5
@@ -122,7 +122,7 @@ def _estimate(  # noqa: PLR0913 - because: the coordinates of one point
     return Estimate(
         contender=contender,
         throughput_per_s=modelled.throughput_per_s * (1.0 if seen is None else seen.efficiency),
-        spread=_UNMEASURED_SPREAD if seen is None else seen.spread,
+        spread=UNMEASURED_SPREAD if seen is None else seen.spread,
         loop_lag_s=lag_s,
         keeps_budget=lag_s <= loop_budget_s,
         bottleneck=modelled.bottleneck,
