@@ -164,7 +164,7 @@ class Runner:
             await self._failed(held, error)
         finally:
             heart.cancel()
-        await self._tidy(held)
+        await self._tidied(held)
 
     async def _interrupted(self, held: Held) -> None:
         if held.id in self._lost:
@@ -176,7 +176,7 @@ class Runner:
                 else:
                     await jobs.stop(transaction, held)
         if held.id in self._asked:
-            await self._tidy(held)
+            await self._tidied(held)
 
     async def _failed(self, held: Held, error: Exception) -> None:
         for_good = isinstance(error, JobFailedError)
@@ -185,6 +185,14 @@ class Runner:
         with contextlib.suppress(NotYoursError):
             async with self._database.transaction() as transaction:
                 await jobs.fail(transaction, held, _words(error), for_good=for_good)
+
+    async def _tidied(self, held: Held) -> None:
+        """Tidy up to the end, also when the runner is stopped: nobody would do it later."""
+        tidying = asyncio.create_task(self._tidy(held))
+        while not tidying.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(tidying)
+        tidying.result()
 
     async def _tidy(self, held: Held) -> None:
         """Remove the job's own folder once it is over; its outputs lie elsewhere."""
