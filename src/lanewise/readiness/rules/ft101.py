@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from lanewise.readiness.changes import is_own_key
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
+from lanewise.readiness.rules.taken import taken_in_two_steps
 from lanewise.readiness.shared import Shared
-from lanewise.readiness.syntax import last_name, method_call, same
+from lanewise.readiness.syntax import attribute_meant, last_name, method_call, same
 
 RULE = "FT101"
 _FIX = (
@@ -37,9 +39,11 @@ def find(context: Context) -> Iterator[Sighting]:
                 yield from _assigned(node.target, node.value, function, context)
             elif isinstance(node, ast.Call):
                 yield from _counted(node, function, context)
+                yield from _set(node, function, context)
             elif isinstance(node, ast.If):
                 yield from _outdone(node, function, context)
     yield from _under_different_locks(context)
+    yield from taken_in_two_steps(context)
 
 
 def _under_different_locks(context: Context) -> Iterator[Sighting]:
@@ -100,6 +104,8 @@ def _assigned(
         return
     if isinstance(value, (*_LAZY, ast.Attribute, ast.Subscript, ast.Constant)):
         return
+    if any("cached_property" in last_name(d) for d in function.decorators):
+        return  # made once for good, and twice with the same result: FT110 looks at what is made
     shared = context.resolver.target(target, function)
     if shared is None or not context.counts(shared, function):
         return
@@ -260,6 +266,33 @@ def _counted(node: ast.Call, function: Function, context: Context) -> Iterator[S
         return
     if context.counts(shared, function):
         yield from _sighting(receiver, node, shared, function, context)
+
+
+def _set(node: ast.Call, function: Function, context: Context) -> Iterator[Sighting]:
+    """``setattr(cls, name, getattr(cls, name) + 1)``."""
+    if not isinstance(node.func, ast.Name) or node.func.id != "setattr" or len(node.args) != 3:  # noqa: PLR2004 - because: object, name, value
+        return
+    target = attribute_meant(node, "setattr")
+    if target is not None:
+        yield from _assigned(target, node.args[2], function, context)
+        return
+    read = next((n for n in ast.walk(node.args[2]) if _gets(n, node.args)), None)
+    # Which attribute it is, the text does not say; all of them have the same owner.
+    any_of = ast.copy_location(ast.Attribute(node.args[0], "*", ast.Load()), node)
+    shared = None if read is None else context.resolver.resolve(any_of, function)
+    if read is None or shared is None or context.regions(node, function, shared):
+        return
+    yield from _sighting(read, node, shared, function, context, read)
+
+
+def _gets(node: ast.AST, given: list[ast.expr]) -> TypeGuard[ast.Call]:
+    return (
+        isinstance(node, ast.Call)
+        and last_name(node) == "getattr"
+        and len(node.args) > 1
+        and same(node.args[0], given[0])
+        and same(node.args[1], given[1])
+    )
 
 
 def _sighting(  # noqa: PLR0913 - because: the two ends of one update

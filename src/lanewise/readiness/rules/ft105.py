@@ -38,10 +38,14 @@ def _changes(function: Function, context: Context, *, while_made: bool) -> Itera
         if found is None or context.regions(change.node, function, found[0]):
             continue
         shared, name = found
-        level: Level = "info" if change.is_atomic else "warning"
+        made_on_look_up = isinstance(change.holder, ast.Subscript) and (
+            shared.type_name == "defaultdict"
+        )
+        one_step = change.is_atomic and not made_on_look_up
+        level: Level = "info" if one_step else "warning"
         harm = (
             "one such call is one step, but what is in it is everybody's"
-            if change.is_atomic
+            if one_step
             else "changes of several threads meet in it"
         )
         when = ", by every instance that is made" if while_made else ""
