@@ -10,7 +10,9 @@ from tests.unit.audit_shapes_4 import ALIKE
 from tests.unit.audit_shapes_5 import SERVICES
 from tests.unit.audit_shapes_6 import FRAMEWORKS
 from tests.unit.audit_shapes_7 import COLLECTIONS
+from tests.unit.audit_shapes_8 import STATEMENTS
 
 SHAPES: list[Shape] = [
     *FIRST, *SECOND, *THIRD, *ALIKE, *SERVICES, *FRAMEWORKS, *COLLECTIONS,
+    *STATEMENTS,
 ]  # fmt: skip

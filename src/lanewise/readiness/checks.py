@@ -161,10 +161,7 @@ class Checks:
     def _compared(self, test: ast.Compare, function: Function) -> _Fact | None:
         operator, right = test.ops[0], test.comparators[0]
         if isinstance(operator, (ast.In, ast.NotIn)):
-            holder = method_call(right, "keys") or right
-            shared = self._container(holder, function)
-            answer: Answer = "present" if isinstance(operator, ast.In) else "absent"
-            return None if shared is None else _Fact(shared, "key", answer, test)
+            return self._contained(test, function)
         size = self._size(test, function)
         if size is not None:
             return size
@@ -178,6 +175,16 @@ class Checks:
         equal = isinstance(operator, (ast.Is, ast.Eq))
         # Where it was looked up counts, not where the answer is compared later.
         return _Fact(fact.shared, fact.about, "absent" if equal else "present", fact.node)
+
+    def _contained(self, test: ast.Compare, function: Function) -> _Fact | None:
+        right = test.comparators[0]
+        answer: Answer = "present" if isinstance(test.ops[0], ast.In) else "absent"
+        if _is_namespace(right):  # "client" in globals()
+            item = ast.copy_location(ast.Subscript(right, test.left, ast.Load()), right)
+            found = self._resolver.resolve(item, function)
+            return None if found is None else _Fact(found, "value", answer, test)
+        shared = self._container(method_call(right, "keys") or right, function)
+        return None if shared is None else _Fact(shared, "key", answer, test)
 
     def _size(self, test: ast.Compare, function: Function) -> _Fact | None:
         left = test.left
@@ -277,6 +284,10 @@ def _within(value: ast.expr) -> ast.Name | None:
         else:
             inner = inner.value
     return inner if isinstance(inner, ast.Name) and inner is not value else None
+
+
+def _is_namespace(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and last_name(node.func) == "globals" and not node.args
 
 
 def _is_missing(node: ast.expr) -> bool:

@@ -13,6 +13,8 @@ from lanewise.readiness.syntax import last_name
 _APPLICATIONS = frozenset(
     {"FastAPI", "Starlette", "Litestar", "Flask", "Quart", "Sanic", "Application", "Robyn"}
 )
+_MAPPINGS = frozenset({"config", "extensions", "ctx", "state"})
+_CURRENT = frozenset({"flask.current_app", "quart.current_app"})
 _STATES = frozenset({"state", "ctx", "extensions"})
 # What handlers are given, and what leads from there to the application.
 _REQUESTS = frozenset({"Request", "WebSocket", "HTTPConnection", "HttpRequest", "ASGIConnection"})
@@ -33,6 +35,8 @@ def application(
     if isinstance(node, ast.Name) and function is not None and node.id in function.params:
         return node.id in _TO_APPLICATION  # def lifespan(app)
     entity = project.entity(node, function, module)
+    if isinstance(entity, External):
+        return entity.dotted in _CURRENT
     return isinstance(entity, Variable) and any(
         isinstance(bound.value, ast.Call)
         and _makes_application(bound.value, entity.module, project)
@@ -47,6 +51,15 @@ def is_state(node: ast.expr, function: Function | None, module: Module, project:
         and node.attr in _STATES
         and application(node.value, function, module, project)
     )
+
+
+def keeps_items(
+    node: ast.expr, function: Function | None, module: Module, project: Project
+) -> bool:
+    """Tell whether an expression is a mapping of the application's: ``app`` itself, ``app.config``."""
+    if isinstance(node, ast.Attribute) and node.attr in _MAPPINGS:
+        node = node.value
+    return application(node, function, module, project)
 
 
 def bounds_of(name: str, project: Project) -> Iterator[tuple[Bound, Module]]:

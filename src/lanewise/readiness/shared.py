@@ -12,7 +12,7 @@ from lanewise.readiness.held import Held, copies_defaults, is_cached, is_class_v
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
-from lanewise.readiness.namespaces import bounds_of, is_state, server_of
+from lanewise.readiness.namespaces import bounds_of, is_state, keeps_items, server_of
 from lanewise.readiness.project import Entity, Project, Variable, merged, place_of
 from lanewise.readiness.syntax import attribute_meant, default_of, last_name, method_call
 
@@ -374,10 +374,22 @@ class Resolver:
         if isinstance(call, ast.Call) and last_name(call) in ("globals", "vars"):
             key = node.slice
             if isinstance(key, ast.Constant) and isinstance(key.value, str) and not call.args:
-                variable = Variable(function.module, key.value)
-                return self.variable(variable) if variable.bounds else None
+                return self._by_key(key.value, function.module)
             return None
+        if keeps_items(node.value, function, function.module, self.project):
+            text = ast.unparse(node.value)
+            name = "app" + text[text.rfind(".") :] if last_name(node.value) != text else "app"
+            return Shared(
+                name, f"the application's {last_name(node.value)}", Kind.CONTAINER, "dict", "global",
+                None, is_item=True,
+            )  # fmt: skip
         return _inside(self.resolve(node.value, function, steps + 1))
+
+    def _by_key(self, name: str, module: Module) -> Shared | None:
+        """``globals()["client"]``, a global that nothing else may bind."""
+        if name in module.functions or name in module.classes or name in module.imports:
+            return None
+        return self.variable(Variable(module, name))
 
     def class_meant(self, node: ast.expr, function: Function) -> ClassInfo | None:
         """Return the class for ``cls``, ``type(self)``, ``self.__class__`` and ``Name``."""

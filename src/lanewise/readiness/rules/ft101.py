@@ -35,6 +35,7 @@ def find(context: Context) -> Iterator[Sighting]:
             elif isinstance(node, ast.Assign):
                 for target in node.targets:
                     yield from _assigned(target, node.value, function, context)
+                    yield from _swapped(target, node.value, function, context)
             elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
                 yield from _assigned(node.target, node.value, function, context)
             elif isinstance(node, ast.Call):
@@ -102,6 +103,9 @@ def _assigned(
 ) -> Iterator[Sighting]:
     if not isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)):
         return
+    if isinstance(value, ast.IfExp):
+        # A count that starts again: its branch that computes is the update.
+        value = next((v for v in (value.body, value.orelse) if isinstance(v, ast.BinOp)), value)
     if isinstance(value, (*_LAZY, ast.Attribute, ast.Subscript, ast.Constant)):
         return
     if any("cached_property" in last_name(d) for d in function.decorators):
@@ -115,6 +119,28 @@ def _assigned(
     if context.regions(target, function, shared) & context.regions(read, function, shared):
         return
     yield from _sighting(target, target, shared, function, context, read)
+
+
+def _swapped(
+    target: ast.expr, value: ast.expr, function: Function, context: Context
+) -> Iterator[Sighting]:
+    """``order[i], order[j] = order[j], order[i]``."""
+    if not isinstance(target, ast.Tuple) or not isinstance(value, ast.Tuple):
+        return
+    for place in target.elts:
+        if not isinstance(place, ast.Subscript):
+            continue
+        shared = context.resolver.target(place, function)
+        if shared is None or not context.counts(shared, function):
+            continue
+        read = next((v for v in value.elts if _is_item_of(v, place, function, context)), None)
+        if read is not None:
+            yield from _sighting(place, place, shared, function, context)
+            return
+
+
+def _is_item_of(node: ast.expr, place: ast.Subscript, function: Function, context: Context) -> bool:
+    return isinstance(node, ast.Subscript) and _is_same(node.value, place.value, function, context)
 
 
 def _outdone(node: ast.If, function: Function, context: Context) -> Iterator[Sighting]:

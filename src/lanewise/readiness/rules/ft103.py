@@ -51,7 +51,7 @@ def _acts(check: Check, function: Function, context: Context) -> Iterator[Act]:
             if made is not None:
                 yield Act(check, node, made=made)
         target = attribute_meant(node, "setattr") or node
-        if not isinstance(target, (ast.Name, ast.Attribute)) or not isinstance(
+        if not isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)) or not isinstance(
             target.ctx, ast.Store
         ):
             continue

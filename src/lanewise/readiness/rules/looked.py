@@ -1,11 +1,11 @@
-"""Part of FT102: ``oldest = next(iter(cache))`` and then ``del cache[oldest]``."""
+"""Part of FT102: ``oldest = next(iter(cache))``, then ``del cache[oldest]``; items of a defaultdict."""
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
 
-from lanewise.readiness.changes import Change, change_of, changed
+from lanewise.readiness.changes import Change, change_of, changed, is_own_key
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.modules import Function
 from lanewise.readiness.project import External
@@ -34,6 +34,41 @@ def looked_then_removed(context: Context) -> Iterator[Sighting]:
             look = _look(change, shared, function, context)
             if look is not None:
                 yield _sighting(change, look, shared, function)
+
+
+def made_on_look_up(context: Context) -> Iterator[Sighting]:
+    """Yield every change of an item that a defaultdict makes when it is first asked for."""
+    for function in context.running:
+        for node in function.nodes:
+            change = change_of(node, function)
+            if change is None or change.effect not in ("insert", "store"):
+                continue
+            item = change.holder
+            if not isinstance(item, ast.Subscript) or is_own_key(item.slice, function):
+                continue
+            shared = context.resolver.resolve(item.value, function)
+            if shared is None or shared.type_name != "defaultdict" or shared.is_item:
+                continue
+            if shared.scope == "class" or not context.counts(shared, function):
+                continue  # FT105 has those of classes
+            if not context.regions(node, function, shared):
+                yield _made_twice(change, item, shared, function)
+
+
+def _made_twice(
+    change: Change, item: ast.Subscript, shared: Shared, function: Function
+) -> Sighting:
+    return Sighting(
+        "FT102",
+        "warning",
+        function,
+        change.node,
+        shared.key,
+        f"two threads that ask {shared.short} for a new key at once ({ast.unparse(item)}) each get an "
+        "item of their own; only one is kept, and what was put into the other is lost",
+        "hold one lock around it, or use a dict and setdefault(), which keeps the first",
+        shared.defined,
+    )
 
 
 def _look(change: Change, shared: Shared, function: Function, context: Context) -> ast.expr | None:
