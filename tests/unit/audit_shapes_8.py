@@ -136,4 +136,137 @@ STATEMENTS: list[Shape] = [
             HANDLERS.setdefault(request.topic, []).append(fn)
         """,
     ),
+    Shape(
+        "a token refreshed when it has run out",
+        (
+            "FT102",
+            "FT103",
+            "FT101",
+        ),
+        """
+        import time
+        class Auth:
+            def __init__(self):
+                self.token = None
+                self.expires = 0.0
+            def headers(self):
+                if self.token is None or time.time() > self.expires:
+                    self.token, lifetime = fetch_token()
+                    self.expires = time.time() + lifetime
+                return {"Authorization": self.token}
+        auth = Auth()
+        """,
+        """
+        import threading
+        import time
+        class Auth:
+            def __init__(self):
+                self.token = None
+                self.expires = 0.0
+                self.lock = threading.Lock()
+            def headers(self):
+                with self.lock:
+                    if self.token is None or time.time() > self.expires:
+                        self.token, lifetime = fetch_token()
+                        self.expires = time.time() + lifetime
+                    return {"Authorization": self.token}
+        auth = Auth()
+        """,
+    ),
+    Shape(
+        "a model loaded by the first request",
+        ("FT103",),
+        """
+        from fastapi import FastAPI
+        app = FastAPI()
+        model = None
+        def load():
+            global model
+            model = Model.load("weights.bin")
+        @app.post("/predict")
+        def predict(x: float):
+            if model is None:
+                load()
+            return model.predict(x)
+        """,
+        """
+        import threading
+        from fastapi import FastAPI
+        app = FastAPI()
+        model = None
+        model_lock = threading.Lock()
+        def load():
+            global model
+            with model_lock:
+                if model is None:
+                    model = Model.load("weights.bin")
+        @app.post("/predict")
+        def predict(x: float):
+            if model is None:
+                load()
+            return model.predict(x)
+        """,
+    ),
+    Shape(
+        "a dead letter list cut to its size",
+        (
+            "FT101",
+            "FT102",
+        ),
+        """
+        DEAD = []
+        def bury(message):
+            global DEAD
+            DEAD.append(message)
+            if len(DEAD) > 100:
+                DEAD = DEAD[-100:]
+        """,
+        """
+        from collections import deque
+        DEAD = deque(maxlen=100)
+        def bury(message):
+            DEAD.append(message)
+        """,
+    ),
+    Shape(
+        "a starlette middleware that limits per address",
+        (
+            "FT102",
+            "FT101",
+        ),
+        """
+        from starlette.middleware.base import BaseHTTPMiddleware
+        class Limit(BaseHTTPMiddleware):
+            def __init__(self, app, most=10):
+                super().__init__(app)
+                self.most = most
+                self.running = {}
+            async def dispatch(self, request, call_next):
+                host = request.client.host
+                self.running[host] = self.running.get(host, 0) + await weight(request)
+                try:
+                    return await call_next(request)
+                finally:
+                    self.running[host] -= 1
+        """,
+        """
+        import asyncio
+        from starlette.middleware.base import BaseHTTPMiddleware
+        class Limit(BaseHTTPMiddleware):
+            def __init__(self, app, most=10):
+                super().__init__(app)
+                self.most = most
+                self.running = {}
+                self.lock = asyncio.Lock()
+            async def dispatch(self, request, call_next):
+                host = request.client.host
+                async with self.lock:
+                    self.running[host] = self.running.get(host, 0) + await weight(request)
+                try:
+                    return await call_next(request)
+                finally:
+                    async with self.lock:
+                        self.running[host] -= 1
+        """,
+    ),
 ]

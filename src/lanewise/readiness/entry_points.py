@@ -87,7 +87,7 @@ class EntryPoints:
             if what is not None:
                 # One instance serves all requests. Others with an app= are made for one of them.
                 shared = "Middleware" in function.owner.name or what == "service method"
-                self._note(function, what, crowd=shared)
+                self._note(function, what, crowd=shared or self._is_middleware(function.owner))
 
     def _what_method(self, function: Function, owner: ClassInfo) -> str | None:
         bases = self._project.base_names(owner)
@@ -106,6 +106,10 @@ class EntryPoints:
             if params in (["get_response"], ["app"]) or lasts & _MIDDLEWARE_BASES:
                 return "middleware"
         return None
+
+    def _is_middleware(self, owner: ClassInfo) -> bool:
+        bases = {base.rpartition(".")[2] for base in self._project.base_names(owner)}
+        return bool(bases & _MIDDLEWARE_BASES)
 
     def _note(self, function: Function, what: str, *, crowd: bool = False) -> None:
         known = self.found.get(function)

@@ -20,6 +20,8 @@ _RESOURCE_WORDS = frozenset(
 _MAKERS = frozenset(
     {"create", "make", "new", "start", "build", "spawn", "launch", "open", "connect"}
 )
+# Methods of classes that stand for their constructor.
+_ALTERNATIVES = frozenset({"load", "create", "new", "build", "open", "connect", "start", "init"})
 _LOOKS = frozenset({"get", "is", "has", "find", "close", "check"})
 # Values, not identities: two of them are as good as one.
 _VALUE_CLASSES = frozenset(
@@ -113,8 +115,11 @@ class Values:
         return self._by_name(node, last_name(node.func))
 
     def _by_name(self, node: ast.Call, name: str) -> str | None:
-        if name.startswith("from_") and isinstance(node.func, ast.Attribute):
-            name = last_name(node.func.value)  # Redis.from_url() makes a Redis
+        if isinstance(node.func, ast.Attribute) and (
+            name.startswith("from_") or name in _ALTERNATIVES
+        ):
+            maker = last_name(node.func.value)  # Redis.from_url() and Model.load() make one
+            name = maker if _CLASS_NAME.match(maker) else name
         return self._of_name(name)
 
     def _of_name(self, name: str) -> str | None:

@@ -106,7 +106,8 @@ def _assigned(
     if isinstance(value, ast.IfExp):
         # A count that starts again: its branch that computes is the update.
         value = next((v for v in (value.body, value.orelse) if isinstance(v, ast.BinOp)), value)
-    if isinstance(value, (*_LAZY, ast.Attribute, ast.Subscript, ast.Constant)):
+    cut = isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice)  # X = X[-100:]
+    if isinstance(value, (*_LAZY, ast.Attribute, ast.Subscript, ast.Constant)) and not cut:
         return
     if any("cached_property" in last_name(d) for d in function.decorators):
         return  # made once for good, and twice with the same result: FT110 looks at what is made
@@ -145,12 +146,19 @@ def _is_item_of(node: ast.expr, place: ast.Subscript, function: Function, contex
 
 def _outdone(node: ast.If, function: Function, context: Context) -> Iterator[Sighting]:
     """``if seconds > slowest: slowest = seconds``: the highest of all, unless two come at once."""
-    test = node.test
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
-        return
+    tests = node.test.values if isinstance(node.test, ast.BoolOp) else [node.test]
+    for test in tests:
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            yield from _compared(test, node, function, context)
+
+
+def _compared(
+    test: ast.Compare, node: ast.If, function: Function, context: Context
+) -> Iterator[Sighting]:
     if not isinstance(test.ops[0], (ast.Lt, ast.Gt, ast.LtE, ast.GtE)):
         return
     sides = (test.left, test.comparators[0])
+    yield from _due(node, sides, function, context)
     for statement in node.body:
         if not isinstance(statement, ast.Assign):
             continue
@@ -158,6 +166,53 @@ def _outdone(node: ast.If, function: Function, context: Context) -> Iterator[Sig
             for old, new in (sides, sides[::-1]):
                 if same(new, statement.value):
                     yield from _replaced(target, old, function, context)
+
+
+def _due(
+    node: ast.If, sides: tuple[ast.expr, ast.expr], function: Function, context: Context
+) -> Iterator[Sighting]:
+    """``if now - last > 60: last = now; flush()``: due for everybody who asks before it is set."""
+    stores = [
+        (statement, target)
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, (ast.Name, ast.Attribute))
+        and not any(same(side, statement.value) for side in sides)
+    ]
+    works = any(isinstance(inner, ast.Call) for s in node.body for inner in ast.walk(s))
+    for _, target in stores if works else []:
+        shared = context.resolver.target(target, function)
+        if shared is None or shared.kind is not Kind.NUMBER or shared.is_item:
+            continue
+        if not context.counts(shared, function):
+            continue
+        read = next(
+            (n for side in sides for n in ast.walk(side) if _names(n, shared, function, context)),
+            None,
+        )
+        if read is None:
+            continue
+        if context.regions(read, function, shared) & context.regions(target, function, shared):
+            continue
+        yield Sighting(
+            RULE,
+            "warning",
+            function,
+            target,
+            shared.key,
+            f"{ast.unparse(target)} is compared, then replaced in separate steps: two threads can both "
+            f"find that it is due, and both do what follows. {_whose(shared)}",
+            "hold one threading.Lock around comparing and replacing",
+            shared.defined,
+        )
+
+
+def _names(node: ast.AST, shared: Shared, function: Function, context: Context) -> bool:
+    if not isinstance(node, (ast.Name, ast.Attribute)):
+        return False
+    found = context.resolver.resolve(node, function)
+    return found is not None and found.key == shared.key and not found.is_item
 
 
 def _replaced(
