@@ -26,7 +26,8 @@ class GeneratorAnswer:
         python: The interpreter that was asked, or None for the one that runs this.
         version: Its version.
         gil_enabled: Threads took turns there, so it says nothing of a free-threaded build.
-        survived: The child was still there after some seconds of trying.
+        survived: The child was still there after some seconds of trying. Where threads take turns
+            nothing is tried.
         how: How it ended, where it did.
     """
 
@@ -59,6 +60,8 @@ def probe_generators(python: str | None, seconds: float = _TRY_S) -> GeneratorAn
     """
     with start(Probe(script=str(_SCRIPT), python=python)) as child:
         version, gil_enabled = child.prepared["version"], bool(child.prepared["gil_enabled"])
+        if gil_enabled:
+            return GeneratorAnswer(python, version, gil_enabled, survived=True)
         try:
             child.ask({"seconds": seconds}, seconds + _MARGIN_S)
         except ChildEndedError as error:

@@ -81,8 +81,7 @@ def live_methods(project: Project, leaf: ClassInfo) -> set[Function]:
     They come to what others call by a public name, and to what such methods call on ``self``.
     """
     family = project.bases(leaf)
-    own = {id(node): f for info in family for f in _methods_of(info) for node in [f.node]}
-    methods = list(own.values())
+    methods = [f for info in family for f in _methods_of(info)]
     used = {f: _on_own_object(f) for f in methods}
     known = {name for names in used.values() for name in names}
     found: set[Function] = set()
