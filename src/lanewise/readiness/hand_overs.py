@@ -23,6 +23,7 @@ _PLAIN_NAMES = frozenset(
     {"to_thread", "run_in_threadpool", "start_new_thread", "sync_to_async", "deferToThread",
      "Depends", "Security"}
 )  # fmt: skip
+_MOST_PARTIALS = 4
 _THROUGH = frozenset({"run_sync", "to_thread", "run_in_threadpool"})
 # They run one after the other, on one thread or behind one request.
 _IN_TURN = frozenset({"add_done_callback", "add_task", "add_job", "spawn"})
@@ -201,14 +202,20 @@ class HandOvers:
         return [b.value for b in bounds if isinstance(b.value, ast.Call)]
 
     def _functions(
-        self, node: ast.expr, function: Function | None, module: Module
+        self,
+        node: ast.expr,
+        function: Function | None,
+        module: Module,
+        steps: int = _MOST_PARTIALS,
     ) -> list[tuple[Function, bool]]:
         """Which functions an argument stands for: through partial, lambda and bound methods."""
         if isinstance(node, ast.Lambda):
             return [(module.function_at[node], False)]
         partial = self._partial(node, function, module)
         if partial is not None:
-            return self._functions(partial.args[0], function, module)
+            if not steps:  # work = partial(work, x)
+                return []
+            return self._functions(partial.args[0], function, module, steps - 1)
         if isinstance(node, ast.Attribute):
             info = self._class_of(node.value, function, module)
             method = None if info is None else self._project.method(info, node.attr)
