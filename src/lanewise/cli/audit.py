@@ -13,7 +13,7 @@ from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
 from lanewise.errors import AuditError, MeasureError
 from lanewise.measuring.store import check_writable
-from lanewise.readiness.audit import AuditOptions, AuditReport, audit_project
+from lanewise.readiness.audit import AuditOptions, AuditReport, audit_project, with_generators
 from lanewise.readiness.baseline import read_baseline, write_baseline
 from lanewise.readiness.buys import TaskBuys
 from lanewise.readiness.dependencies import DependencyReport
@@ -88,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     audit_stress.check(arguments)
     report = audit_project(arguments.path, options)
+    if arguments.python is not None and not arguments.no_imports:
+        report = with_generators(report, arguments.python)
     if arguments.stress:
         report = audit_stress.proved(report, arguments)
     needed: DependencyReport | None = None

@@ -179,6 +179,8 @@ def _print_model(output: Output, model: Model, stress: StressReport) -> None:
         print_wrapped(output, f"{name}: no model: {why}", style="dim", indent="  ")
     elif model.status == "holds":
         what = "every simple schedule" if model.complete else "those that there was time for"
+        if model.at_random:
+            what += f", {model.at_random} of them at random"
         print_wrapped(
             output,
             f"{name}: holds under {model.tried} schedules ({what})",

@@ -12,6 +12,7 @@ from lanewise.readiness.baseline import Baseline
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.files import Source, find_files, printable, read_source
 from lanewise.readiness.findings import LEVELS, Finding, Level, Place, at_least
+from lanewise.readiness.generators import GeneratorAnswer, are_asked, judged, probe_generators
 from lanewise.readiness.project import Project
 from lanewise.readiness.rules import RULE_IDS, RULES
 from lanewise.readiness.suppressions import Suppression, Suppressions, read_suppressions
@@ -72,6 +73,8 @@ class AuditReport:
         tasks: What all that means for each task that the project declares, whatever the options leave
             out of the findings.
         stress: What running its code showed, or None where it was only read.
+        generators: What an interpreter does with a generator that two threads advance, where one was
+            asked.
     """
 
     root: Path
@@ -83,6 +86,7 @@ class AuditReport:
     options: AuditOptions = field(default_factory=AuditOptions)
     tasks: tuple[TaskVerdict, ...] = ()
     stress: Stress | None = None
+    generators: GeneratorAnswer | None = None
 
     @property
     def tally(self) -> dict[Level, int]:
@@ -112,6 +116,8 @@ class AuditReport:
         }
         if self.stress is not None:
             document["stress"] = self.stress.to_document()
+        if self.generators is not None:
+            document["generators"] = self.generators.to_document()
         return document
 
 
@@ -149,6 +155,24 @@ def audit_project(path: Path, options: AuditOptions | None = None) -> AuditRepor
         options=options,
         tasks=task_verdicts(context, kept),
     )
+
+
+def with_generators(report: AuditReport, python: str) -> AuditReport:
+    """Return a report whose FT104 findings say what an interpreter does with a shared generator.
+
+    Args:
+        report: What was found; where no finding depends on it, nothing is started.
+        python: The interpreter to ask, in a child process.
+
+    Raises:
+        AuditError: It cannot be started.
+    """
+    if not are_asked(report.findings):
+        return report
+    answer = probe_generators(python)
+    findings = judged(report.findings, answer)
+    told = tuple(one for one in findings if at_least(one.level, report.options.level))
+    return replace(report, findings=told, generators=answer)
 
 
 def _is_wanted(finding: Finding, options: AuditOptions) -> bool:

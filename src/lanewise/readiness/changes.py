@@ -21,6 +21,11 @@ _EFFECTS: dict[str, Effect] = {
     "symmetric_difference_update": "store", "subtract": "store", "move_to_end": "other",
     "__setitem__": "store", "__delitem__": "remove",
 }  # fmt: skip
+# Functions of heapq and bisect that change the list that they are given.
+_HEAP: dict[str, Effect] = {
+    "heappush": "insert", "heappop": "remove", "heapreplace": "store", "heappushpop": "store",
+    "heapify": "other", "insort": "insert", "insort_left": "insert", "insort_right": "insert",
+}  # fmt: skip
 _ATOMIC = frozenset({"append", "appendleft", "add", "setdefault", "discard"})
 
 
@@ -52,7 +57,7 @@ class Change:
         if self.method == "pop":
             assert isinstance(self.node, ast.Call)
             return len(self.node.args) < 2 and not self.node.keywords  # noqa: PLR2004 - because: pop(key, default)
-        return self.method in ("popitem", "popleft", "remove")
+        return self.method in ("popitem", "popleft", "remove", "heappop")
 
     @property
     def is_atomic(self) -> bool:
@@ -67,6 +72,9 @@ def change_of(node: ast.AST, function: Function) -> Change | None:
             return Change(node, node.value, "store", "[]", _stored(node, function), node.slice)
         if isinstance(node.ctx, ast.Del):
             return Change(node, node.value, "remove", "[]", None, node.slice)
+    elif isinstance(node, ast.Call) and last_name(node.func) in _HEAP and node.args:
+        name = last_name(node.func)
+        return Change(node, node.args[0], _HEAP[name], name, *node.args[1:2])
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         effect = _EFFECTS.get(node.func.attr)
         if effect is not None:

@@ -14,12 +14,13 @@ from typing import Literal
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
 from lanewise.readiness.shared import Resolver, Shared
-from lanewise.readiness.syntax import is_none, last_name, leaves, method_call
+from lanewise.readiness.syntax import attribute_meant, is_none, last_name, leaves, method_call
 
 Answer = Literal["absent", "present"]
 About = Literal["key", "value", "size", "bound"]
 
 _NO_KEY = frozenset({"KeyError", "LookupError", "IndexError"})
+_MOST_LOCALS = 3  # steps from one local name to another
 _NO_VALUE = frozenset({"AttributeError", "NameError"})
 
 
@@ -160,10 +161,7 @@ class Checks:
     def _compared(self, test: ast.Compare, function: Function) -> _Fact | None:
         operator, right = test.ops[0], test.comparators[0]
         if isinstance(operator, (ast.In, ast.NotIn)):
-            holder = method_call(right, "keys") or right
-            shared = self._container(holder, function)
-            answer: Answer = "present" if isinstance(operator, ast.In) else "absent"
-            return None if shared is None else _Fact(shared, "key", answer, test)
+            return self._contained(test, function)
         size = self._size(test, function)
         if size is not None:
             return size
@@ -177,6 +175,16 @@ class Checks:
         equal = isinstance(operator, (ast.Is, ast.Eq))
         # Where it was looked up counts, not where the answer is compared later.
         return _Fact(fact.shared, fact.about, "absent" if equal else "present", fact.node)
+
+    def _contained(self, test: ast.Compare, function: Function) -> _Fact | None:
+        right = test.comparators[0]
+        answer: Answer = "present" if isinstance(test.ops[0], ast.In) else "absent"
+        if _is_namespace(right):  # "client" in globals()
+            item = ast.copy_location(ast.Subscript(right, test.left, ast.Load()), right)
+            found = self._resolver.resolve(item, function)
+            return None if found is None else _Fact(found, "value", answer, test)
+        shared = self._container(method_call(right, "keys") or right, function)
+        return None if shared is None else _Fact(shared, "key", answer, test)
 
     def _size(self, test: ast.Compare, function: Function) -> _Fact | None:
         left = test.left
@@ -216,24 +224,31 @@ class Checks:
             fact = self._of_local(node, function)
             if fact is not None:
                 return fact
-        if isinstance(node, (ast.Name, ast.Attribute)):
+        if isinstance(node, (ast.Name, ast.Attribute)) or attribute_meant(node, "getattr"):
             shared = self._resolver.resolve(node, function)
             if shared is not None and not shared.is_item:
                 about: About = "size" if shared.kind is Kind.CONTAINER else "value"
                 return _Fact(shared, about, "present", node)
         return None
 
-    def _of_local(self, node: ast.Name, function: Function) -> _Fact | None:
+    def _of_local(
+        self, node: ast.Name, function: Function, steps: int = _MOST_LOCALS
+    ) -> _Fact | None:
         """``value = cache.get(key)``, then a test of ``value``."""
         earlier = [b for b in function.bound.get(node.id, []) if b.node.lineno <= node.lineno]
         for bound in sorted(earlier, key=lambda b: b.node.lineno, reverse=True):
             if bound.value is None or bound.entered:
                 continue
             value = bound.value.value if isinstance(bound.value, ast.Await) else bound.value
+            within = _within(value)
+            if within is not None and within.id != node.id and steps:
+                return self._of_local(within, function, steps - 1)
             looked_up = self._looked_up(value, function)
             if looked_up is not None:
                 return _Fact(looked_up, "key", "present", value)
-            if not isinstance(value, (ast.Name, ast.Attribute)):
+            if not (
+                isinstance(value, (ast.Name, ast.Attribute)) or attribute_meant(value, "getattr")
+            ):
                 continue
             shared = self._resolver.resolve(value, function)
             if shared is None or shared.is_item or shared.kind is Kind.CONTAINER:
@@ -254,6 +269,25 @@ class Checks:
 
 def _check(fact: _Fact, answer: Answer, region: Sequence[ast.stmt | ast.expr]) -> Check:
     return Check(fact.shared, fact.about, answer, fact.node, tuple(region))
+
+
+def _within(value: ast.expr) -> ast.Name | None:
+    """The local that a value is part of: ``entry.value``, ``ref()``, ``ref() if ref else None``."""
+    if isinstance(value, ast.IfExp):
+        value = value.body
+    inner = value
+    while isinstance(inner, (ast.Attribute, ast.Subscript, ast.Call)):
+        if isinstance(inner, ast.Call):
+            if inner.args or inner.keywords or not isinstance(inner.func, ast.Name):
+                return None
+            inner = inner.func
+        else:
+            inner = inner.value
+    return inner if isinstance(inner, ast.Name) and inner is not value else None
+
+
+def _is_namespace(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and last_name(node.func) == "globals" and not node.args
 
 
 def _is_missing(node: ast.expr) -> bool:

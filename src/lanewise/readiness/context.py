@@ -11,7 +11,7 @@ from lanewise.readiness.changes import Change, change_of, changed
 from lanewise.readiness.checks import Check, Checks
 from lanewise.readiness.entry_points import EntryPoints
 from lanewise.readiness.findings import Level, Place
-from lanewise.readiness.hand_overs import HandOver, loop_around
+from lanewise.readiness.hand_overs import HandOver, loop_around, thread_objects
 from lanewise.readiness.kinds import NEVER_SHARED, Kind
 from lanewise.readiness.locks import Locks, Regions
 from lanewise.readiness.modules import ClassInfo, Function, enclosing_method
@@ -65,28 +65,59 @@ class Context:
         for function, entry in self.entries.found.items():
             if entry.crowd and function.parent is not None:
                 self.resolver.crowded.add(function)
-            if entry.crowd and function.owner is not None:
-                self.resolver.crowded_classes.update(self.project.bases(function.owner))
+            method = enclosing_method(function)
+            if entry.crowd and method is not None and _uses_own_object(function, method):
+                assert method.owner is not None
+                self.resolver.crowded_classes.update(self.project.bases(method.owner))
 
         for function in self.references.handed_out:
             self.resolver.crowded.add(function)
-        for hand_over in self.entries.hand_overs:
-            self._mark_params(hand_over)
+        self._spread_crowds()
+        once: set[tuple[Function, Function, str, str]] = set()
+        for hand_over in (*self.entries.hand_overs, *thread_objects(self.project)):
+            self._mark_params(hand_over, once)
 
-    def _mark_params(self, hand_over: HandOver) -> None:
-        """What is bound before a loop of hand-overs and given by each of them is shared by all."""
+    def _spread_crowds(self) -> None:
+        """Inner functions that such functions call run as often at once."""
+        waiting = list(self.resolver.crowded)
+        while waiting:
+            function = waiting.pop()
+            for node in function.nodes:
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                    continue
+                called = self.project.name(node.func.id, function, function.module)
+                if not isinstance(called, Function) or called.parent is None:
+                    continue
+                # One that the function defines itself has variables of each call's own.
+                if called.parent is not function and called not in self.resolver.crowded:
+                    self.resolver.crowded.add(called)
+                    waiting.append(called)
+
+    def _mark_params(
+        self, hand_over: HandOver, once: set[tuple[Function, Function, str, str]]
+    ) -> None:
+        """What is bound before a loop of hand-overs and given by each of them is shared by all.
+
+        So is what two hand-overs give; those that were seen once are noted in ``once``.
+        """
         target, giver = hand_over.target, hand_over.function
         if giver is None or hand_over.in_turn:
             return
         loop = loop_around(hand_over.node, giver.module, giver)
         skip = 1 if hand_over.bound else 0
-        for name, argument in zip(target.params[skip:], hand_over.arguments, strict=False):
+        for name, argument in (
+            *zip(target.params[skip:], hand_over.arguments, strict=False),
+            *((name, value) for name, value in hand_over.named if name in target.params),
+        ):
             if not isinstance(argument, ast.Name) or argument.id not in giver.bound:
                 continue
             bounds = giver.bound[argument.id]
-            if loop is None or any(
-                bound.node is inner for bound in bounds for inner in ast.walk(loop)
-            ):
+            if loop is None:
+                given = (giver, target, name, argument.id)
+                if given not in once or len(bounds) != 1:
+                    once.add(given)
+                    continue
+            elif any(bound.node is inner for bound in bounds for inner in ast.walk(loop)):
                 continue
             made = self.resolver.maker.merged(bounds, giver, giver.module)
             if made.kind is not Kind.OTHER:
@@ -155,3 +186,12 @@ class Context:
         while current is not None and not isinstance(current, ast.stmt):
             current = function.module.parents.get(current)
         return current
+
+
+def _uses_own_object(function: Function, method: Function) -> bool:
+    """A method does; a function inside one where it names the method's ``self``."""
+    if function is method:
+        return True
+    if method.kind_of_method != "instance" or not method.params:
+        return False
+    return any(isinstance(n, ast.Name) and n.id == method.params[0] for n in function.nodes)

@@ -34,6 +34,13 @@ _VIEW_METHODS = _HTTP_METHODS | {
     "dispatch", "list", "create", "retrieve", "update", "destroy", "form_valid", "get_queryset",
     "get_context_data", "on_get", "on_post", "on_put", "on_delete", "handle", "websocket_connect",
 }  # fmt: skip
+_MIDDLEWARE_BASES = frozenset({"BaseHTTPMiddleware", "MiddlewareMixin"})
+_MIDDLEWARE_METHODS = frozenset(
+    {
+        "__call__", "__acall__", "dispatch", "process_request", "process_response", "process_view",
+        "process_exception", "process_template_response",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +71,23 @@ class EntryPoints:
         for hand_over in self.hand_overs:
             often = times[hand_over.target, hand_over.function] > 1
             crowd = not hand_over.in_turn and (hand_over.repeated or often)
+            crowd = crowd or (
+                hand_over.what == "route handler" and hand_over.target.parent is not None
+            )
             self._note(hand_over.target, hand_over.what, crowd=crowd)
 
     def _by_declaration(self, function: Function) -> None:
         for decorator in function.decorators:
             what = self._what_decorator(decorator, function)
             if what is not None:
-                self._note(function, what)
+                # Made by create_app(): all requests see the variables of that one call.
+                self._note(function, what, crowd=function.parent is not None)
         if function.owner is not None:
             what = self._what_method(function, function.owner)
             if what is not None:
                 # One instance serves all requests. Others with an app= are made for one of them.
-                self._note(function, what, crowd="Middleware" in function.owner.name)
+                shared = "Middleware" in function.owner.name or what == "service method"
+                self._note(function, what, crowd=shared or self._is_middleware(function.owner))
 
     def _what_method(self, function: Function, owner: ClassInfo) -> str | None:
         bases = self._project.base_names(owner)
@@ -84,14 +96,20 @@ class EntryPoints:
             return "thread"
         if function.name == "run" and "Task" in lasts:
             return "task"
-        if function.name in _VIEW_METHODS and any(b.endswith(_VIEW_BASES) for b in lasts):
+        if any(b.endswith("Servicer") for b in lasts) and not function.name.startswith("_"):
+            return "service method"  # gRPC: one object, a pool of threads
+        if _answers_requests(function.name, lasts):
             return "request handler"
-        if function.name in ("__call__", "process_request", "process_response", "dispatch"):
+        if function.name in _MIDDLEWARE_METHODS:
             made = owner.methods.get("__init__")
             params = [] if made is None else made.params[1:2]
-            if params in (["get_response"], ["app"]) or "BaseHTTPMiddleware" in lasts:
+            if params in (["get_response"], ["app"]) or lasts & _MIDDLEWARE_BASES:
                 return "middleware"
         return None
+
+    def _is_middleware(self, owner: ClassInfo) -> bool:
+        bases = {base.rpartition(".")[2] for base in self._project.base_names(owner)}
+        return bool(bases & _MIDDLEWARE_BASES)
 
     def _note(self, function: Function, what: str, *, crowd: bool = False) -> None:
         known = self.found.get(function)
@@ -116,6 +134,12 @@ class EntryPoints:
             return "route handler"
         entity = self._project.entity(decorator.func, function.parent, function.module)
         return "route handler" if isinstance(entity, External) else None
+
+
+def _answers_requests(method: str, bases: set[str]) -> bool:
+    if method.startswith("do_"):
+        return any(base.endswith("HTTPRequestHandler") for base in bases)
+    return method in _VIEW_METHODS and any(base.endswith(_VIEW_BASES) for base in bases)
 
 
 def _is_isolated(decorator: ast.expr) -> bool:

@@ -23,6 +23,8 @@ _PLAIN_NAMES = frozenset(
     {"to_thread", "run_in_threadpool", "start_new_thread", "sync_to_async", "deferToThread",
      "Depends", "Security"}
 )  # fmt: skip
+_MOST_PARTIALS = 4
+_THROUGH = frozenset({"run_sync", "to_thread", "run_in_threadpool"})
 # They run one after the other, on one thread or behind one request.
 _IN_TURN = frozenset({"add_done_callback", "add_task", "add_job", "spawn"})
 _MAPPERS = frozenset({"map", "imap", "imap_unordered", "starmap", "map_async", "starmap_async"})
@@ -47,6 +49,7 @@ class HandOver:
         what: What the other side is, for messages.
         repeated: It stands in a loop, or gives the function to many threads by itself.
         arguments: What the function is called with, where the call says it.
+        named: The same for arguments that are given by name.
         node: The call.
         function: Where the call stands; None for the module's own statements.
         in_turn: The giver waits for each before it gives the next, or gives it to a router, not to
@@ -59,6 +62,7 @@ class HandOver:
     repeated: bool
     in_turn: bool
     arguments: tuple[ast.expr, ...]
+    named: tuple[tuple[str, ast.expr], ...]
     node: ast.Call
     function: Function | None
     bound: bool = False
@@ -69,6 +73,7 @@ class _Given:
     functions: tuple[ast.expr, ...]
     what: str = _ON_EXECUTOR
     arguments: tuple[ast.expr, ...] = ()
+    named: tuple[tuple[str, ast.expr], ...] = ()
     many: bool = False
 
 
@@ -97,22 +102,40 @@ class HandOvers:
                 continue
             repeated = given.many or loop_around(node, module, function) is not None
             awaited = isinstance(module.parents.get(node), ast.Await) and not given.many
-            in_turn = (
+            by_workers = self._is_called_by_workers(node, function, module)
+            repeated = repeated or by_workers
+            in_turn = not by_workers and (
                 awaited
                 or last_name(node.func) in _IN_TURN
                 or given.what not in ("thread", _ON_EXECUTOR)
             )
             for argument in given.functions:
+                before, named = self._given_before(argument, function, module)
                 for target, bound in self._functions(argument, function, module):
                     yield HandOver(
-                        target, given.what, repeated, in_turn, given.arguments, node, function,
-                        bound,
+                        target, given.what, repeated, in_turn, (*before, *given.arguments),
+                        (*named, *given.named), node, function, bound,
                     )  # fmt: skip
+
+    def _is_called_by_workers(
+        self, node: ast.Call, function: Function | None, module: Module
+    ) -> bool:
+        """``pool.submit(f).add_done_callback(g)``: each worker calls it for what it has done."""
+        if not isinstance(node.func, ast.Attribute) or node.func.attr != "add_done_callback":
+            return False
+        future = node.func.value
+        values = (
+            [future] if isinstance(future, ast.Call) else self._bound_to(future, function, module)
+        )
+        return any(last_name(v.func) == "submit" for v in values)
 
     def _given(self, node: ast.Call, function: Function | None, module: Module) -> _Given | None:
         name = last_name(node.func)
         if name in _THREADS:
             return _given_to_thread(node, name)
+        through = _given_through(node)
+        if through is not None:
+            return through
         if name in _URL_CALLS:
             views = [k.value for k in node.keywords if k.arg in _VIEW_KEYWORDS]
             return _Given((*node.args[1:3], *views), "route handler")
@@ -141,7 +164,8 @@ class HandOvers:
             return _Given(args[:1], "dependency of a route")
         by_runtime = name in ("run", "stream") and receiver is not None and _is_runtime(receiver)
         if name in _FIRST_ARGUMENT or by_runtime:
-            return _Given(args[:1], arguments=args[1:])
+            named = tuple((k.arg, k.value) for k in node.keywords if k.arg is not None)
+            return _Given(args[:1], arguments=args[1:], named=named)
         return None
 
     def _is_for_processes(self, node: ast.expr, function: Function | None, module: Module) -> bool:
@@ -178,15 +202,20 @@ class HandOvers:
         return [b.value for b in bounds if isinstance(b.value, ast.Call)]
 
     def _functions(
-        self, node: ast.expr, function: Function | None, module: Module
+        self,
+        node: ast.expr,
+        function: Function | None,
+        module: Module,
+        steps: int = _MOST_PARTIALS,
     ) -> list[tuple[Function, bool]]:
         """Which functions an argument stands for: through partial, lambda and bound methods."""
         if isinstance(node, ast.Lambda):
             return [(module.function_at[node], False)]
-        if isinstance(node, ast.Call):
-            if last_name(node) == "partial" and node.args:
-                return self._functions(node.args[0], function, module)
-            return []
+        partial = self._partial(node, function, module)
+        if partial is not None:
+            if not steps:  # work = partial(work, x)
+                return []
+            return self._functions(partial.args[0], function, module, steps - 1)
         if isinstance(node, ast.Attribute):
             info = self._class_of(node.value, function, module)
             method = None if info is None else self._project.method(info, node.attr)
@@ -197,6 +226,27 @@ class HandOvers:
             if isinstance(entity, Function):
                 return [(entity, False)]
         return []
+
+    def _partial(
+        self, node: ast.expr, function: Function | None, module: Module
+    ) -> ast.Call | None:
+        """``partial(crawl, seen)``, at once or by a name that was given to it before."""
+        if isinstance(node, ast.Name):
+            values = self._bound_to(node, function, module)
+            node = values[0] if len(values) == 1 else node
+        if isinstance(node, ast.Call) and last_name(node) == "partial" and node.args:
+            return node
+        return None
+
+    def _given_before(
+        self, node: ast.expr, function: Function | None, module: Module
+    ) -> tuple[tuple[ast.expr, ...], tuple[tuple[str, ast.expr], ...]]:
+        """The arguments that a partial brings along."""
+        partial = self._partial(node, function, module)
+        if partial is None:
+            return (), ()
+        named = tuple((k.arg, k.value) for k in partial.keywords if k.arg is not None)
+        return tuple(partial.args[1:]), named
 
     def _class_of(
         self, node: ast.expr, function: Function | None, module: Module
@@ -212,6 +262,31 @@ class HandOvers:
                 return self._maker.merged(scope.bound[node.id], scope, module).info
             scope = scope.parent
         return self._maker.made(node, function, module).info
+
+
+def thread_objects(project: Project) -> Iterator[HandOver]:
+    """Yield what constructors of the project's own Thread classes are given."""
+    for module in project.modules:
+        for function in module.all_functions:
+            for node in function.nodes:
+                if not isinstance(node, ast.Call):
+                    continue
+                info = project.entity(node.func, function, module)
+                if not isinstance(info, ClassInfo) or not is_thread_class(info, project):
+                    continue
+                made = project.method(info, "__init__")
+                if made is not None:
+                    named = tuple((k.arg, k.value) for k in node.keywords if k.arg is not None)
+                    repeated = loop_around(node, module, function) is not None
+                    yield HandOver(
+                        made, "thread", repeated, False, tuple(node.args), named, node, function,
+                        bound=True,
+                    )  # fmt: skip
+
+
+def is_thread_class(info: ClassInfo, project: Project) -> bool:
+    """Tell whether its instances are threads."""
+    return bool({base.rpartition(".")[2] for base in project.base_names(info)} & _THREADS)
 
 
 def loop_around(node: ast.AST, module: Module, function: Function | None) -> ast.AST | None:
@@ -235,7 +310,22 @@ def _given_to_thread(node: ast.Call, name: str) -> _Given:
         at = 2 if name == "Timer" else 3
         values = node.args[at] if len(node.args) > at else None
     arguments = tuple(values.elts) if isinstance(values, (ast.Tuple, ast.List)) else ()
-    return _Given(() if target is None else (target,), "thread", arguments)
+    given = keywords.get("kwargs")
+    pairs = zip(given.keys, given.values, strict=True) if isinstance(given, ast.Dict) else ()
+    named = tuple(
+        (key.value, value)
+        for key, value in pairs
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    )
+    return _Given(() if target is None else (target,), "thread", arguments, named)
+
+
+def _given_through(node: ast.Call) -> _Given | None:
+    """``group.start_soon(to_thread.run_sync, work, x)``: who starts it does not wait for it."""
+    for at, argument in enumerate(node.args[:-1]):
+        if isinstance(argument, (ast.Name, ast.Attribute)) and last_name(argument) in _THROUGH:
+            return _Given(tuple(node.args[at + 1 : at + 2]), arguments=tuple(node.args[at + 2 :]))
+    return None
 
 
 def _is_runtime(node: ast.expr) -> bool:

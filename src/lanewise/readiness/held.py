@@ -6,10 +6,16 @@ import ast
 from collections.abc import Iterator
 
 from lanewise.readiness.making import Maker
-from lanewise.readiness.modules import ClassInfo, Function, Module
+from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.project import Project, Variable
 from lanewise.readiness.syntax import last_name, walk_inside
 
+# Of these a framework or the logging module keeps one instance, and calls it from every thread.
+_KEPT_BASES = frozenset(
+    {"celery.Task", "celery.app.task.Task", "django.apps.AppConfig", "django.contrib.admin.ModelAdmin",
+     "logging.Handler", "logging.StreamHandler", "logging.FileHandler", "logging.Filter",
+     "logging.Formatter", "logging.LoggerAdapter"}
+)  # fmt: skip
 _FIELDS = frozenset({"field", "Field", "ib", "attrib"})
 _CACHES = frozenset({"cache", "lru_cache", "cached"})
 # These give every instance a copy of what the body says.
@@ -20,17 +26,117 @@ _COPYING_BASES = frozenset(
 _COPYING_DECORATORS = ("dataclass", "define", "frozen", "mutable", "attrs", "attr.s", "attrib")
 
 
-def held_classes(project: Project, maker: Maker) -> set[ClassInfo]:
-    """Return those classes, and their ancestors.
+class Held:
+    """Classes with such an instance, and which of their methods it has.
 
     An instance is held by a module's global (bound at import or with ``global``), by a class's
     attribute, inside a container of the module, by something that the module holds
     (``app.state.meter = Meter()``), or by a cached function that made it.
     """
-    found: set[ClassInfo] = set()
-    for info in _instances(project, maker):
-        found.update(project.bases(info))
+
+    def __init__(self, project: Project, maker: Maker) -> None:
+        self._project = project
+        self._made: dict[ClassInfo, list[ClassInfo]] = {}
+        for leaf in dict.fromkeys(_instances(project, maker)):
+            for info in project.bases(leaf):
+                self._made.setdefault(info, []).append(leaf)
+        self._live: dict[ClassInfo, set[Function]] = {}
+
+    def holds(self, info: ClassInfo, method: Function | None, name: str = "") -> bool:
+        """Tell whether a held instance is one of that class, and has a method and an attribute.
+
+        A subclass with methods of its own in place of an ancestor's says nothing of the latter.
+
+        Args:
+            info: The class.
+            method: One of its methods, or None for any.
+            name: An attribute that some method binds, or "" for any.
+        """
+        leaves = self._made.get(info, [])
+        if method is None or info in leaves:
+            return bool(leaves)
+        return any(method in self._live_in(leaf) and self._binds(leaf, name) for leaf in leaves)
+
+    def _binds(self, leaf: ClassInfo, name: str) -> bool:
+        """An ancestor's constructor that is never called binds nothing."""
+        family = self._project.bases(leaf)
+        if not name or any(name in info.body for info in family):
+            return True
+        bounds = [bound for info in family for bound in info.on_self.get(name, [])]
+        live = self._live_in(leaf)
+        return not bounds or any(
+            enclosing_method(bound.function) in live for bound in bounds if not _is_augmented(bound)
+        )
+
+    def _live_in(self, leaf: ClassInfo) -> set[Function]:
+        """Return the methods that an instance of a class comes to."""
+        if leaf not in self._live:
+            self._live[leaf] = live_methods(self._project, leaf)
+        return self._live[leaf]
+
+
+def live_methods(project: Project, leaf: ClassInfo) -> set[Function]:
+    """Return the methods of a class and its ancestors that its instances can come to.
+
+    They come to what others call by a public name, and to what such methods call on ``self``.
+    """
+    family = project.bases(leaf)
+    methods = [f for info in family for f in _methods_of(info)]
+    used = {f: _on_own_object(f) for f in methods}
+    known = {name for names in used.values() for name in names}
+    found: set[Function] = set()
+    waiting = [
+        f for f in methods
+        if _is_first(f, family) and (not _is_internal(f.name) or f.name not in known)
+    ]  # fmt: skip
+    while waiting:
+        function = waiting.pop()
+        if function in found:
+            continue
+        found.add(function)
+        names = used[function]
+        waiting += [f for f in methods if f.name in names and _is_first(f, family)]
+        if "super" in names:
+            later = family[family.index(function.owner) + 1 :] if function.owner else []
+            waiting += [f for f in methods if f.owner in later and f.name in names]
     return found
+
+
+def _methods_of(info: ClassInfo) -> list[Function]:
+    """Every function of a class's body, setters of properties and overloads as well."""
+    return [f for f in info.module.all_functions if f.owner is info]
+
+
+def _is_first(function: Function, family: list[ClassInfo]) -> bool:
+    """Whether no class nearer to the instance defines that name."""
+    return next((c for c in family if function.name in c.methods), None) is function.owner
+
+
+def _is_augmented(bound: Bound) -> bool:
+    """``self.n += 1`` needs an ``n`` that is there already."""
+    module = None if bound.function is None else bound.function.module
+    return module is not None and isinstance(module.parents.get(bound.node), ast.AugAssign)
+
+
+def _is_internal(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def _on_own_object(function: Function) -> set[str]:
+    """Return the attributes that a method uses, and ``super`` where it calls that."""
+    names: set[str] = set()
+    waiting = [function]
+    while waiting:
+        current = waiting.pop()
+        waiting += [*current.functions.values()]
+        for node in current.nodes:
+            if isinstance(node, ast.Attribute):
+                names.add(node.attr)
+            elif isinstance(node, ast.Name) and node.id == "super":
+                names.add("super")
+            elif isinstance(node, ast.Lambda):
+                waiting.append(current.module.function_at[node])
+    return names
 
 
 def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
@@ -43,6 +149,8 @@ def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
                     yield info
         yield from _inside_displays(module, maker)
         for current in module.all_classes:
+            if project.base_names(current) & _KEPT_BASES:
+                yield current
             for bounds in current.body.values():
                 # ``x: X = field(default_factory=X)`` makes one for each instance.
                 kept = [b for b in bounds if b.value is None or last_name(b.value) not in _FIELDS]
@@ -51,6 +159,7 @@ def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
                     yield info
         for function in module.all_functions:
             yield from _by_cached(function, maker)
+            yield from _decorating(function, project)
             yield from _on_what_is_held(module, function, project, maker)
         yield from _on_what_is_held(module, None, project, maker)
 
@@ -83,6 +192,15 @@ def _by_cached(function: Function, maker: Maker) -> Iterator[ClassInfo]:
                     yield info
 
 
+def _decorating(function: Function, project: Project) -> Iterator[ClassInfo]:
+    """``@Memoized`` and ``@Memoized(size=9)``: one instance for all who call the function."""
+    for decorator in function.decorators if function.parent is None else []:
+        node = decorator.func if isinstance(decorator, ast.Call) else decorator
+        entity = project.entity(node, None, function.module)
+        if isinstance(entity, ClassInfo):
+            yield entity
+
+
 def is_cached(function: Function) -> bool:
     """Tell whether a function's result is kept, and the same object given to all who ask again."""
     return any(last_name(decorator) in _CACHES for decorator in function.decorators)
@@ -95,6 +213,8 @@ def _on_what_is_held(
     for node in nodes:
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
             continue
+        if node in module.main_guard:
+            continue  # the program's own, as above
         for target in node.targets:
             root: ast.expr = target
             while isinstance(root, (ast.Attribute, ast.Subscript)):

@@ -42,6 +42,10 @@ _LOCK_MODULES = (
 _ITERATORS = (
     "iter", "map", "filter", "zip", "enumerate", "reversed",
 )  # fmt: skip
+_OUTSIDE_ITERATORS = (
+    "csv.reader", "csv.DictReader", "re.finditer", "os.scandir", "glob.iglob", "builtins.open",
+    "io.open", "gzip.open", "bz2.open", "lzma.open", "codecs.open", "fileinput.input",
+)  # fmt: skip
 _CONTAINERS = (
     "builtins.dict", "builtins.list", "builtins.set", "builtins.bytearray",
     "collections.defaultdict", "collections.OrderedDict", "collections.Counter",
@@ -68,6 +72,7 @@ def _table() -> dict[str, Kind]:
     table["_thread.allocate_lock"] = Kind.LOCK
     table["filelock.FileLock"] = Kind.LOCK
     table.update({f"builtins.{name}": Kind.ITERATOR for name in _ITERATORS})
+    table.update(dict.fromkeys(_OUTSIDE_ITERATORS, Kind.ITERATOR))
     table.update(dict.fromkeys(_CONTAINERS, Kind.CONTAINER))
     table.update(dict.fromkeys(_LOCALS, Kind.LOCAL))
     table.update(dict.fromkeys(_QUEUES, Kind.QUEUE))

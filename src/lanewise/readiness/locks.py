@@ -59,9 +59,18 @@ class Locks:
         }
         if any(self._is_synchronizing(decorator, function) for decorator in function.decorators):
             found.add(id(function.node))
-        if _says_held(function):
+        if _says_held(function) or self._is_emit(function, of):
             found.add(id(function))
         return frozenset(found)
+
+    def _is_emit(self, function: Function, of: Shared | None) -> bool:
+        """logging.Handler.handle() holds the handler's own lock around emit()."""
+        if function.name != "emit" or function.owner is None:
+            return False
+        if of is not None and of.scope != "instance":
+            return False
+        names = self._resolver.project.base_names(function.owner)
+        return any(n.startswith("logging.") and n.endswith("Handler") for n in names)
 
     def names(self, node: ast.AST, function: Function) -> frozenset[str] | None:
         """Return the names of the locks that a node lies under; None where one of them has none.

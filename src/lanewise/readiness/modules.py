@@ -200,6 +200,9 @@ def _children(module: Module, node: ast.AST, scope: _Scope) -> list[tuple[ast.AS
 
 
 def _is_main_test(test: ast.expr) -> bool:
+    """``__name__ == "__main__"``, also as one of several conditions that must all hold."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(_is_main_test(value) for value in test.values)
     return isinstance(test, ast.Compare) and "__name__" in ast.unparse(test)
 
 

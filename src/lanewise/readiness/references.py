@@ -21,6 +21,10 @@ from lanewise.readiness.syntax import last_name
 _AT_CLASS_CREATION = frozenset({"__init_subclass__", "__set_name__", "__prepare__"})
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMMAND_DECORATORS = frozenset({"command", "group", "callback"})
+# Who is given one of these runs once it has come, long after the import.
+_GIVEN_LATER = frozenset(
+    {"request", "req", "websocket", "ws", "message", "event", "msg", "payload"}
+)
 _RUN_ONCE = frozenset(
     {"main", "_main", "cli", "run_from_command_line", "execute_from_command_line"}
 )
@@ -144,7 +148,7 @@ class References:
         found = {f for f in self._project.functions if _quiet_by_itself(f)}
         candidates = [f for f in self._project.functions if f not in found and f.name != "<lambda>"]
         for function in list(candidates):
-            if registers(function):
+            if registers(function) and not self._registers_later(function):
                 found.add(function)
         while True:
             more = {f for f in candidates if f not in found and self._is_quiet(f, found)}
@@ -152,6 +156,17 @@ class References:
             if not more:
                 return found
             found |= more
+
+    def _registers_later(self, function: Function) -> bool:
+        """Used by what a request or a message runs: ``def open(request): @on(request.topic) ...``."""
+        used = function if function.parent is None else function.parent
+        return any(
+            use.function is not None
+            and use.how != "value"
+            and self._is_sure(use, used)
+            and bool(_GIVEN_LATER & {*use.function.params})
+            for use in self.of(used)
+        )
 
     def _is_quiet(self, function: Function, found: set[Function]) -> bool:
         return self.all_are(

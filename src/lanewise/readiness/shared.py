@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Literal
 
 from lanewise.readiness.findings import Place
-from lanewise.readiness.held import copies_defaults, held_classes, is_cached, is_class_var
+from lanewise.readiness.held import Held, copies_defaults, is_cached, is_class_var
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
-from lanewise.readiness.namespaces import bounds_of, is_state
+from lanewise.readiness.namespaces import bounds_of, is_state, keeps_items, server_of
 from lanewise.readiness.project import Entity, Project, Variable, merged, place_of
-from lanewise.readiness.syntax import default_of, last_name, method_call
+from lanewise.readiness.syntax import attribute_meant, default_of, last_name, method_call
 
 Scope = Literal["global", "class", "instance", "closure"]
 
@@ -101,12 +101,20 @@ class Resolver:
         return None
 
     @cached_property
-    def _held(self) -> set[ClassInfo]:
-        return held_classes(self.project, self.maker)
+    def _held(self) -> Held:
+        return Held(self.project, self.maker)
 
-    def is_held(self, info: ClassInfo) -> bool:
-        """Tell whether several threads may hold one instance of a class."""
-        return info in self._held or info in self.crowded_classes
+    def is_held(self, info: ClassInfo, function: Function | None = None, name: str = "") -> bool:
+        """Tell whether several threads may hold one instance of a class.
+
+        Args:
+            info: The class.
+            function: Where the question comes up: one of its methods, which subclasses may replace.
+            name: An attribute that the instance should have.
+        """
+        if info in self.crowded_classes:
+            return True
+        return self._held.holds(info, enclosing_method(function), name)
 
     # --- what an expression stands for ------------------------------------------------------------
 
@@ -123,10 +131,16 @@ class Resolver:
             return self._resolve_item(node, function, steps)
         if isinstance(node, (ast.NamedExpr, ast.Await)):
             return self.resolve(node.value, function, steps + 1)
+        return self._resolve_call(node, function, steps) if isinstance(node, ast.Call) else None
+
+    def _resolve_call(self, node: ast.Call, function: Function, steps: int) -> Shared | None:
         receiver = method_call(node, *_READERS)
         if receiver is not None:
             return _inside(self.resolve(receiver, function, steps + 1))
-        return self._of_cached(node, function) if isinstance(node, ast.Call) else None
+        attribute = attribute_meant(node, "getattr")
+        if attribute is not None:
+            return self._resolve_attribute(attribute, function, steps)
+        return self._of_cached(node, function)
 
     def target(self, node: ast.expr, function: Function) -> Shared | None:
         """Return the shared object that an assignment to a target changes."""
@@ -143,21 +157,26 @@ class Resolver:
         return self.variable(entity) if isinstance(entity, Variable) else None
 
     def _resolve_name(self, name: str, function: Function, steps: int) -> Shared | None:
+        if name in function.nonlocals:
+            return self._closure(name, function)
         if name in function.locals and name not in function.globals:
             if name in function.imports:
                 return self._global(name, function)
-            bounds = function.bound.get(name, [])
-            if (function, name) in self.shared_params and not bounds:
-                return self._param(name, function)
-            if name in function.params and not bounds:
-                return self._default(name, function)
-            alias = len(bounds) == 1 and name not in function.params
-            if alias and bounds[0].value is not None and not bounds[0].entered:
-                value = bounds[0].value
-                if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
-                    return self._alias(self.resolve(value, function, steps + 1))
-            return None
+            return self._resolve_local(name, function, steps)
         return self._closure(name, function) or self._global(name, function)
+
+    def _resolve_local(self, name: str, function: Function, steps: int) -> Shared | None:
+        bounds = function.bound.get(name, [])
+        if name in function.params and not bounds:
+            if (function, name) in self.shared_params:
+                return self._param(name, function)
+            return self._default(name, function)
+        if len(bounds) != 1 or name in function.params or bounds[0].entered:
+            return None
+        value = bounds[0].value
+        if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
+            return self._alias(self.resolve(value, function, steps + 1))
+        return None
 
     @staticmethod
     def _alias(found: Shared | None) -> Shared | None:
@@ -209,7 +228,7 @@ class Resolver:
             return self.class_attribute(info, node.attr)
         info = self.self_meant(node.value, function)
         if info is not None:
-            return self._on_self(info, node.attr)
+            return self._on_self(info, node.attr, function)
         entity = self.project.entity(node, function, function.module)
         if isinstance(entity, Variable):
             return self.variable(entity)
@@ -218,8 +237,21 @@ class Resolver:
             return self._function_attribute(owner, node.attr)
         if is_state(node.value, function, function.module, self.project):
             return self._of_state(node.attr)
-        base = self.resolve(node.value, function, steps + 1)
-        return self._attribute_of(base, node)
+        return self._of_holder(node, function, steps)
+
+    def _of_holder(self, node: ast.Attribute, function: Function, steps: int) -> Shared | None:
+        server = self._server(node, function)
+        if server is not None:
+            return self.instance_attribute(server, node.attr) or self._of_class(server, node)
+        return self._attribute_of(self.resolve(node.value, function, steps + 1), node)
+
+    def _server(self, node: ast.Attribute, function: Function) -> ClassInfo | None:
+        """``self.server.hits`` in a handler: one server for the threads of all requests."""
+        holder = node.value
+        if not isinstance(holder, ast.Attribute) or holder.attr != "server":
+            return None
+        handler = self.self_meant(holder.value, function)
+        return None if handler is None else server_of(handler, node.attr, self.project)
 
     def _of_state(self, name: str) -> Shared:
         """``app.state.hits``, which is a global by another name."""
@@ -239,11 +271,9 @@ class Resolver:
         )  # fmt: skip
 
     def _of_cached(self, node: ast.Call, function: Function) -> Shared | None:
-        """``limits()`` of a cached function without arguments: one object for all who call it."""
-        if node.args or node.keywords:
-            return None
+        """``limits(tenant)`` of a cached function: one object for all who ask for the same."""
         entity = self.project.entity(node.func, function, function.module)
-        if not isinstance(entity, Function) or entity.params or not is_cached(entity):
+        if not isinstance(entity, Function) or not is_cached(entity):
             return None
         returned = [n.value for n in entity.nodes if isinstance(n, ast.Return) and n.value]
         if len(returned) != 1:
@@ -291,17 +321,44 @@ class Resolver:
             return replace(self.class_attribute(info, node.attr), scope=scope)
         return None
 
-    def _on_self(self, info: ClassInfo, name: str) -> Shared | None:
+    def _on_self(self, info: ClassInfo, name: str, function: Function) -> Shared | None:
+        if self._is_of_thread(info, name):
+            return None
         instance = self.instance_attribute(info, name)
         if instance is not None:
-            return instance if self.is_held(info) else None
+            if self.is_held(info, function, name):
+                return instance
+            return self._given_to_many(info, name)
         if not any(name in c.body for c in self.project.bases(info)):
             return None
         shared = self.class_attribute(info, name)
         own = self.copies_defaults(info) and not is_class_var(self.project, info, name)
         if not own or self._is_metaclass(info):
             return shared
-        return replace(shared, scope="instance") if self.is_held(info) else None
+        return replace(shared, scope="instance") if self.is_held(info, function) else None
+
+    def _given_to_many(self, info: ClassInfo, name: str) -> Shared | None:
+        """``self.stats = stats`` in a thread's constructor, where all threads are given the same."""
+        bounds = [b for holder in self.project.bases(info) for b in holder.on_self.get(name, [])]
+        if len(bounds) != 1 or not isinstance(bounds[0].value, ast.Name):
+            return None
+        made, given = bounds[0].function, bounds[0].value.id
+        if made is None or (made, given) not in self.shared_params:
+            return None
+        return self._param(given, made)
+
+    def _is_of_thread(self, info: ClassInfo, name: str) -> bool:
+        """A property that reads what a thread-local holds."""
+        getter = self.project.method(info, name)
+        if getter is None or not any("property" in ast.unparse(d) for d in getter.decorators):
+            return False
+        for node in getter.nodes:
+            if not isinstance(node, ast.Attribute) or self.self_meant(node.value, getter) is None:
+                continue
+            held = self.instance_attribute(info, node.attr) or self.class_attribute(info, node.attr)
+            if held.kind in (Kind.LOCAL, Kind.CONTEXT_VAR):
+                return True
+        return False
 
     def _is_metaclass(self, info: ClassInfo) -> bool:
         return "type" in self.project.base_names(info)
@@ -317,10 +374,22 @@ class Resolver:
         if isinstance(call, ast.Call) and last_name(call) in ("globals", "vars"):
             key = node.slice
             if isinstance(key, ast.Constant) and isinstance(key.value, str) and not call.args:
-                variable = Variable(function.module, key.value)
-                return self.variable(variable) if variable.bounds else None
+                return self._by_key(key.value, function.module)
             return None
+        if keeps_items(node.value, function, function.module, self.project):
+            text = ast.unparse(node.value)
+            name = "app" + text[text.rfind(".") :] if last_name(node.value) != text else "app"
+            return Shared(
+                name, f"the application's {last_name(node.value)}", Kind.CONTAINER, "dict", "global",
+                None, is_item=True,
+            )  # fmt: skip
         return _inside(self.resolve(node.value, function, steps + 1))
+
+    def _by_key(self, name: str, module: Module) -> Shared | None:
+        """``globals()["client"]``, a global that nothing else may bind."""
+        if name in module.functions or name in module.classes or name in module.imports:
+            return None
+        return self.variable(Variable(module, name))
 
     def class_meant(self, node: ast.expr, function: Function) -> ClassInfo | None:
         """Return the class for ``cls``, ``type(self)``, ``self.__class__`` and ``Name``."""

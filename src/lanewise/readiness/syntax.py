@@ -48,6 +48,21 @@ def method_call(node: ast.AST, *names: str) -> ast.expr | None:
     return None
 
 
+def attribute_meant(node: ast.AST, name: str) -> ast.Attribute | None:
+    """Return ``x.count`` for ``getattr(x, "count")`` and, as a target, ``setattr(x, "count", ...)``."""
+    if not (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+    ):
+        return None
+    if len(node.args) < 2 or not isinstance(node.args[1], ast.Constant):  # noqa: PLR2004 - because: object, name
+        return None
+    attribute = node.args[1].value
+    if not isinstance(attribute, str) or not attribute.isidentifier():
+        return None
+    context = ast.Store() if name == "setattr" else ast.Load()
+    return ast.copy_location(ast.Attribute(node.args[0], attribute, context), node)
+
+
 def is_none(node: ast.expr) -> bool:
     """Tell whether an expression is the constant None."""
     return isinstance(node, ast.Constant) and node.value is None

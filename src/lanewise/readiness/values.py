@@ -20,6 +20,8 @@ _RESOURCE_WORDS = frozenset(
 _MAKERS = frozenset(
     {"create", "make", "new", "start", "build", "spawn", "launch", "open", "connect"}
 )
+# Methods of classes that stand for their constructor.
+_ALTERNATIVES = frozenset({"load", "create", "new", "build", "open", "connect", "start", "init"})
 _LOOKS = frozenset({"get", "is", "has", "find", "close", "check"})
 # Values, not identities: two of them are as good as one.
 _VALUE_CLASSES = frozenset(
@@ -47,6 +49,7 @@ _EFFECTS = frozenset(
         "charge", "enqueue", "submit", "start",
     }
 )  # fmt: skip
+_REFERENCES = frozenset({"weakref.ref", "weakref.proxy", "weakref.ReferenceType"})
 _CLASS_NAME = re.compile(r"^_*[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
 _EMPTY = frozenset({"dict", "list", "set", "defaultdict", "OrderedDict", "deque", "Counter", "bytearray",
                     "WeakKeyDictionary", "WeakValueDictionary", "WeakSet"})  # fmt: skip
@@ -67,12 +70,12 @@ class Values:
             return self.identity(node.value, function, steps + 1)
         if isinstance(node, ast.Name):
             return self._of_local(node.id, function, steps)
-        if isinstance(node, (ast.IfExp, ast.BoolOp)):
-            parts = [node.body, node.orelse] if isinstance(node, ast.IfExp) else node.values
-            found = (self.identity(part, function, steps + 1) for part in parts)
-            return next((identity for identity in found if identity), None)
         if isinstance(node, ast.Call):
             return self._of_call(node, function, steps)
+        parts = _parts(node)
+        if parts:
+            found = (self.identity(part, function, steps + 1) for part in parts)
+            return next((identity for identity in found if identity), None)
         empty = isinstance(node, ast.List) and not node.elts
         empty = empty or (isinstance(node, ast.Dict) and not node.keys)
         return f"a new empty {type(node).__name__.lower()}" if empty else None
@@ -97,8 +100,26 @@ class Values:
             return "a new instance"
         if name in _EMPTY and not node.args and not node.keywords:
             return f"a new empty {name}"
-        if isinstance(entity, External) and entity.dotted.startswith("builtins."):
+        if isinstance(entity, External):
+            return self._of_external(entity.dotted, node, function, steps)
+        return self._by_name(node, name)
+
+    def _of_external(
+        self, dotted: str, node: ast.Call, function: Function, steps: int
+    ) -> str | None:
+        name = dotted.rpartition(".")[2]
+        if dotted in _REFERENCES and node.args:
+            return self.identity(node.args[0], function, steps + 1)
+        if dotted.startswith("builtins."):
             return {"open": "an open file", "object": "a new object"}.get(name)
+        return self._by_name(node, last_name(node.func))
+
+    def _by_name(self, node: ast.Call, name: str) -> str | None:
+        if isinstance(node.func, ast.Attribute) and (
+            name.startswith("from_") or name in _ALTERNATIVES
+        ):
+            maker = last_name(node.func.value)  # Redis.from_url() and Model.load() make one
+            name = maker if _CLASS_NAME.match(maker) else name
         return self._of_name(name)
 
     def _of_name(self, name: str) -> str | None:
@@ -183,3 +204,12 @@ class Values:
             and (not isinstance(inner, ast.Call) or last_name(inner.func) in _PURE_CALLS)
             for inner in ast.walk(node)
         )
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    """Return what a value may be, or consists of: ``a or b``, ``(expires, client)``."""
+    if isinstance(node, ast.IfExp):
+        return [node.body, node.orelse]
+    if isinstance(node, ast.BoolOp):
+        return node.values
+    return node.elts if isinstance(node, ast.Tuple) else []

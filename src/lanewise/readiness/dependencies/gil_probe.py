@@ -50,12 +50,14 @@ class LockRequirer:
         module: Its dotted name.
         path: Its shared object.
         chain: The import statements that led to it, the outermost first. Empty where it was asked
-            for by its own name.
+            for by its own name, or by C code alone.
+        asked: The module that was being imported when it came.
     """
 
     module: str
     path: str
     chain: tuple[ImportSite, ...]
+    asked: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,12 @@ class FailedImport:
     Attributes:
         module: Its dotted name.
         reason: The exception, or how the process died.
+        died: The process did.
     """
 
     module: str
     reason: str
+    died: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,26 +130,27 @@ def probe_gil(
         env={"PYTHON_GIL": "", "PYTHONWARNINGS": ""},
     )
     requirers: dict[str, LockRequirer] = {}
-    failed: dict[str, str] = {}
+    failed: dict[str, FailedImport] = {}
     asked: list[str] = []
     for answer in ask_each(probe, _questions(modules, failed, asked)):
         for one in answer.get("offenders", []):
             sites = tuple(ImportSite(**site) for site in one["chain"])
-            requirers.setdefault(one["module"], LockRequirer(one["module"], one["path"], sites))
+            found = LockRequirer(one["module"], one["path"], sites, asked[-1])
+            requirers.setdefault(found.module, found)
         error = answer.get("error") or answer.get("import_error")
         if error:
-            failed[asked[-1]] = error
+            failed[asked[-1]] = FailedImport(asked[-1], error, died="error" in answer)
     return GilProbeResult(
         ran=True,
         reason=None,
         imported=len(asked) - len(failed),
         requirers=tuple(requirers.values()),
-        failed=tuple(FailedImport(name, reason) for name, reason in failed.items()),
+        failed=tuple(failed.values()),
     )
 
 
 def _questions(
-    modules: Iterable[str], failed: Mapping[str, str], asked: list[str]
+    modules: Iterable[str], failed: Mapping[str, FailedImport], asked: list[str]
 ) -> Iterator[dict[str, str]]:
     """What to import, less the submodules of a package that failed: they would only repeat it."""
     for name in dict.fromkeys(modules):

@@ -28,7 +28,7 @@ from lanewise.readiness.dependencies.environment import (
     Interpreter,
     read_environment,
 )
-from lanewise.readiness.dependencies.gil_probe import GilProbeResult, probe_gil
+from lanewise.readiness.dependencies.gil_probe import GilProbeResult, LockRequirer, probe_gil
 from lanewise.readiness.dependencies.index import (
     FreeThreadedWheel,
     find_binary_wheels,
@@ -286,6 +286,8 @@ def _evidence(  # noqa: PLR0913 - because: what each probe found
         slow = _with_binary_wheels(environment, closure, slow)
         wheels = _free_threaded_wheels(environment, closure, slow)
     requirers = {} if gil is None else {one.module: one for one in gil.requirers}
+    guests = _guests(closure, extensions, requirers)
+    deaths = {} if gil is None else {one.module: one for one in gil.failed if one.died}
     failed = set() if gil is None else {one.module for one in gil.failed}
     failed = {one for one in failed if not for_tests(one)}
     found = {}
@@ -297,12 +299,41 @@ def _evidence(  # noqa: PLR0913 - because: what each probe found
             extensions=extensions[name],
             slots=slots[name],
             requirers=tuple(requirers[one] for one in own if one in requirers),
+            guests=tuple(guests.get(name, ())),
+            deaths=tuple(deaths[one] for one in own if one in deaths and not for_tests(one)),
             imported=gil is not None and gil.ran and not failed & {*distribution.modules, *own},
             slow_paths=slow.get(name, ()),
             behind=fronts.get(name, ()),
             absent=absent.get(name, ()),
             wheel=wheels.get(name),
         )
+    return found
+
+
+def _guests(
+    closure: Closure,
+    extensions: Mapping[str, tuple[ExtensionFile, ...]],
+    requirers: Mapping[str, LockRequirer],
+) -> dict[str, list[LockRequirer]]:
+    """Modules of nobody in the closure, each with the member that imported it.
+
+    A package may import what it does not require: something that only happens to be installed, or that
+    lies in no distribution. Who did is the last one on the way whose modules are known.
+    """
+    own = {one.module for files in extensions.values() for one in files}
+    owners = {
+        module: name for name, one in closure.members.items() for module in one.distribution.modules
+    }
+    owners |= {one.module: name for name, files in extensions.items() for one in files}
+    found: dict[str, list[LockRequirer]] = {}
+    for module, one in requirers.items():
+        if module in own:
+            continue
+        way = [*(site.module for site in reversed(one.chain)), one.asked]
+        known = (owners.get(step) or owners.get(step.split(".")[0]) for step in way)
+        name = next((owner for owner in known if owner is not None), None)
+        if name is not None:
+            found.setdefault(name, []).append(one)
     return found
 
 

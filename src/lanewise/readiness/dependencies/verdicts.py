@@ -7,7 +7,7 @@ from typing import Literal
 
 from lanewise.readiness.dependencies.binaries import ExtensionFile, SlowPath, is_binary
 from lanewise.readiness.dependencies.environment import Distribution, Interpreter
-from lanewise.readiness.dependencies.gil_probe import LockRequirer
+from lanewise.readiness.dependencies.gil_probe import FailedImport, LockRequirer
 from lanewise.readiness.dependencies.index import FreeThreadedWheel
 from lanewise.readiness.dependencies.probe import several
 from lanewise.readiness.dependencies.slots import ModuleSlots
@@ -37,6 +37,8 @@ class Evidence:
         extensions: Its extension modules.
         slots: What they declare.
         requirers: Its modules that were seen to switch the lock on.
+        guests: Modules of nobody in the closure that did, and that came when its modules were imported.
+        deaths: Its modules that ended the process that imported them.
         imported: Whether its modules were imported on a free-threaded interpreter, all without error.
         slow_paths: Signs of native code that is not there.
         behind: The binary distributions that it is a front of.
@@ -48,6 +50,8 @@ class Evidence:
     extensions: tuple[ExtensionFile, ...] = ()
     slots: tuple[ModuleSlots, ...] = ()
     requirers: tuple[LockRequirer, ...] = ()
+    guests: tuple[LockRequirer, ...] = ()
+    deaths: tuple[FailedImport, ...] = ()
     imported: bool = False
     slow_paths: tuple[SlowPath, ...] = ()
     behind: tuple[str, ...] = ()
@@ -88,7 +92,8 @@ def _brings_lock_back(evidence: Evidence) -> Judgement | None:
         for one in evidence.slots
         if one.brings_lock_back and one.module not in names and not for_tests(one.module)
     ]
-    if not seen and not declared:
+    guests = [one for one in evidence.guests if not for_tests(one.asked)]
+    if not seen and not declared and not guests:
         return None
     reasons = [f"{one.module} switched the lock on, {_how_reached(one)}" for one in seen[:3]]
     if len(seen) > len(reasons):
@@ -98,7 +103,15 @@ def _brings_lock_back(evidence: Evidence) -> Judgement | None:
             f"{several(declared)} {_do(declared)} not declare to work without the lock, so importing "
             f"{'it' if len(declared) == 1 else 'one of them'} switches it on"
         )
+    reasons += [_of_guest(one) for one in guests[:3]]
     return Judgement("brings_lock_back", tuple(reasons), _instead(evidence))
+
+
+def _of_guest(one: LockRequirer) -> str:
+    return (
+        f"importing {one.asked} brought {one.module} in, which switched the lock on and which it does "
+        f"not require ({one.path})"
+    )
 
 
 def _how_reached(one: LockRequirer) -> str:
@@ -110,6 +123,8 @@ def _how_reached(one: LockRequirer) -> str:
 def _instead(evidence: Evidence) -> str:
     name = evidence.distribution.name
     newer = evidence.wheel and evidence.wheel.other_version
+    if evidence.guests and not evidence.requirers:
+        name = evidence.guests[0].module
     upgrade = f"upgrade to {newer}" if newer else f"look for a release of {name} that declares it"
     return (
         f"{upgrade}, or keep what needs {name} in processes of an ordinary build. "
@@ -184,6 +199,15 @@ def _with_binaries(evidence: Evidence, interpreter: Interpreter) -> Judgement:
         )
     if not modules:
         return Judgement("ready", ("its binaries are no extension modules of Python",), None)
+    if evidence.deaths:
+        return Judgement(
+            "unknown",
+            tuple(
+                f"importing {one.module} ended the process: {one.reason}"
+                for one in evidence.deaths[:3]
+            ),
+            "import it by hand on this interpreter: what it declares is worth nothing until it can be",
+        )
     if not open_ones:
         return _declared(evidence, interpreter, len(modules))
     advice = (

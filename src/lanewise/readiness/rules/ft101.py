@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import TypeGuard
 
 from lanewise.readiness.changes import is_own_key
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
+from lanewise.readiness.rules.taken import taken_in_two_steps
 from lanewise.readiness.shared import Shared
-from lanewise.readiness.syntax import last_name, method_call, same
+from lanewise.readiness.syntax import attribute_meant, last_name, method_call, same
 
 RULE = "FT101"
 _FIX = (
@@ -33,13 +35,16 @@ def find(context: Context) -> Iterator[Sighting]:
             elif isinstance(node, ast.Assign):
                 for target in node.targets:
                     yield from _assigned(target, node.value, function, context)
+                    yield from _swapped(target, node.value, function, context)
             elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and node.value is not None:
                 yield from _assigned(node.target, node.value, function, context)
             elif isinstance(node, ast.Call):
                 yield from _counted(node, function, context)
+                yield from _set(node, function, context)
             elif isinstance(node, ast.If):
                 yield from _outdone(node, function, context)
     yield from _under_different_locks(context)
+    yield from taken_in_two_steps(context)
 
 
 def _under_different_locks(context: Context) -> Iterator[Sighting]:
@@ -98,8 +103,14 @@ def _assigned(
 ) -> Iterator[Sighting]:
     if not isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)):
         return
-    if isinstance(value, (*_LAZY, ast.Attribute, ast.Subscript, ast.Constant)):
+    if isinstance(value, ast.IfExp):
+        # A count that starts again: its branch that computes is the update.
+        value = next((v for v in (value.body, value.orelse) if isinstance(v, ast.BinOp)), value)
+    cut = isinstance(value, ast.Subscript) and isinstance(value.slice, ast.Slice)  # X = X[-100:]
+    if isinstance(value, (*_LAZY, ast.Attribute, ast.Subscript, ast.Constant)) and not cut:
         return
+    if any("cached_property" in last_name(d) for d in function.decorators):
+        return  # made once for good, and twice with the same result: FT110 looks at what is made
     shared = context.resolver.target(target, function)
     if shared is None or not context.counts(shared, function):
         return
@@ -111,14 +122,43 @@ def _assigned(
     yield from _sighting(target, target, shared, function, context, read)
 
 
+def _swapped(
+    target: ast.expr, value: ast.expr, function: Function, context: Context
+) -> Iterator[Sighting]:
+    """``order[i], order[j] = order[j], order[i]``."""
+    if not isinstance(target, ast.Tuple) or not isinstance(value, ast.Tuple):
+        return
+    for place in target.elts:
+        if not isinstance(place, ast.Subscript):
+            continue
+        shared = context.resolver.target(place, function)
+        if shared is None or not context.counts(shared, function):
+            continue
+        read = next((v for v in value.elts if _is_item_of(v, place, function, context)), None)
+        if read is not None:
+            yield from _sighting(place, place, shared, function, context)
+            return
+
+
+def _is_item_of(node: ast.expr, place: ast.Subscript, function: Function, context: Context) -> bool:
+    return isinstance(node, ast.Subscript) and _is_same(node.value, place.value, function, context)
+
+
 def _outdone(node: ast.If, function: Function, context: Context) -> Iterator[Sighting]:
     """``if seconds > slowest: slowest = seconds``: the highest of all, unless two come at once."""
-    test = node.test
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
-        return
+    tests = node.test.values if isinstance(node.test, ast.BoolOp) else [node.test]
+    for test in tests:
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            yield from _compared(test, node, function, context)
+
+
+def _compared(
+    test: ast.Compare, node: ast.If, function: Function, context: Context
+) -> Iterator[Sighting]:
     if not isinstance(test.ops[0], (ast.Lt, ast.Gt, ast.LtE, ast.GtE)):
         return
     sides = (test.left, test.comparators[0])
+    yield from _due(node, sides, function, context)
     for statement in node.body:
         if not isinstance(statement, ast.Assign):
             continue
@@ -126,6 +166,53 @@ def _outdone(node: ast.If, function: Function, context: Context) -> Iterator[Sig
             for old, new in (sides, sides[::-1]):
                 if same(new, statement.value):
                     yield from _replaced(target, old, function, context)
+
+
+def _due(
+    node: ast.If, sides: tuple[ast.expr, ast.expr], function: Function, context: Context
+) -> Iterator[Sighting]:
+    """``if now - last > 60: last = now; flush()``: due for everybody who asks before it is set."""
+    stores = [
+        (statement, target)
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, (ast.Name, ast.Attribute))
+        and not any(same(side, statement.value) for side in sides)
+    ]
+    works = any(isinstance(inner, ast.Call) for s in node.body for inner in ast.walk(s))
+    for _, target in stores if works else []:
+        shared = context.resolver.target(target, function)
+        if shared is None or shared.kind is not Kind.NUMBER or shared.is_item:
+            continue
+        if not context.counts(shared, function):
+            continue
+        read = next(
+            (n for side in sides for n in ast.walk(side) if _names(n, shared, function, context)),
+            None,
+        )
+        if read is None:
+            continue
+        if context.regions(read, function, shared) & context.regions(target, function, shared):
+            continue
+        yield Sighting(
+            RULE,
+            "warning",
+            function,
+            target,
+            shared.key,
+            f"{ast.unparse(target)} is compared, then replaced in separate steps: two threads can both "
+            f"find that it is due, and both do what follows. {_whose(shared)}",
+            "hold one threading.Lock around comparing and replacing",
+            shared.defined,
+        )
+
+
+def _names(node: ast.AST, shared: Shared, function: Function, context: Context) -> bool:
+    if not isinstance(node, (ast.Name, ast.Attribute)):
+        return False
+    found = context.resolver.resolve(node, function)
+    return found is not None and found.key == shared.key and not found.is_item
 
 
 def _replaced(
@@ -260,6 +347,33 @@ def _counted(node: ast.Call, function: Function, context: Context) -> Iterator[S
         return
     if context.counts(shared, function):
         yield from _sighting(receiver, node, shared, function, context)
+
+
+def _set(node: ast.Call, function: Function, context: Context) -> Iterator[Sighting]:
+    """``setattr(cls, name, getattr(cls, name) + 1)``."""
+    if not isinstance(node.func, ast.Name) or node.func.id != "setattr" or len(node.args) != 3:  # noqa: PLR2004 - because: object, name, value
+        return
+    target = attribute_meant(node, "setattr")
+    if target is not None:
+        yield from _assigned(target, node.args[2], function, context)
+        return
+    read = next((n for n in ast.walk(node.args[2]) if _gets(n, node.args)), None)
+    # Which attribute it is, the text does not say; all of them have the same owner.
+    any_of = ast.copy_location(ast.Attribute(node.args[0], "*", ast.Load()), node)
+    shared = None if read is None else context.resolver.resolve(any_of, function)
+    if read is None or shared is None or context.regions(node, function, shared):
+        return
+    yield from _sighting(read, node, shared, function, context, read)
+
+
+def _gets(node: ast.AST, given: list[ast.expr]) -> TypeGuard[ast.Call]:
+    return (
+        isinstance(node, ast.Call)
+        and last_name(node) == "getattr"
+        and len(node.args) > 1
+        and same(node.args[0], given[0])
+        and same(node.args[1], given[1])
+    )
 
 
 def _sighting(  # noqa: PLR0913 - because: the two ends of one update

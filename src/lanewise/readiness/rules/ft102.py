@@ -12,6 +12,7 @@ from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.modules import Function
 from lanewise.readiness.rules.common import Act, returns_fresh, unguarded
+from lanewise.readiness.rules.looked import looked_then_removed, made_on_look_up
 from lanewise.readiness.syntax import walk_inside
 
 RULE = "FT102"
@@ -53,6 +54,8 @@ def find(context: Context) -> Iterator[Sighting]:
                 judged.fix,
                 shared.defined,
             )
+    yield from looked_then_removed(context)
+    yield from made_on_look_up(context)
 
 
 def _short(text: str, most: int = 60) -> str:

@@ -11,7 +11,7 @@ from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
 from lanewise.readiness.rules.common import Act, returns_fresh, unguarded
-from lanewise.readiness.syntax import last_name, walk_inside
+from lanewise.readiness.syntax import attribute_meant, last_name, walk_inside
 
 RULE = "FT103"
 _FIX = (
@@ -50,11 +50,15 @@ def _acts(check: Check, function: Function, context: Context) -> Iterator[Act]:
             made = _made_by(node, check, function, context)
             if made is not None:
                 yield Act(check, node, made=made)
-        if not isinstance(node, (ast.Name, ast.Attribute)) or not isinstance(node.ctx, ast.Store):
+        target = attribute_meant(node, "setattr") or node
+        if not isinstance(target, (ast.Name, ast.Attribute, ast.Subscript)) or not isinstance(
+            target.ctx, ast.Store
+        ):
             continue
-        found = context.resolver.target(node, function)
+        found = context.resolver.target(target, function)
         if found is None or found.key != shared.key or found.is_item:
             continue
+        assert isinstance(node, ast.expr)
         value = _value(node, function)
         if value is None or _is_falsy(value) or not _initialises(check, value):
             continue
@@ -93,6 +97,8 @@ def _initialises(check: Check, value: ast.expr) -> bool:
 
 
 def _value(node: ast.expr, function: Function) -> ast.expr | None:
+    if isinstance(node, ast.Call):  # setattr(cls, "current", value)
+        return node.args[2] if len(node.args) == 3 else None  # noqa: PLR2004 - because: object, name, value
     parent = function.module.parents.get(node)
     if isinstance(parent, ast.Assign) and node in parent.targets:
         return parent.value

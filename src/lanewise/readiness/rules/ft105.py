@@ -34,14 +34,33 @@ def _changes(function: Function, context: Context, *, while_made: bool) -> Itera
         change = change_of(node, function) or _extended(node)
         if change is None:
             continue
+        everybodys = _of_local(change, function, context)
+        if everybodys is not None and not context.regions(change.node, function, everybodys):
+            yield Sighting(
+                RULE,
+                "warning",
+                function,
+                change.node,
+                everybodys.key,
+                f"{everybodys.short} is one {everybodys.type_name} for all threads, although its class "
+                "is a thread-local: only what __init__ binds is each thread's own",
+                "bind it in __init__, which runs for each thread: "
+                f"self.{everybodys.key.rpartition('.')[2]} = {_empty(everybodys.type_name)}",
+                everybodys.defined,
+            )
+            continue
         found = _class_container(change, function, context)
         if found is None or context.regions(change.node, function, found[0]):
             continue
         shared, name = found
-        level: Level = "info" if change.is_atomic else "warning"
+        made_on_look_up = isinstance(change.holder, ast.Subscript) and (
+            shared.type_name == "defaultdict"
+        )
+        one_step = change.is_atomic and not made_on_look_up
+        level: Level = "info" if one_step else "warning"
         harm = (
             "one such call is one step, but what is in it is everybody's"
-            if change.is_atomic
+            if one_step
             else "changes of several threads meet in it"
         )
         when = ", by every instance that is made" if while_made else ""
@@ -56,6 +75,24 @@ def _changes(function: Function, context: Context, *, while_made: bool) -> Itera
             _FIX.format(name=name, empty=_empty(shared.type_name)),
             shared.defined,
         )
+
+
+def _of_local(change: Change, function: Function, context: Context) -> Shared | None:
+    """``scope.stack.append(x)``, where the thread-local's class has one stack for all threads."""
+    holder: ast.expr = change.holder
+    while isinstance(holder, ast.Subscript):
+        holder = holder.value
+    if not isinstance(holder, ast.Attribute):
+        return None
+    local = context.resolver.resolve(holder.value, function)
+    if local is None or local.kind is not Kind.LOCAL or local.info is None:
+        return None
+    if context.is_rebound_on_self(local.info, holder.attr):
+        return None
+    if not any(holder.attr in c.body for c in context.project.bases(local.info)):
+        return None
+    shared = context.resolver.class_attribute(local.info, holder.attr)
+    return shared if shared.kind is Kind.CONTAINER else None
 
 
 def _extended(node: ast.AST) -> Change | None:

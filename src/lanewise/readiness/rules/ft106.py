@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lanewise.readiness.changes import change_of
 from lanewise.readiness.context import Context, Sighting
-from lanewise.readiness.findings import Place
+from lanewise.readiness.findings import Level, Place
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
 from lanewise.readiness.syntax import defaults_of
@@ -21,9 +21,12 @@ _FIX = (
 
 def find(context: Context) -> Iterator[Sighting]:
     """Yield every default that leaks from one call into others."""
+    changed_later: set[str] | None = None
     for function in context.running:
         if function.name == "__init_subclass__":
             continue
+        if function.parent is not None and function not in context.resolver.crowded:
+            continue  # made anew by each call of the function around it
         for name, default in defaults_of(function.node):
             if isinstance(default, (ast.Name, ast.Attribute)):
                 continue  # a constant by its place: who changes it is found there
@@ -34,9 +37,11 @@ def find(context: Context) -> Iterator[Sighting]:
             if leak is None:
                 continue
             node, what = leak
+            if changed_later is None:
+                changed_later = _attributes_changed(context)
             yield Sighting(
                 RULE,
-                "error",
+                _level(node, changed_later),
                 function,
                 node,
                 f"{function.full_name}({name})",
@@ -44,6 +49,31 @@ def find(context: Context) -> Iterator[Sighting]:
                 _FIX.format(name=name, empty=ast.unparse(default)),
                 Place(function.module.relative, default.lineno),
             )
+
+
+def _level(node: ast.AST, changed_later: set[str]) -> Level:
+    """Kept where nobody of the project changes it, it waits for the first who does."""
+    if not isinstance(node, ast.Assign):
+        return "error"
+    kept = [t for t in node.targets if isinstance(t, ast.Attribute)]
+    harmless = kept == node.targets and all(t.attr not in changed_later for t in kept)
+    return "warning" if harmless else "error"
+
+
+def _attributes_changed(context: Context) -> set[str]:
+    """Return the names of attributes that hold a container which something changes in place."""
+    found: set[str] = set()
+    for function in context.project.functions:
+        for node in function.nodes:
+            change = change_of(node, function)
+            holder = None if change is None else change.holder
+            if isinstance(node, ast.AugAssign):
+                holder = node.target
+            while isinstance(holder, ast.Subscript):
+                holder = holder.value
+            if isinstance(holder, ast.Attribute):
+                found.add(holder.attr)
+    return found
 
 
 def _leak(name: str, function: Function, context: Context) -> tuple[ast.AST, str] | None:

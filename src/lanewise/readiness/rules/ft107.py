@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Function
+from lanewise.readiness.project import External
 from lanewise.readiness.shared import Shared
 from lanewise.readiness.syntax import method_call
 
@@ -16,6 +17,8 @@ _FIX = (
     "loop over a copy (list(...)), hold the lock of those who change it, or never change it in place: "
     "build a new one and bind the name to it"
 )
+# With key= they call back between two items; list(), sorted() and the like take a copy in one step.
+_LOOPING_CALLS = frozenset({"builtins.max", "builtins.min"})
 _VIEWS = ("items", "values", "keys")
 
 
@@ -24,22 +27,30 @@ def find(context: Context) -> Iterator[Sighting]:
     changers = _changers(context)
     for function in context.running:
         for node in function.nodes:
-            if not isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+            looped = _loops_over(node, function, context)
+            shared = None if looped is None else _looped(looped, function, context)
+            if looped is None or shared is None or context.regions(looped, function, shared):
                 continue
-            shared = _looped(node.iter, function, context)
-            if shared is None or context.regions(node.iter, function, shared):
-                continue
+            if isinstance(node, ast.Call) and shared.type_name == "list":
+                continue  # the highest of a list that grows meanwhile is still one of its items
             others = [f for f in changers.get(shared.key, []) if f is not function]
             if others:
-                yield _sighting(node, shared, function, others[0])
+                yield _sighting(looped, shared, function, others[0])
 
 
-def _sighting(
-    node: ast.For | ast.AsyncFor | ast.comprehension,
-    shared: Shared,
-    function: Function,
-    other: Function,
-) -> Sighting:
+def _loops_over(node: ast.AST, function: Function, context: Context) -> ast.expr | None:
+    if isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+        return node.iter
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 1:
+        entity = context.project.entity(node.func, function, function.module)
+        if all(keyword.arg != "key" for keyword in node.keywords):
+            return None
+        if isinstance(entity, External) and entity.dotted in _LOOPING_CALLS:
+            return node.args[0]
+    return None
+
+
+def _sighting(node: ast.expr, shared: Shared, function: Function, other: Function) -> Sighting:
     harm = (
         "items are skipped or come twice"
         if shared.type_name in ("list", "deque")
@@ -49,7 +60,7 @@ def _sighting(
         RULE,
         "warning",
         function,
-        node.iter,
+        node,
         shared.key,
         f"the loop runs over {shared.short} itself, and {other.qualname} "
         f"({other.module.relative}:{other.node.lineno}) changes it in place: {harm}",

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Place
 from lanewise.readiness.kinds import Kind
-from lanewise.readiness.modules import Function, Module
+from lanewise.readiness.modules import ClassInfo, Function, Module
 from lanewise.readiness.project import Variable
+from lanewise.readiness.shared import Shared
 from lanewise.readiness.syntax import last_name, method_call
 
 RULE = "FT109"
@@ -30,6 +31,7 @@ def find(context: Context) -> Iterator[Sighting]:
     for function in context.project.functions:
         if _runs_at_import_only(function, context):
             set_at_import.update(_set_by(function.module, function, function.nodes, context))
+    set_at_import.update(_set_while_made(context))
     begun = _set_where_threads_begin(context)
     for function in context.running:
         for node in function.nodes:
@@ -71,6 +73,21 @@ def _runs_at_import_only(function: Function, context: Context) -> bool:
     )
 
 
+def _set_while_made(context: Context) -> _Set:
+    """What constructors set of a local that their instance keeps, and no other method does."""
+    found: _Set = {}
+    for function in context.references.only_while_made:
+        if function.owner is not None:
+            own = {info.full_name for info in context.project.bases(function.owner)}
+            values = _set_by(function.module, function, function.nodes, context)
+            found.update({k: at for k, at in values.items() if k[0].rpartition(".")[0] in own})
+    for function in context.running if found else []:
+        if function not in context.references.only_while_made:
+            for key in _set_by(function.module, function, function.nodes, context):
+                found.pop(key, None)
+    return found
+
+
 def _set_by(
     module: Module, function: Function | None, nodes: list[ast.AST], context: Context
 ) -> _Set:
@@ -79,6 +96,8 @@ def _set_by(
         if node in module.main_guard:
             continue
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            if isinstance(module.parents.get(node), ast.AugAssign):
+                continue
             key = _local_key(node.value, function, module, context)
             if key is not None and not _has_own(node, module, context):
                 found[key, node.attr] = Place(module.relative, node.lineno)
@@ -93,11 +112,34 @@ def _set_by(
 def _shared_key(
     node: ast.expr, function: Function | None, module: Module, context: Context, kind: Kind
 ) -> str | None:
-    entity = context.project.entity(node, function, module)
-    if not isinstance(entity, Variable):
+    if function is not None:
+        shared = context.resolver.resolve(node, function)
+    else:
+        shared = _at_import(node, module, context)
+    if shared is None or shared.is_item or shared.scope == "closure":
         return None
-    shared = context.resolver.variable(entity)
     return shared.key if shared.kind is kind else None
+
+
+def _at_import(node: ast.expr, module: Module, context: Context) -> Shared | None:
+    """What a name stands for in the module's own statements, those of class bodies among them."""
+    if isinstance(node, ast.Name):
+        info = _class_around(node, module)
+        if info is not None and node.id in info.body:
+            return context.resolver.class_attribute(info, node.id)
+    elif isinstance(node, ast.Attribute):
+        owner = context.project.entity(node.value, None, module)
+        if isinstance(owner, ClassInfo):
+            return context.resolver.class_attribute(owner, node.attr)
+    entity = context.project.entity(node, None, module)
+    return context.resolver.variable(entity) if isinstance(entity, Variable) else None
+
+
+def _class_around(node: ast.AST, module: Module) -> ClassInfo | None:
+    current: ast.AST | None = node
+    while current is not None and not isinstance(current, ast.ClassDef):
+        current = module.parents.get(current)
+    return next((c for c in module.all_classes if c.node is current), None)
 
 
 def _local_key(
@@ -131,7 +173,7 @@ def _has_own(node: ast.Attribute, module: Module, context: Context) -> bool:
 
 
 def _read(node: ast.AST, function: Function, context: Context) -> tuple[str, str] | None:
-    if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+    if isinstance(node, ast.Attribute) and _is_read(node, function):
         key = _local_key(node.value, function, function.module, context)
         return None if key is None else (key, node.attr)
     receiver = method_call(node, "get")
@@ -141,6 +183,12 @@ def _read(node: ast.AST, function: Function, context: Context) -> tuple[str, str
     return None
 
 
+def _is_read(node: ast.Attribute, function: Function) -> bool:
+    """``state.depth += 1`` reads what it sets."""
+    augmented = isinstance(function.module.parents.get(node), ast.AugAssign)
+    return isinstance(node.ctx, ast.Load) or augmented
+
+
 def _is_sure(node: ast.expr, attribute: str, function: Function) -> bool:
     """Tell whether the function sets the value first, asks for it, or catches its absence."""
     for other in function.nodes:
@@ -148,7 +196,7 @@ def _is_sure(node: ast.expr, attribute: str, function: Function) -> bool:
         if line > node.lineno:
             continue
         if isinstance(other, ast.Attribute) and isinstance(other.ctx, ast.Store):
-            if attribute and other.attr == attribute:
+            if attribute and other.attr == attribute and not _is_read(other, function):
                 return True
         elif isinstance(other, ast.Call):
             if last_name(other) in ("hasattr", "getattr"):

@@ -23,13 +23,18 @@ _RESOURCES = frozenset(
         "executor", "process", "server", "channel", "producer", "lock", "file", "open", "mmap",
     }
 )  # fmt: skip
+_CACHES = frozenset({"functools.cache", "functools.lru_cache"})
 
 
 def find(context: Context) -> Iterator[Sighting]:
     """Yield attributes whose first use makes a resource, and two first uses two."""
     for function in context.running:
         if _is_cached_property(function, context):
-            yield from _property(function, context)
+            yield from _returned(function, context, "cached_property holds no lock")
+        elif _is_cached_function(function, context):
+            yield from _returned(
+                function, context, "the cache runs the function again for who comes meanwhile"
+            )
         elif function.name == "__getattr__":
             yield from _getattr(function, context)
 
@@ -50,7 +55,16 @@ def _is_cached_property(function: Function, context: Context) -> bool:
     return False
 
 
-def _property(function: Function, context: Context) -> Iterator[Sighting]:
+def _is_cached_function(function: Function, context: Context) -> bool:
+    for decorator in function.decorators:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        entity = context.project.entity(called, function.parent, function.module)
+        if isinstance(entity, External) and entity.dotted in _CACHES:
+            return True
+    return False
+
+
+def _returned(function: Function, context: Context, why: str) -> Iterator[Sighting]:
     for node in function.nodes:
         if not isinstance(node, ast.Return) or node.value is None:
             continue
@@ -58,7 +72,7 @@ def _property(function: Function, context: Context) -> Iterator[Sighting]:
             continue
         resource = _resource(node.value, function, context)
         if resource is not None:
-            yield _sighting(node, function, resource, "cached_property holds no lock")
+            yield _sighting(node, function, resource, why)
             return
 
 

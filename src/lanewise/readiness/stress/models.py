@@ -35,6 +35,7 @@ class Model:
         why: Without a model, the reason and the next step.
         tried: How many schedules were run.
         complete: With ``holds``: every schedule with at most one pause for each thread was.
+        at_random: How many of them were chosen at random, for want of time to try all.
         first: Which thread begins.
         pauses: Where threads yield: thread, function, line's text, what it is about to do, which
             time.
@@ -53,6 +54,7 @@ class Model:
     why: str = ""
     tried: int = 0
     complete: bool = False
+    at_random: int = 0
     first: int = 0
     pauses: tuple[tuple[int, str, str, str, int], ...] = ()
     line: int | None = None
@@ -173,6 +175,7 @@ def _explored(subject: Subject, function: FunctionPlace, how: Modelling) -> Mode
         why=answer.get("why", ""),
         tried=answer.get("tried", 0),
         complete=answer.get("complete", False),
+        at_random=answer.get("at_random", 0),
         first=answer.get("first", 0),
         pauses=tuple(tuple(pause) for pause in answer.get("pauses", ())),
         line=answer.get("line"),

@@ -143,6 +143,7 @@ class StressReport:
             "why": model.why,
             "schedules": model.tried,
             "complete": model.complete,
+            "at_random": model.at_random,
             "pauses": [list(pause) for pause in model.pauses],
             "outcome": dict(model.outcome),
             "one_after_the_other": [dict(one) for one in model.serial],

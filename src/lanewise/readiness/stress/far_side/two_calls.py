@@ -7,7 +7,8 @@ is not compared.
 
 Schedules are tried in the order of their simplicity, while the budget lasts: one pause of one
 thread at every step, then one pause of each (most hazards need no more: Musuvathi and Qadeer,
-Iterative context bounding, 2007).
+Iterative context bounding, 2007). Where that does not end in time, the last part of it goes to
+schedules at random (``at_random.py``).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from . import locks
+from .at_random import schedules_at_random
 from .encode import Encoder
 from .forks import in_fork
 from .scheduler import DeadlockError, Pause, Scheduler
@@ -31,6 +33,7 @@ from .targets import NEVER, NoModelError, Target
 Outcome = dict[str, Any]
 _TRY_S = 10.0
 _MOST_TRACE = 3000
+_SHARE_AT_RANDOM = 0.4
 # On a machine that has no core for us a thread may look as if it waited; seldom three times.
 _TIMES_WHERE_UNCLEAR = 3
 _PARTS = ("first call", "second call", "object", "made")
@@ -245,18 +248,38 @@ class _Model:
                 f"called with arguments from {self._from()} it does not come to line "
                 f"{min(self._lines, default=0)}: write a factory that leads there"
             )
-        complete = False
-        for schedule in self._schedules(deadline):
-            if schedule is None:
-                complete = True
-                break
-            first, pauses = schedule
+        told = {"complete": False, "at_random": 0}
+        for first, pauses in self._chosen(deadline, budget_s * _SHARE_AT_RANDOM, told):
             found = self.once(first, pauses)
             self._last = found["trace"]
             differs = self._differs(found, serial, steady)
             if differs and self._differs(self.once(first, pauses), serial, steady):
                 return self._failing(first, pauses, found, serial, differs)
-        return {"status": "holds", "tried": self.tried, "complete": complete, **self._given}
+        return {"status": "holds", "tried": self.tried, **told, **self._given}
+
+    def _chosen(
+        self, deadline: float, at_random_s: float, told: dict[str, Any]
+    ) -> Iterator[tuple[int, list[Pause]]]:
+        """Yield schedules in order, and in the last part of the time at random where those do not end.
+
+        Args:
+            deadline: When to stop.
+            at_random_s: How much of the time before is kept for chance.
+            told: Where to note whether all were yielded, and how many were chosen at random.
+        """
+        for schedule in self._schedules(deadline - at_random_s):
+            if schedule is None:
+                told["complete"] = True
+                return
+            yield schedule
+        places = [self._places(self._traces[thread], thread) for thread in (0, 1)]
+        question = self._question
+        seed = f"{question['module']}.{question['function']} {self._rule}"
+        for schedule in schedules_at_random(places, seed):
+            if time.monotonic() > deadline:
+                return
+            told["at_random"] += 1
+            yield schedule
 
     def _check_iterator(self) -> None:
         """What C code does to its own state happens between two steps: no schedule can pause it."""

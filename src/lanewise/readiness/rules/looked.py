@@ -1,0 +1,133 @@
+"""Part of FT102: ``oldest = next(iter(cache))``, then ``del cache[oldest]``; items of a defaultdict."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from lanewise.readiness.changes import Change, change_of, changed, is_own_key
+from lanewise.readiness.context import Context, Sighting
+from lanewise.readiness.modules import Function
+from lanewise.readiness.project import External
+from lanewise.readiness.shared import Shared
+from lanewise.readiness.syntax import method_call, same
+
+_FIX = (
+    "hold one lock around looking and removing, or let one call do both: pop(), popleft(), "
+    "pop(key, None) and see what it returns"
+)
+_CHOOSERS = frozenset({"builtins.next", "builtins.min", "builtins.max", "random.choice"})
+
+
+def looked_then_removed(context: Context) -> Iterator[Sighting]:
+    """Yield every removal of what was looked up before, by its key, its place or itself."""
+    for function in context.running:
+        for node in function.nodes:
+            change = change_of(node, function)
+            if change is None or change.key is None or change.effect != "remove":
+                continue
+            if not change.raises_when_gone or change.method not in ("[]", "pop", "remove"):
+                continue
+            shared = changed(change, function, context.resolver)
+            if shared is None or not context.counts(shared, function):
+                continue
+            look = _look(change, shared, function, context)
+            if look is not None:
+                yield _sighting(change, look, shared, function)
+
+
+def made_on_look_up(context: Context) -> Iterator[Sighting]:
+    """Yield every change of an item that a defaultdict makes when it is first asked for."""
+    for function in context.running:
+        for node in function.nodes:
+            change = change_of(node, function)
+            if change is None or change.effect not in ("insert", "store"):
+                continue
+            item = change.holder
+            if not isinstance(item, ast.Subscript) or is_own_key(item.slice, function):
+                continue
+            shared = context.resolver.resolve(item.value, function)
+            if shared is None or shared.type_name != "defaultdict" or shared.is_item:
+                continue
+            if shared.scope == "class" or not context.counts(shared, function):
+                continue  # FT105 has those of classes
+            if not context.regions(node, function, shared):
+                yield _made_twice(change, item, shared, function)
+
+
+def _made_twice(
+    change: Change, item: ast.Subscript, shared: Shared, function: Function
+) -> Sighting:
+    return Sighting(
+        "FT102",
+        "warning",
+        function,
+        change.node,
+        shared.key,
+        f"two threads that ask {shared.short} for a new key at once ({ast.unparse(item)}) each get an "
+        "item of their own; only one is kept, and what was put into the other is lost",
+        "hold one lock around it, or use a dict and setdefault(), which keeps the first",
+        shared.defined,
+    )
+
+
+def _look(change: Change, shared: Shared, function: Function, context: Context) -> ast.expr | None:
+    held = context.regions(change.node, function, shared)
+    for name, bounds in function.bound.items():
+        for bound in bounds:
+            value = bound.value
+            if value is None or bound.entered or bound.node.lineno > change.node.lineno:
+                continue
+            by_name = isinstance(change.key, ast.Name) and change.key.id == name
+            if not (by_name or _is_place(change, value)):
+                continue
+            if held & context.regions(value, function, shared):
+                continue
+            if _looks_into(value, shared, function, context):
+                return value
+    return None
+
+
+def _is_place(change: Change, value: ast.expr) -> bool:
+    """``first = ids[0]`` and ``del ids[0]``: the same place, where another item may be by then."""
+    return (
+        isinstance(value, ast.Subscript)
+        and isinstance(change.key, ast.Constant)
+        and change.method != "remove"
+        and same(value.slice, change.key)
+    )
+
+
+def _looks_into(value: ast.expr, shared: Shared, function: Function, context: Context) -> bool:
+    if isinstance(value, ast.Subscript) and isinstance(value.slice, (ast.Constant, ast.UnaryOp)):
+        return _is(value.value, shared, function, context)
+    if not isinstance(value, ast.Call) or not value.args:
+        return False
+    entity = context.project.entity(value.func, function, function.module)
+    if not isinstance(entity, External) or entity.dotted not in _CHOOSERS:
+        return False
+    looked = value.args[0]
+    if isinstance(looked, ast.Call) and isinstance(looked.func, ast.Name) and looked.args:
+        looked = looked.args[0]  # next(iter(cache))
+    looked = method_call(looked, "keys", "values", "items") or looked
+    return _is(looked, shared, function, context)
+
+
+def _is(node: ast.expr, shared: Shared, function: Function, context: Context) -> bool:
+    found = context.resolver.resolve(node, function)
+    return found is not None and found.key == shared.key and not found.is_item
+
+
+def _sighting(change: Change, look: ast.expr, shared: Shared, function: Function) -> Sighting:
+    return Sighting(
+        "FT102",
+        "warning",
+        function,
+        change.node,
+        shared.key,
+        f"between looking into {shared.short} ({ast.unparse(look)}) and removing "
+        f"({ast.unparse(change.node)}) another thread can take the same: the removal raises, or takes "
+        "away what nobody has looked at",
+        _FIX,
+        shared.defined,
+    )
