@@ -35,7 +35,6 @@ async def test_head_is_get_without_the_body(
         "/account",
         "/api",
         "/healthz",
-        "/readyz",
         "/lanes/",
         f"/api/v1/suppliers/{filled[0]}",
         "/suppliers/999999",
