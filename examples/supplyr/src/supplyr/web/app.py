@@ -27,6 +27,7 @@ from supplyr.web.guards.methods import Methods
 from supplyr.web.pages import lanes
 from supplyr.web.plugged import ROUTERS, SERVICES, UPLOADS
 from supplyr.web.rendering import warm
+from supplyr.web.supervised import ends_with_supervisor
 
 _PICTURES_KEPT_S = 300.0
 _PICTURES = 20
@@ -52,6 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def inner(app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
+            if settings is None:
+                await stack.enter_async_context(ends_with_supervisor())
             database = await stack.enter_async_context(opened(chosen))
             await put_codes(database)
             runtime = await stack.enter_async_context(built(chosen.build, runtime_of(app)))
