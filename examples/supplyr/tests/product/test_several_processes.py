@@ -23,6 +23,8 @@ from .jobs_support import one, supplier_csv
 from .people import PASSWORD, add_user, form_token, key_of, log_in
 
 API = "/api/v1"
+# Each test starts two or more servers, which takes its time on a machine that is busy.
+pytestmark = pytest.mark.timeout(300)
 ROWS = 1500
 _GONE_WITHIN_S = 5.0
 
