@@ -155,7 +155,6 @@ async def test_processes_share_sessions_forms_and_the_count_of_guesses(
 @pytest.mark.parametrize(
     ("settings", "server", "how"),
     [
-        pytest.param("sqlite", _UVICORN, signal.SIGTERM, id="sqlite-uvicorn-SIGTERM"),
         pytest.param("sqlite", _UVICORN, signal.SIGKILL, id="sqlite-uvicorn-SIGKILL"),
         pytest.param("sqlite", _GRANIAN_ALONE, signal.SIGTERM, id="sqlite-granian-SIGTERM"),
         pytest.param("postgresql", _GRANIAN, signal.SIGKILL, id="postgresql-granian-SIGKILL"),
