@@ -13,7 +13,7 @@ from lanewise.host.core_use import OthersShare
 from lanewise.measuring.bench_client import Bench
 from lanewise.measuring.gil_sampler import GilSampler, HeldShare, held_share, without_run_queue
 from lanewise.measuring.samples import CostRound, LoadRound
-from lanewise.model.facts import Calibration, LaneCost
+from lanewise.model.facts import Calibration, LaneCost, transfer_rate
 from lanewise.model.lane import LaneName
 
 _LANE_START_TIMEOUT_S = 60.0
@@ -238,7 +238,7 @@ class Instrument:
             ).latencies_s
         )
         rest_s = there_and_back - cost.dispatch_s - 2 * pickle_s
-        return 2 * _ECHO_BYTES / max(rest_s, 1e-6)
+        return transfer_rate(2 * _ECHO_BYTES, rest_s)
 
 
 def _lock_is_off(observed_s: float) -> HeldShare:

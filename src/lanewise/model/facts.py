@@ -7,6 +7,16 @@ from typing import Any
 
 from lanewise.model.lane import LaneName
 
+# About what one core copies in memory at best. What a measurement finds beyond this is noise: the
+# times that are taken off the whole were longer just then, and hardly anything was left.
+FASTEST_TRANSFER_BYTES_PER_S = 2e10
+
+
+def transfer_rate(crossed_bytes: float, took_s: float) -> float:
+    """Return bytes per second, no more than memory could carry; ``took_s`` may be 0 or less."""
+    least_s = crossed_bytes / FASTEST_TRANSFER_BYTES_PER_S
+    return crossed_bytes / max(took_s, least_s)
+
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from _lanewise_worker.call import echo, nothing
 from lanewise.lanes.event_loop import EventLoopLane
-from lanewise.model.facts import Calibration, LaneCost
+from lanewise.model.facts import Calibration, LaneCost, transfer_rate
 from lanewise.model.lane import Lane, LaneName
 
 # Enough calls for a lower quartile that holds still; about a fifth of a second for all lanes.
@@ -89,4 +89,4 @@ async def _transfer_bytes_per_s(lane: Lane, cost: LaneCost) -> float:
         started = time.perf_counter()
         await lane.run(echo, "default", (data,), {})
         times.append(time.perf_counter() - started - cost.dispatch_s)
-    return 2 * _ECHO_BYTES / max(min(times), 1e-6)
+    return transfer_rate(2 * _ECHO_BYTES, min(times))

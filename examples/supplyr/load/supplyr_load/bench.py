@@ -73,8 +73,8 @@ class Bench:
     def server(self, build: str, **environment: str) -> Server:
         """Return a build, not yet started."""
         given = {"SUPPLYR_QUEUE_TIMEOUT_S": str(QUEUE_TIMEOUT_S), **environment}
-        if self.plan is not None:
-            given.setdefault("SUPPLYR_PLAN", str(self.plan))
+        # Empty: learn, and do not take the plan that comes with SUPPLYR.
+        given.setdefault("SUPPLYR_PLAN", "" if self.plan is None else str(self.plan))
         return Server(Options(build, self.folder, self.processes, environment=given))
 
     def cheap_share(self, rate_per_s: float) -> Share:

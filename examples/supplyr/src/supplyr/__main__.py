@@ -1,4 +1,4 @@
-"""`python -m supplyr`: serve, generate, user, audit, migrate."""
+"""`python -m supplyr`: serve, generate, user, audit, clean, migrate."""
 
 import argparse
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from supplyr.commands import audit, generate, migrate, serve, user
+from supplyr.commands import audit, clean, generate, migrate, serve, user
 from supplyr.db.database import DatabaseError
 from supplyr.settings import Settings, SettingsError, from_environment
 
@@ -30,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         "--database", metavar="URL", help="postgresql://...; default: the embedded one"
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for module in (serve, generate, user, audit, migrate):
+    for module in (serve, generate, user, audit, clean, migrate):
         module.add_parser(verbs)
     return parser
 

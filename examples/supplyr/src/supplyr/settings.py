@@ -43,6 +43,8 @@ class Settings:
         duplicate_check_s: How long saving a supplier waits for its duplicate check.
         open_dashboard: The lanewise pages are shown without a login too.
         start_method: How worker processes start: "forkserver", "spawn", or None for the default.
+        keep_uploads_days: Uploads are deleted after so many days, unless an import needs them.
+        keep_exports_days: The same for the files that export jobs have written.
         calls_per_worker: Calls after which a worker is replaced; None keeps it.
     """
 
@@ -70,6 +72,8 @@ class Settings:
     open_dashboard: bool = False
     start_method: str | None = None
     calls_per_worker: int | None = None
+    keep_uploads_days: float = 30.0
+    keep_exports_days: float = 7.0
 
     @property
     def uses_postgresql(self) -> bool:
@@ -93,6 +97,9 @@ class Settings:
         for name in ("search_per_minute", "write_per_minute", "login_per_minute", "logins_at_once"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be 1 or more")
+        for name in ("keep_uploads_days", "keep_exports_days"):
+            if not getattr(self, name) > 0:
+                raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0 days")
 
 
 def _flag(name: str, text: str) -> bool:

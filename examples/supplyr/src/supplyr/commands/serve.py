@@ -1,10 +1,11 @@
-"""`serve`: the web front under uvicorn."""
+"""`serve`: the web front under uvicorn, or under granian where it is installed."""
 
 import argparse
 import asyncio
 import os
 import secrets
 import socket
+from importlib.util import find_spec
 from typing import Any
 
 import uvicorn
@@ -12,9 +13,11 @@ import uvicorn
 from supplyr.accounts import hash_password
 from supplyr.db.opening import opened
 from supplyr.seeding import seed_directory
-from supplyr.settings import PREFIX, Settings
+from supplyr.settings import PREFIX, Settings, SettingsError
 from supplyr.store import audit, suppliers, users
 
+_APP = "supplyr.web.app:create_app"
+_GRACE_S = 10
 _ADMIN = "admin@supplyr.example"
 
 
@@ -28,13 +31,19 @@ def add_parser(verbs: Any) -> None:
     parser = verbs.add_parser(
         "serve",
         help="serve pages and API",
-        description="Serve pages and API with uvicorn.",
+        description="Serve pages and API.",
         epilog=_variables(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: %(default)s")
     parser.add_argument("--port", type=int, default=8000, help="default: %(default)s; 0: any")
     parser.add_argument("--workers", type=int, default=1, help="server processes (default: 1)")
+    parser.add_argument(
+        "--server",
+        choices=("uvicorn", "granian"),
+        default="uvicorn",
+        help="default: %(default)s; granian has to be installed",
+    )
     parser.add_argument(
         "--with-data",
         type=int,
@@ -46,13 +55,19 @@ def add_parser(verbs: Any) -> None:
 
 def run(settings: Settings, options: argparse.Namespace) -> int:
     """Serve until it is stopped."""
+    if options.workers < 1:
+        raise SettingsError(f"--workers {options.workers} must be 1 or more")
+    if options.server == "granian" and find_spec("granian") is None:
+        raise SettingsError("granian is not installed: pip install granian, or leave --server out")
     if options.with_data is not None:
         asyncio.run(_prepare(settings, options.with_data))
     # Server processes read the settings again, each by itself.
     os.environ[f"{PREFIX}DATA_DIR"] = str(settings.data_dir.absolute())
     os.environ[f"{PREFIX}DATABASE"] = settings.database
+    if options.server == "granian":
+        return _granian(options)
     config: dict[str, Any] = {
-        "app": "supplyr.web.app:create_app",
+        "app": _APP,
         "factory": True,
         "host": options.host,
         "port": options.port,
@@ -61,7 +76,7 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         # X-Forwarded-For is read by supplyr.web.limits, as far as the settings trust it.
         "proxy_headers": False,
         "server_header": False,
-        "timeout_graceful_shutdown": 10,
+        "timeout_graceful_shutdown": _GRACE_S,
     }
     if options.workers > 1:
         uvicorn.run(**config)
@@ -69,6 +84,29 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
     server = _Server(uvicorn.Config(**config))
     server.run()
     return 0 if server.started else 1
+
+
+def _granian(options: argparse.Namespace) -> int:
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    if options.port == 0:
+        raise SettingsError("granian does not tell which port it was given; name one with --port")
+    print(f"SUPPLYR: http://{options.host}:{options.port}/ (granian)", flush=True)
+    Granian(
+        _APP,
+        address=options.host,
+        port=options.port,
+        interface=Interfaces.ASGI,
+        factory=True,
+        workers=options.workers,
+        websockets=False,
+        log_level=LogLevels.warning,
+        workers_kill_timeout=_GRACE_S,
+        respawn_failed_workers=True,
+    ).serve()
+    return 0
 
 
 class _Server(uvicorn.Server):

@@ -11,6 +11,16 @@ from supplyr.spreadsheet import CatalogueError, sheet_rows
 MAX_ROWS = 500_000
 MAX_COLUMNS = 500
 MAX_CELL_CHARACTERS = 10_000
+# Begins of files that are neither, by what people would call them.
+_OTHERS = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"%PDF-", "a PDF"),
+    (b"\x1f\x8b", "compressed with gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"{\\rtf", "a text document (RTF)"),
+)
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
 
@@ -45,6 +55,9 @@ def open_table(data: bytes, options: Options = Options()) -> Table:  # noqa: B00
         raise CatalogueError(
             "this is an old or encrypted Excel file; save it as .xlsx without a password"
         )
+    for begin, name in _OTHERS:
+        if data.startswith(begin):
+            raise CatalogueError(f"this is {name}; save the table as .xlsx or CSV")
     decoded = decode(data, options.encoding)
     delimiter = options.delimiter or find_delimiter(decoded.text)
     return Table(

@@ -15,7 +15,7 @@ from lanewise import task
 from supplyr.generate import generate
 from supplyr.imports.fields import fields_of
 from supplyr.imports.mapping import check, guess
-from supplyr.imports.reading import Options, open_table
+from supplyr.imports.reading import Options, Table, open_table
 from supplyr.spreadsheet import CatalogueError
 
 BLOCK_ROWS = 250
@@ -91,6 +91,15 @@ def sample_upload(size_bytes: int) -> bytes:
 _MIN_SAMPLE_BYTES = 80
 
 
+def _heading(table: Table) -> list[str]:
+    heading = next(table.rows, None)
+    if heading is None:
+        raise CatalogueError("the file is empty; it needs a heading and rows below it")
+    if not any(cell.strip() for cell in heading):
+        raise CatalogueError("the first row is empty; it must name the columns")
+    return heading
+
+
 def _preview_inputs(size: int) -> tuple[bytes, str]:
     return sample_upload(size), "suppliers"
 
@@ -103,9 +112,7 @@ def preview_table(data: bytes, kind: str, options: Options = Options()) -> Previ
     """
     fields_of(kind)
     table = open_table(data, options)
-    heading = next(table.rows, None)
-    if heading is None:
-        raise CatalogueError("the file is empty; it needs a heading and rows below it")
+    heading = _heading(table)
     rows = [row for row, _ in zip(table.rows, range(PREVIEW_ROWS), strict=False)]
     shown = [[cell[:_PREVIEW_CHARACTERS] for cell in row] for row in rows]
     return Preview(
@@ -132,9 +139,7 @@ def stage_table(
     row's number. Raises CatalogueError when the upload or the mapping cannot be used.
     """
     table = open_table(data, options)
-    heading = next(table.rows, None)
-    if heading is None:
-        raise CatalogueError("the file is empty; it needs a heading and rows below it")
+    heading = _heading(table)
     chosen = check(kind, columns, len(heading))
     places = list(chosen.values())
     keys = [

@@ -56,15 +56,29 @@ async def add_clusters(
 
 async def remove_open(transaction: Transaction) -> int:
     """Delete all clusters that nobody has decided on; a new run finds them again."""
-    return await transaction.execute("DELETE FROM duplicate_clusters WHERE state = 'open'")
+    return await _remove(transaction, "state = 'open'", ())
 
 
 async def remove_open_of(transaction: Transaction, supplier_id: int) -> None:
     """Delete what an earlier check of the same entry put up; a full run's clusters stay."""
-    await transaction.execute(
-        "DELETE FROM duplicate_clusters WHERE state = 'open' AND job_id IS NULL AND id IN"
+    await _remove(
+        transaction,
+        "state = 'open' AND job_id IS NULL AND id IN"
         " (SELECT cluster_id FROM duplicate_members WHERE supplier_id = ?)",
         (supplier_id,),
+    )
+
+
+async def _remove(transaction: Transaction, where: str, parameters: tuple[Any, ...]) -> int:
+    """Delete clusters. Merges that were undone outlive the cluster that they began with."""
+    await transaction.execute(
+        "UPDATE merges SET cluster_id = NULL WHERE cluster_id IN"  # noqa: S608 - constants
+        f" (SELECT id FROM duplicate_clusters WHERE {where})",
+        parameters,
+    )
+    return await transaction.execute(
+        f"DELETE FROM duplicate_clusters WHERE {where}",  # noqa: S608 - constants
+        parameters,
     )
 
 

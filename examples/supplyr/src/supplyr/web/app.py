@@ -1,6 +1,7 @@
 """The app factory: middleware, errors, routers, and what lives as long as the app."""
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -22,9 +23,11 @@ from supplyr.web.context import STATE_KEY, Context
 from supplyr.web.errors import add_handlers
 from supplyr.web.guards.body_limit import BodyLimit
 from supplyr.web.guards.headers import SecurityHeaders
+from supplyr.web.guards.methods import Methods
 from supplyr.web.pages import lanes
 from supplyr.web.plugged import ROUTERS, SERVICES, UPLOADS
 from supplyr.web.rendering import warm
+from supplyr.web.supervised import ends_with_supervisor
 
 _PICTURES_KEPT_S = 300.0
 _PICTURES = 20
@@ -50,6 +53,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def inner(app: FastAPI) -> AsyncGenerator[None]:
         async with AsyncExitStack() as stack:
+            if settings is None:
+                await stack.enter_async_context(ends_with_supervisor())
             database = await stack.enter_async_context(opened(chosen))
             await put_codes(database)
             runtime = await stack.enter_async_context(built(chosen.build, runtime_of(app)))
@@ -77,6 +82,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             # Now, and not on the event loop while others wait for it.
             await asyncio.to_thread(app.openapi)
             await asyncio.to_thread(warm)
+            if settings is None:
+                # A server of its own: what is there now stays, and no collection walks over it
+                # while requests wait. Elsewhere (in tests, say) the process may outlive the app.
+                gc.collect()
+                gc.freeze()
             for service in SERVICES:
                 await stack.enter_async_context(service(context))
             yield
@@ -105,7 +115,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     lanes.mount(app)
-    # The last one added is the outermost: headers, then size, then overload and disconnects.
+    # The last one added is the outermost: headers, methods, size, then overload and disconnects.
     app.add_middleware(LanewiseMiddleware)
     app.add_middleware(
         BodyLimit,
@@ -113,5 +123,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         max_upload_bytes=chosen.max_upload_bytes,
         uploads=UPLOADS,
     )
+    app.add_middleware(Methods, routers=ROUTERS)
     app.add_middleware(SecurityHeaders, https_only=chosen.cookie_secure)
     return app

@@ -12,7 +12,6 @@ from lanewise import OverloadedError, TaskTimeoutError
 from lanewise.web import overloaded_handler
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import compile_path
 
 from supplyr.db.database import ConflictError, DatabaseError
 from supplyr.directory import DirectoryError, NotThereError, OutdatedError
@@ -21,6 +20,8 @@ from supplyr.web.rendering import is_partial, render
 API_PREFIX = "/api/"
 MEDIA_TYPE = "application/problem+json"
 _log = logging.getLogger(__name__)
+# What FastAPI says of a body that is not even text.
+_UNREADABLE = "There was an error parsing the body"
 
 # What is said where whoever raised said nothing better.
 _WORDS = {
@@ -117,23 +118,10 @@ async def _http(request: Request, error: Exception) -> Response:
     said = str(error.detail)
     if not said or said == HTTPStatus(error.status_code).phrase:
         said = _WORDS.get(error.status_code, HTTPStatus(error.status_code).description or said)
+    if said == _UNREADABLE:
+        said = "The body is not JSON in UTF-8."
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
-    if error.status_code == 405:
-        # The router tells the methods of the first route that has the path; there may be more.
-        allowed = _methods(request)
-        if allowed:
-            headers["allow"] = ", ".join(allowed)
     return answer(request, ProblemError(error.status_code, said, headers=headers))
-
-
-def _methods(request: Request) -> list[str]:
-    """Return the methods that an address of the API takes."""
-    found: set[str] = set()
-    for template, methods in request.app.openapi()["paths"].items():
-        pattern, _, _ = compile_path(template)
-        if pattern.fullmatch(request.url.path):
-            found.update(method.upper() for method in methods)
-    return sorted(found)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

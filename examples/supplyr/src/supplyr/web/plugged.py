@@ -20,7 +20,7 @@ from supplyr.web.pages import duplicates as duplicate_pages
 from supplyr.web.pages import imports as import_pages
 from supplyr.web.pages import jobs as job_pages
 from supplyr.web.pages import search as search_pages
-from supplyr.web.services import check_entry, job_runner
+from supplyr.web.services import check_entry, cleaner, job_runner
 
 Service: TypeAlias = Callable[[Context], AbstractAsyncContextManager[object]]
 
@@ -46,7 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 # Entered in this order when the app starts, left in the opposite one when it stops.
-SERVICES: tuple[Service, ...] = (job_runner,)
+SERVICES: tuple[Service, ...] = (job_runner, cleaner)
 
 # Compares a supplier that was just saved with those that are there, in bounded time.
 ENTRY_CHECK: Callable[[Context, int], Awaitable[EntryCheck]] | None = check_entry

@@ -4,11 +4,22 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from supplyr.jobs.background import Background
+from supplyr.jobs.cleaning import cleaning
 from supplyr.jobs.entry_check import check
 from supplyr.jobs.registry import HANDLERS
 from supplyr.jobs.runner import Runner
 from supplyr.web.context import Context
 from supplyr.web.entry_check import EntryCheck
+
+
+@asynccontextmanager
+async def cleaner(context: Context) -> AsyncGenerator[None]:
+    """Delete old files now and then, where jobs run too."""
+    if not context.settings.run_jobs:
+        yield
+        return
+    async with cleaning(context.database, context.settings):
+        yield
 
 
 @asynccontextmanager

@@ -6,9 +6,11 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import NamedTuple
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from supplyr.web.conditional import has_it
 
 router = APIRouter(include_in_schema=False)
 _YEAR_S = 365 * 86400
@@ -39,11 +41,14 @@ def static_url(name: str) -> str:
 
 
 @router.get("/static/{tag}/{name}")
-async def static_file(tag: str, name: str) -> Response:
+async def static_file(request: Request, tag: str, name: str) -> Response:
     """Serve one file."""
     file = _known().get(name)
     if file is None:
         raise HTTPException(404)
     age_s = _YEAR_S if tag == file.tag else 0
-    headers = {"cache-control": f"public, max-age={age_s}, immutable" if age_s else "no-cache"}
+    kept = f"public, max-age={age_s}, immutable" if age_s else "no-cache"
+    headers = {"cache-control": kept, "etag": f'"{file.tag}"'}
+    if has_it(request, headers["etag"]):
+        return Response(status_code=304, headers=headers)
     return Response(file.content, media_type=file.media_type, headers=headers)

@@ -12,7 +12,7 @@ from supplyr.jobs.background import Background
 from supplyr.jobs.exporting import TooManyRowsError, found_pages, stream
 from supplyr.web import work
 from supplyr.web.api.asked import Asked
-from supplyr.web.api.jobs import Job, Key, started
+from supplyr.web.api.jobs import MEDIA, Job, Key, started
 from supplyr.web.api.responses import problems
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
@@ -22,9 +22,6 @@ from supplyr.web.limits import SEARCHES, WRITES
 router = APIRouter(prefix="/api/v1", tags=["exports"])
 # A search that finds more than this is exported as a job.
 _AT_MOST = {"csv": 100_000, "xlsx": 20_000, "pdf": 5_000}
-_MEDIA: dict[str, dict[str, str]] = {
-    one.media_type.partition(";")[0]: {} for one in FORMATS.values()
-}
 
 
 class ExportIn(BaseModel):
@@ -38,7 +35,7 @@ class ExportIn(BaseModel):
 @router.get(
     "/exports/suppliers.{name}",
     response_class=StreamingResponse,
-    responses={**problems(400), 200: {"content": _MEDIA}},
+    responses={**problems(400), 200: {"content": MEDIA}},
     dependencies=[SEARCHES],
 )
 async def export_found(

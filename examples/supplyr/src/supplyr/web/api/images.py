@@ -11,6 +11,7 @@ from supplyr.web import pictures as taking
 from supplyr.web.api.models import MAX_ID
 from supplyr.web.api.responses import problems
 from supplyr.web.api.suppliers import SupplierId, shown
+from supplyr.web.conditional import has_it
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
 from supplyr.web.identity import Writer
@@ -34,7 +35,7 @@ class Image(BaseModel):
     sha256: str
 
 
-@router.get("/suppliers/{supplier_id}/images", responses=problems(404))
+@router.get("/suppliers/{supplier_id:int}/images", responses=problems(404))
 async def list_images(request: Request, supplier_id: SupplierId) -> list[Image]:
     """Return the pictures of a supplier."""
     database = context_of(request).database
@@ -43,7 +44,7 @@ async def list_images(request: Request, supplier_id: SupplierId) -> list[Image]:
 
 
 @router.post(
-    "/suppliers/{supplier_id}/images",
+    "/suppliers/{supplier_id:int}/images",
     status_code=201,
     responses=problems(403, 404, 409, 413),
     dependencies=[WRITES],
@@ -63,7 +64,7 @@ async def add_image(
 
 
 @router.delete(
-    "/suppliers/{supplier_id}/images/{image_id}",
+    "/suppliers/{supplier_id:int}/images/{image_id}",
     status_code=204,
     responses=problems(403, 404),
     dependencies=[WRITES],
@@ -89,12 +90,12 @@ async def picture(request: Request, image_id: ImageId, size: Size) -> Response:
         "content-security-policy": "default-src 'none'; sandbox",
         "content-disposition": "inline",
     }
-    if request.headers.get("if-none-match") == tag:
+    if has_it(request, tag):
         return Response(status_code=304, headers=headers)
     return Response(bytes(row["content"]), media_type=row["media_type"], headers=headers)
 
 
-@pictures.post("/suppliers/{supplier_id}/images", dependencies=[WRITES])
+@pictures.post("/suppliers/{supplier_id:int}/images", dependencies=[WRITES])
 async def add_from_page(
     request: Request,
     identity: Writer,
@@ -103,4 +104,4 @@ async def add_from_page(
 ) -> Response:
     """Take a logo from the form of a profile."""
     await taking.take_picture(request, identity, supplier_id, file, "logo")
-    return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
+    return RedirectResponse(f"/suppliers/{supplier_id:int}?saved=1", 303)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import BaseModel
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from supplyr.exports.formats import FORMATS
 from supplyr.exports.rows import neutral
 from supplyr.jobs.files import resolved
 from supplyr.store import job_records, jobs
@@ -38,6 +39,10 @@ Key = Annotated[
 _EVENTS_S = 4.0
 _EVERY_S = 0.3
 _ERRORS_AT_ONCE = 2000
+# What an export may be, for OpenAPI.
+MEDIA: dict[str, dict[str, str]] = {
+    one.media_type.partition(";")[0]: {} for one in FORMATS.values()
+}
 
 
 class Job(BaseModel):
@@ -169,7 +174,7 @@ def _quoted(text: str) -> str:
 @router.get(
     "/jobs/{job_id}/file",
     response_class=FileResponse,
-    responses={**problems(404), 200: {"content": {"application/octet-stream": {}}}},
+    responses={**problems(404), 200: {"content": MEDIA}},
 )
 async def job_file(request: Request, identity: Writer, job_id: JobId) -> Response:
     """Return the file that an export has written."""

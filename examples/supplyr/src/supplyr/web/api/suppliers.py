@@ -21,6 +21,7 @@ from supplyr.web.api.models import (
     SupplierIn,
 )
 from supplyr.web.api.responses import problems
+from supplyr.web.conditional import tagged
 from supplyr.web.context import context_of
 from supplyr.web.entry_check import checked_on_entry
 from supplyr.web.errors import ProblemError
@@ -43,10 +44,15 @@ async def shown(database: Database, supplier_id: int) -> Row:
     return row
 
 
-@router.get("/{supplier_id}", responses=problems(404))
-async def read_supplier(request: Request, supplier_id: SupplierId) -> Supplier:
+@router.get(
+    "/{supplier_id:int}",
+    response_model=Supplier,
+    responses={**problems(404), 304: {"description": "It is as `If-None-Match` says"}},
+)
+async def read_supplier(request: Request, supplier_id: SupplierId) -> Response:
     """Return one supplier."""
-    return Supplier.model_validate(await shown(context_of(request).database, supplier_id))
+    supplier = Supplier.model_validate(await shown(context_of(request).database, supplier_id))
+    return tagged(request, supplier.model_dump_json().encode(), "application/json")
 
 
 @router.post("", status_code=201, responses=problems(403, 409), dependencies=[WRITES])
@@ -58,7 +64,7 @@ async def add_supplier(request: Request, identity: Writer, supplier: SupplierIn)
     return Created(id=supplier_id, duplicate_check=found.verdict, suspected=found.suspected)
 
 
-@router.put("/{supplier_id}", responses=problems(403, 404, 409), dependencies=[WRITES])
+@router.put("/{supplier_id:int}", responses=problems(403, 404, 409), dependencies=[WRITES])
 async def change_supplier(
     request: Request, identity: Writer, supplier_id: SupplierId, supplier: SupplierChange
 ) -> Supplier:
@@ -72,7 +78,7 @@ async def change_supplier(
 
 
 @router.delete(
-    "/{supplier_id}", status_code=204, responses=problems(403, 404), dependencies=[WRITES]
+    "/{supplier_id:int}", status_code=204, responses=problems(403, 404), dependencies=[WRITES]
 )
 async def archive_supplier(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
     """Archive a supplier: it is kept, but neither found nor shown."""
@@ -81,7 +87,10 @@ async def archive_supplier(request: Request, identity: Writer, supplier_id: Supp
 
 
 @router.post(
-    "/{supplier_id}/restore", status_code=204, responses=problems(403, 404), dependencies=[WRITES]
+    "/{supplier_id:int}/restore",
+    status_code=204,
+    responses=problems(403, 404),
+    dependencies=[WRITES],
 )
 async def restore_supplier(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
     """Show an archived supplier again."""
@@ -89,7 +98,7 @@ async def restore_supplier(request: Request, identity: Writer, supplier_id: Supp
     return Response(status_code=204)
 
 
-@router.get("/{supplier_id}/products", tags=["products"], responses=problems(404))
+@router.get("/{supplier_id:int}/products", tags=["products"], responses=problems(404))
 async def read_products(
     request: Request,
     supplier_id: SupplierId,
@@ -106,7 +115,7 @@ async def read_products(
 
 
 @router.post(
-    "/{supplier_id}/products",
+    "/{supplier_id:int}/products",
     status_code=204,
     tags=["products"],
     responses=problems(403, 404),
@@ -122,7 +131,7 @@ async def put_products(
 
 
 @router.delete(
-    "/{supplier_id}/products/{product_id}",
+    "/{supplier_id:int}/products/{product_id:int}",
     status_code=204,
     tags=["products"],
     responses=problems(403, 404),

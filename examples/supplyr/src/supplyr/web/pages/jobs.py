@@ -54,13 +54,13 @@ async def show_job(request: Request, identity: Writer, job_id: JobId) -> Respons
     row = await work.job_of(request, identity, job_id)
     job = work.told_of(row)
     over = row["state"] in FINAL
-    values: dict[str, Any] = {"job": job, "over": over, "names": NAMES}
+    database = context_of(request).database
+    errors = await job_records.row_errors(database, job_id, (0, ""), _ERRORS) if over else []
+    values: dict[str, Any] = {"job": job, "over": over, "names": NAMES, "errors": errors}
     if is_partial(request):
         # Status 286 would end the polling too; an answer that asks for no more does as well.
         return render(request, "parts/job_state.html", values, headers=_NO_STORE)
-    database = context_of(request).database
-    errors = await job_records.row_errors(database, job_id, (0, ""), _ERRORS) if over else []
-    values |= {"errors": errors, "subject": _subject(row)}
+    values["subject"] = _subject(row)
     return render(request, "job.html", values, headers=_NO_STORE)
 
 

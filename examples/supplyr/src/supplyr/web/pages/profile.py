@@ -51,7 +51,7 @@ async def add_supplier(request: Request, identity: Writer) -> Response:
     return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
 
 
-@router.get("/suppliers/{supplier_id}")
+@router.get("/suppliers/{supplier_id:int}")
 async def profile(
     request: Request,
     identity: Visitor,
@@ -90,7 +90,7 @@ async def profile(
     return render(request, "profile.html", values)
 
 
-@router.get("/suppliers/{supplier_id}/edit")
+@router.get("/suppliers/{supplier_id:int}/edit")
 async def edit(request: Request, _identity: Writer, supplier_id: SupplierId) -> Response:
     """Show the form with what is there."""
     row = await shown(context_of(request).database, supplier_id)
@@ -102,7 +102,7 @@ async def edit(request: Request, _identity: Writer, supplier_id: SupplierId) -> 
     return _form(request, values, [], supplier_id)
 
 
-@router.post("/suppliers/{supplier_id}/edit", dependencies=[WRITES])
+@router.post("/suppliers/{supplier_id:int}/edit", dependencies=[WRITES])
 async def change(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
     """Change a supplier, and show it; or the form again, with what is wrong."""
     context = context_of(request)
@@ -120,14 +120,14 @@ async def change(request: Request, identity: Writer, supplier_id: SupplierId) ->
     return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
 
 
-@router.post("/suppliers/{supplier_id}/archive", dependencies=[WRITES])
+@router.post("/suppliers/{supplier_id:int}/archive", dependencies=[WRITES])
 async def archive(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
     """Archive a supplier."""
     await directory.set_shown(context_of(request).database, identity, supplier_id, shown=False)
     return RedirectResponse("/", 303)
 
 
-@router.post("/suppliers/{supplier_id}/products", dependencies=[WRITES])
+@router.post("/suppliers/{supplier_id:int}/products", dependencies=[WRITES])
 async def add_product(
     request: Request,
     identity: Writer,
@@ -153,7 +153,7 @@ async def add_product(
     return RedirectResponse(f"/suppliers/{supplier_id}#products", 303)
 
 
-@router.post("/suppliers/{supplier_id}/products/{product_id}/delete", dependencies=[WRITES])
+@router.post("/suppliers/{supplier_id:int}/products/{product_id}/delete", dependencies=[WRITES])
 async def delete_product(
     request: Request, identity: Writer, supplier_id: SupplierId, product_id: SupplierId
 ) -> Response:
