@@ -14,6 +14,7 @@ from lanewise.cli.diagnose_report import print_changes, print_session, print_ver
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
 from lanewise.diagnose.advice import Advice, advise
+from lanewise.diagnose.attach import SOURCES
 from lanewise.diagnose.compare import compare_sessions
 from lanewise.diagnose.exports import firefox, speedscope
 from lanewise.diagnose.gate import Verdict, check, parse_condition
@@ -80,7 +81,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--follow", action="store_true", help="look at child processes too")
     parser.add_argument(
         "--source",
-        choices=("auto", "debug-offsets", "py-spy", "scheduler"),
+        choices=SOURCES,
         default="auto",
         help="where to look (default: the best that works)",
     )

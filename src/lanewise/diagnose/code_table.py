@@ -122,8 +122,10 @@ class CodeTable:
             raise Unreadable("no name is kept in that form")
         if is_ascii:
             return self._memory.read(address + len(head), length).decode("ascii")
-        # Beyond ASCII the UTF-8 length and pointer follow before the characters.
-        data = self._memory.read(address + len(head) + 16, length * width)
+        # Beyond ASCII the UTF-8 length and pointer follow before the characters; in 3.11 more does.
+        name = "unicode.compactunicodeobject_size"
+        size = layout[name] if name in layout else len(head) + 16
+        data = self._memory.read(address + size, length * width)
         codec = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}[width]
         return data.decode(codec)
 

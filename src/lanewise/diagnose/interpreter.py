@@ -1,4 +1,4 @@
-"""The interpreter in another process, read through the offsets that it publishes."""
+"""The interpreter in another process, read through offsets that it publishes or that were learned."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from lanewise.diagnose.code_table import CodeInfo, CodeTable, Unreadable
 from lanewise.diagnose.kernel_view import ThreadIds, thread_ids
-from lanewise.diagnose.layout import Layout, read_layout
+from lanewise.diagnose.layout import Layout, UnknownLayoutError, read_layout
 from lanewise.diagnose.memory import Pages, ProcessMemory
 from lanewise.diagnose.opcodes import calls_of_c
 from lanewise.errors import DiagnoseError
 
 _MOST_INTERPRETERS = 64
 _MOST_THREADS = 4096
+_STACK_TRIES = 20
 # ``BaseEventLoop._run_once`` has 11 local variables, self included.
 _VARIABLES = 11
 _DEEPEST_STACK = 200
@@ -45,14 +46,12 @@ class PythonThread:
     Attributes:
         state: Its address, by which the lock names its holder.
         native_id: As the kernel calls the thread.
-        frame: Its innermost frame, 0 without one.
         lock: Of its interpreter.
         collecting_at: The word that says whether its interpreter collects garbage.
     """
 
     state: int
     native_id: int
-    frame: int
     lock: Lock
     collecting_at: int
 
@@ -80,18 +79,30 @@ NO_STACK = Stack((), (0, 0), calls_c=False)
 class RemoteInterpreter:
     """Reads one process. Owned by one thread; close it after use, and its memory with it.
 
+    Args:
+        memory: The process's.
+        runtime: Where its ``_PyRuntime`` is.
+        layout: Where a version that publishes nothing keeps things; None to read what is published.
+
     Raises:
         DiagnoseError: Its layout is not known, or what is read there makes no sense.
     """
 
-    def __init__(self, memory: ProcessMemory, runtime: int) -> None:
-        self.layout: Layout = read_layout(memory, runtime)
+    def __init__(self, memory: ProcessMemory, runtime: int, layout: Layout | None = None) -> None:
+        self.layout: Layout = layout or read_layout(memory, runtime)
         self._memory, self._runtime = memory, runtime
+        # Before 3.13 a structure on the C stack lies between a thread and its innermost frame.
+        self._inner_frame_at = (
+            self.layout["cframe.current_frame"] if "thread.cframe" in self.layout else None
+        )
+        self._frame_at = self.layout[
+            "thread.current_frame" if self._inner_frame_at is None else "thread.cframe"
+        ]
         self._codes = CodeTable(memory, self.layout)
         self._kinds: dict[int, bool] = {}
         self._calls_c = calls_of_c(self.layout.version)
         self._thread_bytes = 8 + max(
-            self.layout[f"thread.{name}"] for name in ("next", "current_frame", "native_thread_id")
+            self.layout["thread.next"], self.layout["thread.native_thread_id"]
         )
         self._holder_offset = (
             self.layout["interpreter.gil_holder"] - self.layout["interpreter.gil_runtime_state"]
@@ -121,18 +132,32 @@ class RemoteInterpreter:
                 "found where it says that they are: it is starting or ending, or the build is "
                 "patched"
             )
+        if not self._stacks_make_sense():
+            raise UnknownLayoutError(
+                f"no stack of process {self._memory.pid} could be read where Python "
+                f"{self.layout.python_version} keeps them: the build is patched"
+            )
+
+    def _stacks_make_sense(self) -> bool:
+        """Whether any thread's frames can be read; they change while that is done."""
+        for _ in range(_STACK_TRIES):
+            for thread in self.threads():
+                with contextlib.suppress(Unreadable):
+                    self.stack(thread)
+                    return True
+        return False
 
     def gil_enabled(self) -> bool:
         """Whether the lock is on. Always on an ordinary build."""
         if not self.layout.free_threaded:
             return True
-        lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
+        lock = self._lock_of(self.interpreters()[-1])
         at = lock + self.layout["interpreter.gil_enabled"]
         return self._memory.word(at) & 0xFFFFFFFF != 0
 
     def switch_interval_s(self) -> float:
         """How long a thread waits for the lock before it asks for it."""
-        lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
+        lock = self._lock_of(self.interpreters()[-1])
         before_holder = lock + self._holder_offset - 8
         return self._memory.word(before_holder) / 1e6
 
@@ -145,7 +170,7 @@ class RemoteInterpreter:
         found: list[PythonThread] = []
         for interpreter in self.interpreters():
             lock_at, state = (
-                self._memory.word(interpreter + self.layout["interpreter.ceval_gil"]),
+                self._lock_of(interpreter),
                 self._memory.word(interpreter + self.layout["interpreter.threads_head"]),
             )
             lock = Lock(lock_at, lock_at + self._holder_offset)
@@ -154,11 +179,11 @@ class RemoteInterpreter:
             )
             while state and len(found) < _MOST_THREADS:
                 data = self._memory.read(state, self._thread_bytes)
-                following, frame, native_id = (
+                following, native_id = (
                     struct.unpack_from("<Q", data, self.layout[f"thread.{name}"])[0]
-                    for name in ("next", "current_frame", "native_thread_id")
+                    for name in ("next", "native_thread_id")
                 )
-                found.append(PythonThread(state, native_id, frame, lock, collecting_at))
+                found.append(PythonThread(state, native_id, lock, collecting_at))
                 state = following
         return found
 
@@ -178,7 +203,7 @@ class RemoteInterpreter:
             Unreadable: The thread went on while it was looked at.
         """
         try:
-            frame = self._memory.word(thread.state + self.layout["thread.current_frame"])
+            frame = self._innermost(thread)
             return self._walk(frame) if frame else NO_STACK
         except (OSError, struct.error) as error:
             raise Unreadable(str(error)) from error
@@ -186,7 +211,7 @@ class RemoteInterpreter:
     def moved(self, thread: PythonThread, leaf: tuple[int, int]) -> bool:
         """Whether a thread has executed anything since its innermost frame was at ``leaf``."""
         try:
-            frame = self._memory.word(thread.state + self.layout["thread.current_frame"])
+            frame = self._innermost(thread)
             return frame != leaf[0] or (
                 frame != 0 and self._memory.word(frame + self.layout["frame.instr_ptr"]) != leaf[1]
             )
@@ -196,6 +221,18 @@ class RemoteInterpreter:
     def close(self) -> None:
         """Release the process's memory. Idempotent."""
         self._memory.close()
+
+    def _lock_of(self, interpreter: int) -> int:
+        """Where an interpreter's lock is; up to 3.11 there is one for all, in the runtime."""
+        if "interpreter.ceval_gil" in self.layout:
+            return self._memory.word(interpreter + self.layout["interpreter.ceval_gil"])
+        return self._runtime + self.layout["runtime.gil"]
+
+    def _innermost(self, thread: PythonThread) -> int:
+        frame = self._memory.word(thread.state + self._frame_at)
+        if self._inner_frame_at is None or not frame:
+            return frame
+        return self._memory.word(frame + self._inner_frame_at)
 
     def _walk(self, frame: int) -> Stack:
         pages = Pages(self._memory)
