@@ -33,6 +33,7 @@ _TRIES = 1000
 _TYPE_NAME_AT = 24
 _FRAME_OWNER = {(3, 11): 69, (3, 12): 70}
 _NUMBER = 70_707_070_707.0
+_INTEGER = 707_070_707
 
 
 class NotFoundError(Exception):
@@ -90,12 +91,13 @@ def of_objects() -> Places:
         "float.ob_fval": memory.only(
             "number", id(number), 32, struct.unpack("<Q", struct.pack("<d", number))[0]
         ),
+        "long.ob_digit": memory.only("digit", id(_INTEGER), 32, _INTEGER),
         "bytes.ob_size": memory.only("length", id(b"\xff" * 77), 32, 77),
         "bytes.ob_sval": empty_bytes - 1,
         "unicode.length": memory.only("length", id(text), 32, len(text)),
         "unicode.state": 32,
         "unicode.asciiobject_size": "".__sizeof__() - 1,
-        "unicode.compactunicodeobject_size": "\xe9".__sizeof__() - 2,
+        "unicode.compactunicodeobject_size": (3 * chr(0xE9)).__sizeof__() - 4,
     }
 
 
@@ -120,6 +122,17 @@ def of_codes() -> Places:
         for name, value in words.items()
     }
     data = memory.read(id(code), size)
+    # A tuple that Python code never sees: the one that begins with the names of the variables.
+    names = [
+        at
+        for at in range(24, size - 7, _WORD)
+        if memory.words(struct.unpack_from("<Q", data, at)[0], 32)[1:]
+        == [id(tuple), len(code.co_varnames), id(code.co_varnames[0])]
+    ]
+    if len(names) != 1:
+        raise NotFoundError(f"the variables' names stand at {names}")
+    found["code.localsplusnames"] = names[0]
+    found["tuple.ob_size"], found["tuple.ob_item"] = 16, 24
     wanted = struct.pack("<i", code.co_firstlineno)
     lines = [at for at in range(24, size - 3, 4) if data[at : at + 4] == wanted]
     if len(lines) != 1:

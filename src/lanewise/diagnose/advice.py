@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from lanewise.diagnose.loops import LoopTime, lag_s
+from lanewise.diagnose.loops import Busy, LoopTime, lag_s
 from lanewise.diagnose.places_of_code import measurable
 from lanewise.diagnose.session import Frame
 from lanewise.diagnose.states import held
@@ -45,6 +45,20 @@ _LEAST_LOOKS = 100
 _SHORT_INTERVAL_S = 0.0005
 _MOST_FUNCTIONS = 5
 _INTERPRETERS_SINCE = (3, 14)
+# A loop that is later than this is felt, stalled or not.
+_LATE_S = 0.01
+_MOST_OF_A_LOOP = 0.2
+# What handing a call over takes of the loop, and of all cores together: measured with the standard
+# library's executors, which do it more slowly than this one's lanes.
+_HAND_OVER_S = {"thread": 60e-6, "process": 150e-6}
+_CROSSING_S = {"thread": 60e-6, "process": 250e-6}
+_MOST_THREADS = 32
+
+
+_ASSUMED = (
+    "the calls may run beside each other, what crosses is small beside what is computed, and nothing "
+    "else on the loop waits for them"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +204,52 @@ def _of_loops(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
         for (path, function, cause), seconds in sorted(blamed.items(), key=lambda item: -item[1]):
             if seconds / summary.record.wall_s >= _HOT / 5:
                 yield _for_stalls(summary, load, loop, (path, function, cause))
+        stalling = {stall.function for stall in loop.stalls}
+        for busy in _felt(loop):
+            if busy.frame.qualname not in stalling:
+                yield _for_busy(summary, load, loop, busy)
+
+
+def _felt(loop: LoopTime) -> list[Busy]:
+    """What takes so much of a loop's time, in whatever pieces, that others feel it."""
+    if loop.lag_p99_s < _LATE_S and loop.busy_share < _SATURATED:
+        return []
+    return [busy for busy in loop.busy if busy.share >= _MOST_OF_A_LOOP]
+
+
+def _for_busy(summary: ProcessSummary, load: Load, loop: LoopTime, busy: Busy) -> Advice:
+    strategy, why = _way_out(busy.cause)
+    return Advice(
+        busy.frame.qualname,
+        strategy,
+        _gain_off_the_loop(loop, load, busy, strategy),
+        busy.lag_p99_without_s,
+        f"it takes {busy.share:.0%} of the event loop's time, in turns that are short, but follow "
+        f"each other ({busy.cause}): {why}",
+        _ASSUMED,
+        verify_command(summary, busy.frame),
+    )
+
+
+def _gain_off_the_loop(loop: LoopTime, load: Load, busy: Busy, strategy: Strategy) -> float | None:
+    """The factor on the throughput of a loop that one function leaves; None where that cannot be told."""
+    if loop.busy_share <= _SATURATED:
+        return 1.0
+    if strategy not in _HAND_OVER_S:
+        return 1.0
+    call_s = busy.turn_s / busy.ready if busy.turn_s and busy.ready else None
+    per_call_s = _HAND_OVER_S[strategy]
+    handed_over = busy.share * per_call_s / call_s if call_s else 0.0
+    bounds = [1 / max(loop.busy_share - busy.share + handed_over, _LEAST_BUSY)]
+    if busy.ready is not None:
+        # As many calls overlap as the loop found ready at once.
+        bounds.append(min(max(busy.ready, 1.0), _MOST_THREADS))
+    if not busy.cause.startswith(("blocking call", "waiting for a lock")):
+        slower = call_s / (call_s + _CROSSING_S[strategy]) if call_s else 1.0
+        bounds.append(load.spare() * slower)
+    elif busy.ready is None:
+        return None
+    return max(1.0, min(bounds))
 
 
 def _for_stalls(
@@ -201,12 +261,15 @@ def _for_stalls(
     share = seconds / summary.record.wall_s
     rest = [s.duration_s * 1e6 for s in loop.stalls if (s.path, s.function, s.cause) != key]
     lag_after_s = lag_s(rest, summary.record.wall_s * 1e6, 0.99)
-    gain: float | None = 1.0
-    if loop.busy_share > _SATURATED:
-        # Of calls that only wait as many overlap as are asked for at once, which cannot be seen.
-        waits = cause.startswith("blocking call")
-        gain = None if waits else min(1 / max(loop.busy_share - share, _LEAST_BUSY), load.spare())
     strategy, why = _way_out(cause)
+    busy = next(
+        (one for one in loop.busy if (one.frame.file, one.frame.qualname) == (path, function)), None
+    )
+    gain: float | None = 1.0
+    if busy is not None:
+        gain = _gain_off_the_loop(loop, load, busy, strategy)
+    elif loop.busy_share > _SATURATED:
+        gain = min(1 / max(loop.busy_share - share, _LEAST_BUSY), load.spare())
     frame = Frame(path, mine[0].line, function.rpartition(".")[2], function, 0)
     return Advice(
         function or None,
@@ -215,9 +278,7 @@ def _for_stalls(
         lag_after_s,
         f"it stalls the event loop for {share:.0%} of the time ({len(mine)} times, the longest "
         f"{max(s.duration_s for s in mine):.3f} s; {cause}): {why}",
-        "the calls may run beside each other, what crosses is small beside what is computed, and "
-        "nothing else on the "
-        "loop waits for them",
+        _ASSUMED,
         verify_command(summary, frame),
     )
 
@@ -250,6 +311,7 @@ def _way_out(cause: str) -> tuple[Strategy, str]:
 
 def _of_functions(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
     stalled = {stall.function for loop in summary.loops for stall in loop.stalls}
+    stalled |= {busy.frame.qualname for loop in summary.loops for busy in _felt(loop)}
     for function in summary.functions[: 4 * _MOST_FUNCTIONS]:
         mine = held(function.shares)
         if mine < _HOT or function.frame.qualname in stalled or load.gil_wait < _HOT:

@@ -13,6 +13,7 @@ from lanewise.diagnose.memory import ProcessMemory
 # A code object's memory may be used for another one after it is gone; what is known is asked again.
 _VALID_S = 3.0
 _LONGEST_NAME = 4096
+_MOST_VARIABLES = 4096
 _BYTE_SINCE = (3, 14)
 _LONGEST_TABLE_BYTES = 1_000_000
 _INSTRUCTION_BYTES = 2
@@ -74,6 +75,23 @@ class CodeTable:
             info = known[1]
         self._known[address] = (now_s, info)
         return info
+
+    def variables(self, address: int) -> tuple[str, ...]:
+        """The names of a code object's variables, in the order in which frames keep them.
+
+        Raises:
+            Unreadable: There is no such code object any more.
+        """
+        layout = self._layout
+        try:
+            names = self._memory.word(address + layout["code.localsplusnames"])
+            count = self._memory.word(names + layout["tuple.ob_size"])
+            if count > _MOST_VARIABLES:
+                raise Unreadable("no function has so many variables")
+            words = self._memory.words(names + layout["tuple.ob_item"], count)
+            return tuple(self._text(word) for word in words)
+        except (OSError, struct.error, UnicodeDecodeError) as error:
+            raise Unreadable(str(error)) from error
 
     def _read(self, address: int) -> CodeInfo:
         layout = self._layout

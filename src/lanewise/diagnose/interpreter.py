@@ -16,8 +16,11 @@ from lanewise.errors import DiagnoseError
 _MOST_INTERPRETERS = 64
 _MOST_THREADS = 4096
 _STACK_TRIES = 20
-# ``BaseEventLoop._run_once`` has 11 local variables, self included.
-_VARIABLES = 11
+# What ``BaseEventLoop._run_once`` keeps in variables: when its turn began, on the clock that all
+# processes share, and how many callbacks it runs in this turn.
+_TURN, _READY = "end_time", "ntodo"
+_DIGIT_BITS = 0x3FFFFFFF
+_MOST_READY = 1_000_000
 _DEEPEST_STACK = 200
 # Frames of the interpreter's own, between C and Python: FRAME_OWNED_BY_CSTACK, _BY_INTERPRETER.
 _FIRST_OWNER_WITHOUT_CODE = 3
@@ -65,12 +68,14 @@ class Stack:
         calls_c: Whether that instruction runs a function written in C.
         turn_s: When the present turn of an asyncio loop began (``time.monotonic()``, the same for
             all processes), as ``_run_once`` keeps it in a variable; 0 where there is none.
+        ready: How many callbacks that turn runs; 0 where there is none.
     """
 
     frames: tuple[tuple[CodeInfo, int], ...]
     leaf: tuple[int, int]
     calls_c: bool
     turn_s: float = 0.0
+    ready: int = 0
 
 
 NO_STACK = Stack((), (0, 0), calls_c=False)
@@ -99,7 +104,8 @@ class RemoteInterpreter:
             "thread.current_frame" if self._inner_frame_at is None else "thread.cframe"
         ]
         self._codes = CodeTable(memory, self.layout)
-        self._kinds: dict[int, bool] = {}
+        self._kinds: dict[int, bytes] = {}
+        self._turn_variables: dict[int, tuple[int, int]] = {}
         self._calls_c = calls_of_c(self.layout.version)
         self._thread_bytes = 8 + max(
             self.layout["thread.next"], self.layout["thread.native_thread_id"]
@@ -241,7 +247,7 @@ class RemoteInterpreter:
         previous_at, instruction_at = layout["frame.previous"], layout["frame.instr_ptr"]
         owner_at = layout["frame.owner"]
         found: list[tuple[CodeInfo, int]] = []
-        leaf, turn_s, calls_c = (0, 0), 0.0, False
+        leaf, turn, calls_c = (0, 0), (0.0, 0), False
         for _ in range(_DEEPEST_STACK):
             if not frame:
                 break
@@ -255,27 +261,37 @@ class RemoteInterpreter:
                     leaf = (frame, instruction)
                     calls_c = self._is_call(pages, instruction)
                 if code.name == "_run_once" and code.file.endswith("base_events.py"):
-                    turn_s = self._turn_s(pages.read(frame + size, 8 * _VARIABLES))
+                    turn = self._turn(executable, frame + size)
             frame = struct.unpack_from("<Q", data, previous_at)[0]
-        return Stack(tuple(found), leaf, calls_c, turn_s)
+        return Stack(tuple(found), leaf, calls_c, *turn)
 
-    def _turn_s(self, variables: bytes) -> float:
-        """``end_time`` of ``_run_once``: the largest number among its variables."""
-        latest_s = 0.0
-        for (word,) in struct.iter_unpack("<Q", variables):
-            address = word & _TAG_MASK
-            with contextlib.suppress(OSError):
-                if address and self._is_float(address):
-                    data = self._memory.read(address + self.layout["float.ob_fval"], 8)
-                    latest_s = max(latest_s, struct.unpack("<d", data)[0])
-        return latest_s
+    def _turn(self, code: int, variables: int) -> tuple[float, int]:
+        """When a loop's turn began, and how many callbacks it runs; zeros while it waits for events."""
+        if code not in self._turn_variables:
+            names = self._codes.variables(code)
+            if not {_TURN, _READY} <= set(names):
+                return 0.0, 0
+            self._turn_variables[code] = names.index(_TURN), names.index(_READY)
+        began, ready = (
+            self._memory.word(variables + 8 * at) & _TAG_MASK for at in self._turn_variables[code]
+        )
+        began_s, count = 0.0, 0
+        with contextlib.suppress(OSError):
+            if began and self._type_of(began) == b"float\0":
+                data = self._memory.read(began + self.layout["float.ob_fval"], 8)
+                began_s = struct.unpack("<d", data)[0]
+            if ready and self._type_of(ready)[:4] == b"int\0":
+                digit = self._memory.word(ready + self.layout["long.ob_digit"]) & _DIGIT_BITS
+                count = digit if digit <= _MOST_READY else 0
+        return began_s, count
 
-    def _is_float(self, address: int) -> bool:
+    def _type_of(self, address: int) -> bytes:
+        """The first letters of the name of an object's type."""
         kind = self._memory.word(address + self.layout["object.ob_type"])
         known = self._kinds.get(kind)
         if known is None:
             name = self._memory.word(kind + self.layout["type.tp_name"])
-            known = self._kinds[kind] = self._memory.read(name, 6) == b"float\0"
+            known = self._kinds[kind] = self._memory.read(name, 6)
         return known
 
     def _is_call(self, pages: Pages, instruction: int) -> bool:

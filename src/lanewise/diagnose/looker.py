@@ -144,6 +144,7 @@ class InterpreterLooker:
                 queued_ns=times.queued_ns - watched.begin.queued_ns,
                 holder=self._number(by_state, holder) if state == "gil_wait" else -1,
                 turn_us=0 if stack is None else self._turn_us(stack),
+                ready=0 if stack is None else stack.ready,
             )
         )
 
