@@ -13,7 +13,7 @@ from lanewise.cli.arguments import checked
 from lanewise.cli.diagnose_report import print_changes, print_session, print_verdicts
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
-from lanewise.diagnose.advice import Advice, advise
+from lanewise.diagnose.advice import Advice, advise_all
 from lanewise.diagnose.attach import SOURCES
 from lanewise.diagnose.compare import compare_sessions
 from lanewise.diagnose.exports import firefox, speedscope
@@ -219,7 +219,7 @@ def _diff(arguments: argparse.Namespace) -> int:
 
 def _report(arguments: argparse.Namespace, session: Session) -> int:
     summaries = summarise(session)
-    advice = [one for summary in summaries for one in advise(summary)]
+    advice = advise_all(summaries)
     verdicts = check(arguments.fail_on, summaries)
     _write(arguments, session, summaries, advice)
     _print(arguments, session, summaries, advice, verdicts)
