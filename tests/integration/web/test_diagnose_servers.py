@@ -1,5 +1,6 @@
 """`lanewise diagnose` finds a planted wall in real servers, by one command, as they are."""
 
+import contextlib
 import json
 import socket
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +56,7 @@ class Clients(threading.Thread):
     def __init__(self, url):
         super().__init__(daemon=True)
         self.url, self.over = url, threading.Event()
-        self.answers = 0
+        self.answers = self.failures = 0
 
     def run(self):
         while not self.over.is_set():
@@ -62,7 +64,8 @@ class Clients(threading.Thread):
                 with urllib.request.urlopen(self.url, timeout=30) as answer:
                     answer.read()
                     self.answers += 1
-            except OSError:  # it is being stopped, or a connection was cut
+            except OSError:
+                self.failures += 1
                 self.over.wait(0.05)
 
     def stop(self):
@@ -126,6 +129,17 @@ def wall_found(pid, tmp_path, function, *options):
     return stalls, found
 
 
+def held_by(pid):
+    """What a process has open for good, and how many threads it has."""
+    opened = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            opened.append(str(link.readlink()))
+    # A client's connection is open at one moment and not at the next.
+    lasting = sorted(one for one in opened if not one.startswith("socket:"))
+    return lasting, len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
 UVICORN = ("uvicorn", "wall:app", "--port", "{port}", "--log-level", "warning")
 GUNICORN = (
     "gunicorn", "wall:app", "--workers", "2", "--worker-class", "uvicorn.workers.UvicornWorker",
@@ -168,3 +182,23 @@ def test_the_wall_in_gunicorns_workers_is_found_by_following_them(served, tmp_pa
     assert stalls, found["functions"]
     # The master only waits, which is no news beside that.
     assert found["advice"][0]["strategy"] != "stay"
+
+
+def test_a_busy_server_that_is_looked_at_a_hundred_times_is_unharmed(served, tmp_path):
+    pid, url = served(*UVICORN)
+    clients = Clients(url + "/sum")
+    clients.start()
+    try:
+        # Everything that it will ever open is open.
+        diagnosed(pid, tmp_path, "--duration", "0.05s")
+        before = held_by(pid)
+        answered = clients.answers
+        for _ in range(100):
+            diagnosed(pid, tmp_path, "--duration", "0.05s")
+        after = held_by(pid)
+        assert Path(f"/proc/{pid}/status").read_text().count("TracerPid:\t0") == 1
+    finally:
+        clients.stop()
+    assert after == before
+    assert clients.answers > answered
+    assert clients.failures == 0
