@@ -23,7 +23,7 @@ from lanewise.diagnose.layout import Layout, UnknownLayoutError, learned_layout
 from lanewise.diagnose.memory import ProcessMemory
 from lanewise.errors import DiagnoseError
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 # owner: whoever observes; what is kept is the same whoever finds it out.
 _KNOWN: dict[tuple[int, int, int], dict[str, Any]] = {}
 _KEPT = (b"LD_LIBRARY_PATH",)
