@@ -73,3 +73,18 @@ def test_what_several_workers_have_in_common_is_said_once():
 
 def test_processes_that_all_are_fine_are_told_so():
     assert {one.strategy for one in advise_all([idle(), idle()])} == {"stay"}
+
+
+def test_functions_that_only_together_hold_the_lock_are_advised_together():
+    recording = Recording()
+    names = ["one", "two", "three", "four"]
+    steps = [("python_gil", (frame(name, at * 10),)) for at, name in enumerate(names)] * 100
+    waits = [("gil_wait", (EXPORT,), {"call": "futex"})]
+    recording.thread([step for one in steps for step in (one, *waits)])
+    recording.thread([step for one in steps for step in (*waits, one)])
+    best, *others = advise_all([summarise_process(recording.record)])
+    assert (best.function, best.strategy) == (None, "process")
+    assert best.predicted_gain > 1.4 * max(
+        one.predicted_gain for one in others if one.function and one.strategy == "process"
+    )
+    assert all(name in best.reason for name in names)

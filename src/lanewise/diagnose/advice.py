@@ -99,11 +99,36 @@ def _too_noisy(summary: ProcessSummary, load: Load) -> str:
 def _of_functions(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
     stalled = {stall.function for loop in summary.loops for stall in loop.stalls}
     stalled |= {busy.frame.qualname for loop in summary.loops for busy in felt(loop)}
-    for function in summary.functions[: 4 * _MOST_FUNCTIONS]:
-        mine = held(function.shares)
-        if mine < _HOT or function.frame.qualname in stalled or load.gil_wait < _HOT:
-            continue
-        yield from _for_function(summary, load, function, mine)
+    hot = [
+        function
+        for function in summary.functions[: 4 * _MOST_FUNCTIONS]
+        if held(function.shares) >= _HOT
+        and function.frame.qualname not in stalled
+        and load.gil_wait >= _HOT
+    ]
+    for function in hot:
+        yield from _for_function(summary, load, function, held(function.shares))
+    if len(hot) > 1:
+        yield from _for_all(load, hot)
+
+
+def _for_all(load: Load, hot: Sequence[FunctionTime]) -> Iterator[Advice]:
+    """Where no single function holds the GIL for most of the time, several together may."""
+    mine = sum(held(function.shares) for function in hot)
+    together = load.gain(max(load.held - mine, 0.0))
+    alone = max(load.gain(max(load.held - held(one.shares), 0.0)) for one in hot)
+    if together >= _LEAST_GAIN * alone:
+        names = ", ".join(one.frame.qualname for one in hot[:_MOST_FUNCTIONS])
+        yield Advice(
+            None,
+            "process",
+            together,
+            None,
+            f"{names} hold the GIL for {mine:.0%} of the time together, while others wait for it "
+            f"({load.gil_wait:.2f} threads on average)",
+            f"all of them move; {load.cores} cores; arguments and results that cost little to send",
+            "lanewise diagnose diff BEFORE AFTER, with a session recorded before and after the change",
+        )
 
 
 def _for_function(
