@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from lanewise.cli.main import main
+from lanewise.diagnose.py_spy import find_py_spy
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="other processes are read through /proc"),
@@ -90,6 +91,18 @@ def test_frames_native_code_and_collections_are_told_apart(program, tmp_path):
     assert agrees(functions), functions
     line = PROGRAM.splitlines().index("            gc.collect()") + 1
     assert functions["Cycles.collect"]["line"] in {line - 1, line}
+
+
+@pytest.mark.skipif(find_py_spy() is None, reason="py-spy is not installed")
+def test_py_spy_is_still_there_for_builds_that_cannot_be_read(program, tmp_path):
+    for _ in range(ATTEMPTS):
+        _, found = diagnosed(program, tmp_path, "--source", "py-spy")
+        named = {one["function"] for one in found["functions"]}
+        if "数える" in named:
+            break
+    assert found["source"] == "learned-lock+py-spy"
+    assert "数える" in named
+    assert found["stalls"]
 
 
 def test_a_source_that_this_version_has_not_is_told(program, tmp_path, capsys):

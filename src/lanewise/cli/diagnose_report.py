@@ -211,8 +211,8 @@ def print_captured(output: Output, captured: Sequence[Captured]) -> None:
             output.note(
                 "  no call of it was seen: is it MODULE:FUNCTION as the program imports it?"
             )
-        for reason, count in one.unfit.items():
-            output.note(f"  {count} left out, for {reason}")
+        for reason in one.unfit:
+            output.note(f"  a call was left out, for {reason}")
         if one.verify:
             output.note(f"  measure with them: {one.verify}")
 

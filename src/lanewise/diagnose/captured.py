@@ -69,7 +69,7 @@ class Captured:
     Attributes:
         target: ``module:function``.
         sizes: Bytes of the arguments of each call that was kept.
-        unfit: Why others were not, and how many.
+        unfit: Why others were not, and at least how many.
         verify: The command that measures with them; None where there are none.
     """
 

@@ -7,7 +7,6 @@ cost nothing; in 3.11 every call is told of until enough was seen.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -141,19 +140,31 @@ class Wanted:
         except Unfit as error:
             call, reason = None, str(error)
         except Exception as error:  # noqa: BLE001 - because: the program goes on, whatever is wrong with us
-            call, reason = None, f"{type(error).__name__}: {error}"
-        with self._lock:
-            self._seen += 1
-            if call is None:
-                self._unfit[reason] = self._unfit.get(reason, 0) + 1
-                changed = self._unfit[reason] == 1
-            else:
-                octave = int(math.log2(max(copier.size_bytes, 1)))
-                changed = octave not in self._kept
-                self._kept.setdefault(octave, (copier.size_bytes, *call))
-            if changed:
-                with contextlib.suppress(OSError):  # the program's own work goes on
-                    self._write()
+            # Its text may hold what must not be kept.
+            call, reason = None, f"copying it raised {type(error).__name__}"
+        # Calls that begin together are not worth waiting for, and a child that was forked meanwhile
+        # would wait for ever.
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._add(call, reason, copier.size_bytes):
+                self._write()
+        except OSError:
+            pass  # the folder is gone, or full: the program's own work goes on
+        finally:
+            self._lock.release()
+
+    def _add(self, call: _Call | None, reason: str, size_bytes: int) -> bool:
+        """Take a call into account; whether there is something new to write."""
+        self._seen += 1
+        if call is None:
+            count = self._unfit[reason] = self._unfit.get(reason, 0) + 1
+            return count.bit_count() == 1
+        octave = int(math.log2(max(size_bytes, 1)))
+        if octave in self._kept:
+            return False
+        self._kept[octave] = (size_bytes, *call)
+        return True
 
     def _write(self) -> None:
         document = {
