@@ -67,8 +67,7 @@ class KernelLooker:
         if self._finished:
             return
         self._finished = True
-        self._threads.refresh(now_us)
-        self._threads.close()
+        self._threads.finish(now_us)
         if self._memory is not None:
             self._memory.close()
         if self._spy is not None:

@@ -98,8 +98,7 @@ class InterpreterLooker:
         self._finished = True
         if self._several:
             self.record.weaknesses.append(_SEVERAL_INTERPRETERS)
-        self._threads.refresh(now_us)
-        self._threads.close()
+        self._threads.finish(now_us)
         self._interpreter.close()
 
     def _look_at(
