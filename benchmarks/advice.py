@@ -1,11 +1,12 @@
 """What `lanewise diagnose` advises and predicts, against what really doing it gives.
 
-    python benchmarks/advice.py [--seconds S] [--rounds N] [--only WORD] [--output FILE]
+    python benchmarks/advice.py [--seconds S] [--rounds N] [--only WORD ...] [--output FILE]
 
 Each program runs as it is, is diagnosed, and then runs with its work where the advice would put it: in threads, in
 processes, off the event loop. Throughput of both is measured without anybody looking, in turns. Where the right
 answer is to stay, the gain of processes is measured all the same, so that "stay" can be wrong. On a machine that
-others use, many answers are `unclear`, as they should be; those rows say so and are not counted.
+others use, many answers are `unclear`, as they should be; those rows say so and are not counted. With --output and
+--only, the rows of a file are replaced one by one, so that a long run may be divided.
 """
 
 import argparse
@@ -46,6 +47,11 @@ def dumps():
     return json.dumps(ROWS)
 
 
+def many_dumps():
+    for _ in range(20):
+        json.dumps(ROWS)
+
+
 def search():
     return re.findall(r"(\w+)=(\d+)", TEXT)
 
@@ -66,7 +72,8 @@ def rest():
     time.sleep(0.02)
 
 
-def half_and_half():
+def mixture():
+    bytecode()
     bytecode()
     digest()
 
@@ -78,7 +85,7 @@ PROGRAMS = {
     "json in 2 threads": (dumps, 2, "threads", {"process", "interpreter", "variant"}),
     "regular expressions in 2": (search, 2, "threads", {"process", "interpreter", "variant"}),
     "sorting in 2 threads": (order, 2, "threads", {"process", "interpreter", "variant"}),
-    "bytecode and sha256 in 2": (half_and_half, 2, "threads", {"process", "interpreter"}),
+    "bytecode and sha256 in 2": (mixture, 2, "threads", {"process", "interpreter"}),
     "sha256 in 2 threads": (digest, 2, "threads", {"stay"}),
     "zlib in 2 threads": (squeeze, 2, "threads", {"stay"}),
     "sleep in 8 threads": (rest, 8, "threads", {"stay"}),
@@ -86,6 +93,7 @@ PROGRAMS = {
     "loop, blocked by sleep": (functools.partial(time.sleep, 0.1), 4, "loop", {"thread"}),
     "loop, blocked by bytecode": (bytecode, 4, "loop", {"process", "interpreter"}),
     "loop, blocked by sha256": (digest, 4, "loop", {"thread"}),
+    "loop, blocked by json": (many_dumps, 4, "loop", {"process", "interpreter", "variant"}),
 }
 
 
@@ -103,10 +111,21 @@ def in_threads(function, many, seconds):
         return sum(pool.map(until, [stop] * many, [function] * many)) / seconds
 
 
+def who(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def warm(pool, many):
+    """Wait until all workers have started."""
+    while len(set(pool.map(who, [0.1] * many))) < many:
+        pass
+
+
 def in_processes(function, many, seconds):
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(many, mp_context=context) as pool:
-        list(pool.map(time.sleep, [0.2] * many))  # all have started
+        warm(pool, many)
         stop = time.monotonic() + seconds
         return sum(pool.map(until, [stop] * many, [function] * many)) / seconds
 
@@ -139,7 +158,7 @@ def on_a_loop(function, many, seconds, where):
         else concurrent.futures.ProcessPoolExecutor(many, mp_context=context)
     )
     with pool:
-        list(pool.map(time.sleep, [0.2] * many))
+        warm(pool, many if where == "process" else 1)
         return asyncio.run(handlers(function, many, seconds, pool))
 
 
@@ -169,11 +188,8 @@ def diagnosed(name, kind, seconds):
     process = start(name, "loop" if kind == "loop" else "thread", seconds + 5)
     try:
         time.sleep(0.5)
-        return advise(
-            summarise(
-                observe_running(process.pid, ObserveOptions(duration_s=seconds), "benchmark")
-            )[0]
-        )[0]
+        session = observe_running(process.pid, ObserveOptions(duration_s=seconds), "benchmark")
+        return advise(summarise(session)[0])[0]
     finally:
         process.kill()
         process.wait()
@@ -201,9 +217,11 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="only programs whose name contains this")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="only programs whose name contains one of these"
+    )
     parser.add_argument("--output", type=Path)
     parser.add_argument("--run", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -213,7 +231,7 @@ def main():
     results = []
     print(f"{'program':26} {'advice':16} {'right':5}  predicted   real  where")
     for name in PROGRAMS:
-        if arguments.only in name:
+        if any(word in name for word in arguments.only):
             made = one(name, arguments.seconds, arguments.rounds)
             results.append(made)
             predicted = "–" if made["predicted"] is None else f"{made['predicted']:.2f}"
@@ -227,6 +245,9 @@ def main():
     print(f"{len(results) - len(clear)} unclear; right first: {sum(made['right'] for made in clear)} of {len(clear)};"
           f" within 25 %: {sum(made['within'] for made in told)} of {len(told)}")  # fmt: skip
     if arguments.output:
+        before = json.loads(arguments.output.read_text()) if arguments.output.exists() else {}
+        rows = {row["program"]: row for row in [*before.get("results", []), *results]}
+        results = [rows[name] for name in PROGRAMS if name in rows]
         arguments.output.write_text(
             json.dumps(
                 {

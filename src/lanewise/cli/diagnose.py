@@ -5,15 +5,30 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lanewise.cli.arguments import checked
-from lanewise.cli.diagnose_report import print_changes, print_session, print_verdicts
+from lanewise.cli.diagnose_report import (
+    print_captured,
+    print_changes,
+    print_session,
+    print_verdicts,
+)
 from lanewise.cli.output import Output, print_json
 from lanewise.cli.version import library_version
-from lanewise.diagnose.advice import Advice, advise
+from lanewise.diagnose.advice import Advice, advise_all
+from lanewise.diagnose.attach import SOURCES
+from lanewise.diagnose.captured import (
+    DEFAULT_LIMIT_BYTES,
+    Captured,
+    CaptureOptions,
+    collect,
+    environment,
+    verified_by,
+)
 from lanewise.diagnose.compare import compare_sessions
 from lanewise.diagnose.exports import firefox, speedscope
 from lanewise.diagnose.gate import Verdict, check, parse_condition
@@ -80,14 +95,49 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument("--follow", action="store_true", help="look at child processes too")
     parser.add_argument(
         "--source",
-        choices=("auto", "debug-offsets", "py-spy", "scheduler"),
+        choices=SOURCES,
         default="auto",
         help="where to look (default: the best that works)",
     )
     parser.add_argument("--session", type=Path, metavar="FILE", help="keep what was recorded")
+    _add_capture(parser)
     _add_reports(parser)
     parser.add_argument("command", nargs=argparse.REMAINDER, help="a program to start, after --")
     parser.set_defaults(run=run)
+
+
+def _add_capture(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "arguments of real calls",
+        "for `lanewise measure`, of a program that is started for it; this runs code inside the "
+        "program, which everything else here does not",
+    )
+    group.add_argument(
+        "--capture",
+        action="append",
+        default=[],
+        metavar="MODULE:FUNCTION",
+        help="keep the arguments of some calls of it; may be repeated",
+    )
+    group.add_argument(
+        "--capture-to",
+        type=Path,
+        default=Path("lanewise-captured"),
+        metavar="FOLDER",
+        help="where to (default: %(default)s)",
+    )
+    group.add_argument(
+        "--capture-limit",
+        type=int,
+        default=DEFAULT_LIMIT_BYTES,
+        metavar="BYTES",
+        help="calls with larger arguments are not kept (default: %(default)s)",
+    )
+    group.add_argument(
+        "--capture-secrets",
+        action="store_true",
+        help="keep also what looks like a password, a token or a key, by its name or its form",
+    )
 
 
 def _add_reports(parser: argparse.ArgumentParser) -> None:
@@ -116,10 +166,27 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command[:1] in (["show"], ["diff"]):
         return _later(arguments.command[0], arguments.command[1:], arguments)
     _check(arguments)
-    session = _observe(arguments)
+    capture = _capture(arguments)
+    session = _observe(arguments, capture)
     if arguments.session is not None:
         session.save(arguments.session)
-    return _report(arguments, session)
+    return _report(arguments, session, [] if capture is None else collect(capture))
+
+
+def _capture(arguments: argparse.Namespace) -> CaptureOptions | None:
+    if not arguments.capture:
+        return None
+    if arguments.pid is not None:
+        raise DiagnoseError(
+            "--capture runs code inside the program, which --pid never does: start the program "
+            "with lanewise diagnose --capture ... -- COMMAND"
+        )
+    return CaptureOptions(
+        tuple(arguments.capture),
+        arguments.capture_to,
+        arguments.capture_limit,
+        arguments.capture_secrets,
+    )
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -146,7 +213,7 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     return command
 
 
-def _observe(arguments: argparse.Namespace) -> Session:
+def _observe(arguments: argparse.Namespace, capture: CaptureOptions | None) -> Session:
     command = _command(arguments)
     if (arguments.pid is None) == (not command):
         raise DiagnoseError(
@@ -160,7 +227,8 @@ def _observe(arguments: argparse.Namespace) -> Session:
     with stop:
         if arguments.pid is not None:
             return observe_running(arguments.pid, options, library_version(), stop)
-        return observe_command(command, options, library_version(), stop)[0]
+        surroundings = None if capture is None else environment(capture)
+        return observe_command(command, options, library_version(), stop, surroundings)[0]
 
 
 class _Interrupted:
@@ -216,21 +284,29 @@ def _diff(arguments: argparse.Namespace) -> int:
     return 1 if any(verdict.failed for verdict in verdicts) else 0
 
 
-def _report(arguments: argparse.Namespace, session: Session) -> int:
+def _report(
+    arguments: argparse.Namespace, session: Session, captured: Sequence[Captured] = ()
+) -> int:
     summaries = summarise(session)
-    advice = [one for summary in summaries for one in advise(summary)]
+    advice = [verified_by(one, captured) for one in advise_all(summaries)]
     verdicts = check(arguments.fail_on, summaries)
-    _write(arguments, session, summaries, advice)
-    _print(arguments, session, summaries, advice, verdicts)
+    found = _Found(session, summaries, advice, verdicts, captured)
+    _write(arguments, found)
+    _print(arguments, found)
     return 1 if any(verdict.failed for verdict in verdicts) else 0
 
 
-def _write(
-    arguments: argparse.Namespace,
-    session: Session,
-    summaries: list[ProcessSummary],
-    advice: list[Advice],
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    session: Session
+    summaries: list[ProcessSummary]
+    advice: list[Advice]
+    verdicts: list[Verdict]
+    captured: Sequence[Captured]
+
+
+def _write(arguments: argparse.Namespace, found: _Found) -> None:
+    session, summaries, advice = found.session, found.summaries, found.advice
     if arguments.report is not None:
         write_atomically(arguments.report, render_page(session, summaries, advice))
     if arguments.speedscope is not None:
@@ -239,22 +315,19 @@ def _write(
         print_json(firefox(session, summaries), arguments.firefox)
 
 
-def _print(
-    arguments: argparse.Namespace,
-    session: Session,
-    summaries: list[ProcessSummary],
-    advice: list[Advice],
-    verdicts: list[Verdict],
-) -> None:
+def _print(arguments: argparse.Namespace, found: _Found) -> None:
+    session, summaries, advice = found.session, found.summaries, found.advice
     if arguments.json is not None:
         made = document(session, summaries, [one.as_dict() for one in advice])
         made["gate"] = [
             {"condition": one.condition.text, "value": one.value, "failed": one.failed}
-            for one in verdicts
+            for one in found.verdicts
         ]
+        made["captured"] = [asdict(one) for one in found.captured]
         print_json(made, _json_path(arguments))
     if arguments.json != "-":
         output = Output()
         print_session(output, session, summaries, advice)
-        if verdicts:
-            print_verdicts(output, verdicts)
+        if found.verdicts:
+            print_verdicts(output, found.verdicts)
+        print_captured(output, found.captured)

@@ -7,6 +7,7 @@ from pathlib import PurePath
 
 from lanewise.cli.output import Output
 from lanewise.diagnose.advice import Advice
+from lanewise.diagnose.captured import Captured
 from lanewise.diagnose.compare import Change
 from lanewise.diagnose.gate import Verdict
 from lanewise.diagnose.session import Frame, Session
@@ -197,6 +198,23 @@ def print_advice(output: Output, advice: Advice) -> None:
     if advice.strategy not in {"stay", "unclear"}:
         output.note(f"  assumed: {advice.assumption}")
     output.note(f"  verify: {advice.verify}")
+
+
+def print_captured(output: Output, captured: Sequence[Captured]) -> None:
+    """Print of which calls the arguments were kept, and why not of others."""
+    if captured:
+        output.title("arguments of real calls")
+    for one in captured:
+        kept = f"{len(one.sizes)} kept" if one.sizes else "none kept"
+        output.line(f"  {one.target}: {kept}")
+        if not one.sizes and not one.unfit:
+            output.note(
+                "  no call of it was seen: is it MODULE:FUNCTION as the program imports it?"
+            )
+        for reason in one.unfit:
+            output.note(f"  a call was left out, for {reason}")
+        if one.verify:
+            output.note(f"  measure with them: {one.verify}")
 
 
 def print_verdicts(output: Output, verdicts: Sequence[Verdict]) -> None:

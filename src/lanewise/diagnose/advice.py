@@ -1,39 +1,19 @@
-"""From what was seen to what to do, each with its predicted gain and what that rests on. Pure.
-
-The model is that of operational bounds (Denning & Buzen), scaled from what was seen. Let the
-threads be on a core for C of the time (added up), hold the lock for H, and want to run for D
-(running, waiting for the lock or for a core). A change that multiplies the throughput by g needs g
-C cores and g H' of the lock, and nobody asks for more than D; of what they ask for they get the
-part r that they get today, for other programs go on as they do: ``g = min(r D / C, r cores / C, 1 /
-H')``, where H' is what would still hold this process's lock.
-"""
+"""From what was seen to what to do, each with its predicted gain and what that rests on. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
 
-from lanewise.diagnose.loops import LoopTime, lag_s
-from lanewise.diagnose.places_of_code import measurable
-from lanewise.diagnose.session import Frame
+from lanewise.diagnose.load import Advice, Load, load_of, verify_command
+from lanewise.diagnose.loop_advice import WAITS, advice_for_loops, felt
 from lanewise.diagnose.states import held
 from lanewise.diagnose.summary import FunctionTime, ProcessSummary
 from lanewise.diagnose.waiting import main_wait
 
-Strategy = Literal[
-    "stay",
-    "variant",
-    "thread",
-    "process",
-    "interpreter",
-    "switch_interval",
-    "free_threaded",
-    "unclear",
-]
+__all__ = ["Advice", "advise", "advise_all", "load_of"]
+
 # Below this share of the time a function, or a wait, is not worth anybody's while.
 _HOT = 0.05
-_LEAST_BUSY = 0.05
 _LEAST_GAIN = 1.1
 _SATURATED = 0.85
 _NOISY_ERROR = 0.1
@@ -47,88 +27,19 @@ _MOST_FUNCTIONS = 5
 _INTERPRETERS_SINCE = (3, 14)
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """One thing that can be done.
+def advise_all(summaries: Sequence[ProcessSummary]) -> list[Advice]:
+    """Advise on several processes, as a server's workers are: the busiest first, each thing once.
 
-    Attributes:
-        function: What it is about; None for the whole program.
-        strategy: ``stay``, ``variant``, ``thread``, ``process``, ``interpreter``,
-            ``switch_interval``, ``free_threaded``, or ``unclear`` where the noise supports no
-            answer.
-        predicted_gain: Throughput afterwards over throughput now; None where it cannot be told.
-        predicted_loop_lag_p99_s: The loop's lag afterwards; None without a loop, or where it cannot
-            be told.
-        reason: Why, in words.
-        assumption: What the prediction rests on.
-        verify: The command that shows whether it holds.
+    What only says that a process is idle or fine is left out where another one has something to say.
     """
-
-    function: str | None
-    strategy: Strategy
-    predicted_gain: float | None
-    predicted_loop_lag_p99_s: float | None
-    reason: str
-    assumption: str
-    verify: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What the model needs of a process, in shares of the time, added up over its threads.
-
-    Attributes:
-        on_core: Computing, with and without the lock.
-        held: Holding the lock while computing.
-        wanted: Computing, or waiting for the lock or for a core.
-        gil_wait, run_queue: Two of those waits.
-        cores: How many it may use.
-    """
-
-    on_core: float
-    held: float
-    wanted: float
-    gil_wait: float
-    run_queue: float
-    cores: int
-
-    def spare(self) -> float:
-        """The factor that the cores allow, when other programs go on as they do."""
-        return max(1.0, self.cores / (self.on_core + self.run_queue)) if self.on_core > 0 else 1.0
-
-    def gain(self, still_held: float) -> float:
-        """The factor on throughput when only this much holds the process's lock."""
-        if self.on_core <= 0:
-            return 1.0
-        granted = self.on_core / (self.on_core + self.run_queue)
-        bounds = [granted * self.wanted / self.on_core, granted * self.cores / self.on_core]
-        if still_held > 0:
-            bounds.append(1 / still_held)
-        return max(1.0, min(bounds))
-
-
-def load_of(summary: ProcessSummary) -> Load:
-    """Add up what the threads did."""
-    total: dict[str, float] = dict.fromkeys(("held", "free", "gil_wait", "run_queue"), 0.0)
-    for thread in summary.threads:
-        weight = thread.alive_s / summary.record.wall_s
-        total["held"] += weight * held(thread.shares)
-        total["free"] += weight * thread.shares["native_free"]
-        total["gil_wait"] += weight * thread.shares["gil_wait"]
-        total["run_queue"] += weight * thread.shares["run_queue"]
-    on_core = total["held"] + total["free"]
-    return Load(
-        on_core=on_core,
-        held=total["held"],
-        wanted=on_core + total["gil_wait"] + total["run_queue"],
-        gil_wait=total["gil_wait"],
-        run_queue=total["run_queue"],
-        cores=summary.record.cores,
-    )
+    found: dict[tuple[str | None, str], Advice] = {}
+    for summary in sorted(summaries, key=lambda one: -load_of(one).wanted):
+        for one in advise(summary):
+            found.setdefault((one.function, one.strategy), one)
+    told = list(found.values())
+    sure = [one for one in told if one.strategy not in {"stay", "unclear"} or one.function]
+    unclear = [one for one in told if one.strategy == "unclear"]
+    return [*sorted(sure, key=_rank), *unclear] or told
 
 
 def advise(summary: ProcessSummary) -> list[Advice]:
@@ -137,9 +48,13 @@ def advise(summary: ProcessSummary) -> list[Advice]:
     noise = _too_noisy(summary, load)
     if noise:
         # What blocks a loop without computing is as clear on a busy machine.
-        sure = [one for one in _of_loops(summary, load) if one.strategy == "thread"]
+        sure = [one for one in advice_for_loops(summary, load) if WAITS in one.reason]
         return [*sorted(sure, key=_rank), _unclear(noise)] if summary.loops else [_unclear(noise)]
-    found = [*_of_loops(summary, load), *_of_functions(summary, load), *_of_program(summary, load)]
+    found = [
+        *advice_for_loops(summary, load),
+        *_of_functions(summary, load),
+        *_of_program(summary, load),
+    ]
     if not found:
         return [_stay(summary, load)]
     return sorted(found, key=_rank)
@@ -181,80 +96,39 @@ def _too_noisy(summary: ProcessSummary, load: Load) -> str:
     return ""
 
 
-def _of_loops(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
-    for loop in summary.loops:
-        blamed: dict[tuple[str, str, str], float] = {}
-        for stall in loop.stalls:
-            key = (stall.path, stall.function, stall.cause)
-            blamed[key] = blamed.get(key, 0.0) + stall.duration_s
-        for (path, function, cause), seconds in sorted(blamed.items(), key=lambda item: -item[1]):
-            if seconds / summary.record.wall_s >= _HOT / 5:
-                yield _for_stalls(summary, load, loop, (path, function, cause))
-
-
-def _for_stalls(
-    summary: ProcessSummary, load: Load, loop: LoopTime, key: tuple[str, str, str]
-) -> Advice:
-    path, function, cause = key
-    mine = [s for s in loop.stalls if (s.path, s.function, s.cause) == key]
-    seconds = sum(stall.duration_s for stall in mine)
-    share = seconds / summary.record.wall_s
-    rest = [s.duration_s * 1e6 for s in loop.stalls if (s.path, s.function, s.cause) != key]
-    lag_after_s = lag_s(rest, summary.record.wall_s * 1e6, 0.99)
-    gain: float | None = 1.0
-    if loop.busy_share > _SATURATED:
-        # Of calls that only wait as many overlap as are asked for at once, which cannot be seen.
-        waits = cause.startswith("blocking call")
-        gain = None if waits else min(1 / max(loop.busy_share - share, _LEAST_BUSY), load.spare())
-    strategy, why = _way_out(cause)
-    frame = Frame(path, mine[0].line, function.rpartition(".")[2], function, 0)
-    return Advice(
-        function or None,
-        strategy,
-        gain,
-        lag_after_s,
-        f"it stalls the event loop for {share:.0%} of the time ({len(mine)} times, the longest "
-        f"{max(s.duration_s for s in mine):.3f} s; {cause}): {why}",
-        "the calls may run beside each other, what crosses is small beside what is computed, and "
-        "nothing else on the "
-        "loop waits for them",
-        verify_command(summary, frame),
-    )
-
-
-def _way_out(cause: str) -> tuple[Strategy, str]:
-    if cause.startswith(("blocking call", "waiting for a lock")):
-        return "thread", "it waits without the GIL, so a thread takes it off the loop"
-    if cause == "CPU: native code":
-        return "thread", "it computes without the GIL, so a thread takes it off the loop"
-    if cause == "garbage collection":
-        return (
-            "stay",
-            (
-                "fewer, or smaller, collections are what helps: gc.freeze() after start-up, a higher "
-                "gc.set_threshold(), fewer objects that live long"
-            ),
-        )
-    if cause.startswith("waiting for the GIL"):
-        return (
-            "process",
-            "another thread keeps the GIL from the loop; its work belongs in processes",
-        )
-    if cause == "waiting for a core":
-        return "stay", "the machine has no core left for the loop"
-    return (
-        "process",
-        "it holds the GIL, so a thread would go on slowing the loop down; a process does not",
-    )
-
-
 def _of_functions(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
     stalled = {stall.function for loop in summary.loops for stall in loop.stalls}
-    for function in summary.functions[: 4 * _MOST_FUNCTIONS]:
-        mine = held(function.shares)
-        if mine < _HOT or function.frame.qualname in stalled or load.gil_wait < _HOT:
-            continue
-        yield from _for_function(summary, load, function, mine)
+    stalled |= {busy.frame.qualname for loop in summary.loops for busy in felt(loop)}
+    hot = [
+        function
+        for function in summary.functions[: 4 * _MOST_FUNCTIONS]
+        if held(function.shares) >= _HOT
+        and function.frame.qualname not in stalled
+        and load.gil_wait >= _HOT
+    ]
+    for function in hot:
+        yield from _for_function(summary, load, function, held(function.shares))
+    if len(hot) > 1:
+        yield from _for_all(load, hot)
+
+
+def _for_all(load: Load, hot: Sequence[FunctionTime]) -> Iterator[Advice]:
+    """Where no single function holds the GIL for most of the time, several together may."""
+    mine = sum(held(function.shares) for function in hot)
+    together = load.gain(max(load.held - mine, 0.0))
+    alone = max(load.gain(max(load.held - held(one.shares), 0.0)) for one in hot)
+    if together >= _LEAST_GAIN * alone:
+        names = ", ".join(one.frame.qualname for one in hot[:_MOST_FUNCTIONS])
+        yield Advice(
+            None,
+            "process",
+            together,
+            None,
+            f"{names} hold the GIL for {mine:.0%} of the time together, while others wait for it "
+            f"({load.gil_wait:.2f} threads on average)",
+            f"all of them move; {load.cores} cores; arguments and results that cost little to send",
+            "lanewise diagnose diff BEFORE AFTER, with a session recorded before and after the change",
+        )
 
 
 def _for_function(
@@ -366,14 +240,6 @@ def _stay(summary: ProcessSummary, load: Load) -> Advice:
         "the load stays as it was while this was recorded",
         "lanewise diagnose again, under the load that matters",
     )
-
-
-def verify_command(summary: ProcessSummary, frame: Frame) -> str:
-    """The command that shows whether an advice for a function holds."""
-    target = measurable(frame, summary.record.root)
-    if target is None:
-        return "lanewise diagnose diff BEFORE AFTER, with a session recorded before and after the change"
-    return f"lanewise measure {target} --inputs MODULE:CALLABLE"
 
 
 def _version(summary: ProcessSummary) -> tuple[int, ...]:

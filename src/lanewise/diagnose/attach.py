@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Literal
+from typing import Literal, get_args
 
-from lanewise.diagnose.elf import find_runtime, version_of
+from lanewise.diagnose.elf import RuntimePlace, find_runtime, version_of
 from lanewise.diagnose.interpreter import RemoteInterpreter
 from lanewise.diagnose.kernel_looker import KernelLooker
-from lanewise.diagnose.layout import UnknownLayoutError, publishes
-from lanewise.diagnose.learned import learn_lock
+from lanewise.diagnose.layout import Layout, UnknownLayoutError, publishes
+from lanewise.diagnose.learned import learn_layout, learn_lock
 from lanewise.diagnose.looker import InterpreterLooker, Looker
 from lanewise.diagnose.memory import NotAllowedError, ProcessMemory
 from lanewise.diagnose.py_spy import PySpy
@@ -18,7 +18,8 @@ from lanewise.diagnose.session import ProcessRecord
 from lanewise.diagnose.target import command_of, folder_of, usable_cores_of
 from lanewise.errors import DiagnoseError
 
-SourceName = Literal["auto", "debug-offsets", "py-spy", "scheduler"]
+SourceName = Literal["auto", "debug-offsets", "learned-offsets", "py-spy", "scheduler"]
+SOURCES: tuple[SourceName, ...] = get_args(SourceName)
 
 _NATIVE_BY_INSTRUCTION = (
     "native code with the GIL is told from bytecode by the instruction that calls it: a loop of "
@@ -70,19 +71,31 @@ def _best(
     memory: ProcessMemory, record: ProcessRecord, began_ns: int, source: SourceName
 ) -> Looker:
     place = find_runtime(memory.pid)
-    version = version_of(place)
-    if source != "py-spy" and publishes(memory, place.address):
+    published = publishes(memory, place.address)
+    if source in {"debug-offsets", "learned-offsets"} and published != (source == "debug-offsets"):
+        raise DiagnoseError(
+            f"Python {version_of(place)} does not offer {source}: from 3.13 on an interpreter "
+            "publishes where things are in its memory (debug-offsets), before that they are "
+            "learned (learned-offsets). Without --source the best that works is used"
+        )
+    if source != "py-spy":
         try:
-            return _published(memory, place.address, record, began_ns)
+            layout = None if published else learn_layout(memory)
+            return _by_offsets(memory, place.address, layout, record, began_ns)
         except UnknownLayoutError as error:
             if source != "auto":
                 raise
             record.weaknesses.append(str(error))
-    elif source == "debug-offsets":
-        raise DiagnoseError(
-            f"Python {version} does not publish where things are in its memory; from 3.13 on it "
-            "does"
-        )
+    return _by_py_spy(memory, place, record, began_ns, source)
+
+
+def _by_py_spy(
+    memory: ProcessMemory,
+    place: RuntimePlace,
+    record: ProcessRecord,
+    began_ns: int,
+    source: SourceName,
+) -> Looker:
     lock = learn_lock(memory, place)
     spy: PySpy | None = None
     try:
@@ -92,7 +105,7 @@ def _best(
             raise
         record.weaknesses.append(f"no functions and no stalls, for {error}")
     record.source = "learned-lock" if spy is None else "learned-lock+py-spy"
-    record.python_version = version
+    record.python_version = version_of(place)
     record.switch_interval_s = lock.switch_interval_s(memory)
     record.weaknesses += [
         "bytecode and native code with the GIL are not told apart: both are shown as python_gil",
@@ -101,10 +114,16 @@ def _best(
     return KernelLooker(record, memory, lock, spy)
 
 
-def _published(memory: ProcessMemory, runtime: int, record: ProcessRecord, began_ns: int) -> Looker:
-    interpreter = RemoteInterpreter(memory, runtime)
+def _by_offsets(
+    memory: ProcessMemory,
+    runtime: int,
+    layout: Layout | None,
+    record: ProcessRecord,
+    began_ns: int,
+) -> Looker:
+    interpreter = RemoteInterpreter(memory, runtime, layout)
     interpreter.prove()
-    record.source = "debug-offsets"
+    record.source = "debug-offsets" if layout is None else "learned-offsets"
     record.python_version = interpreter.layout.python_version
     record.free_threaded_build = interpreter.layout.free_threaded
     record.gil_enabled = interpreter.gil_enabled()

@@ -13,6 +13,7 @@ from lanewise.diagnose.memory import ProcessMemory
 # A code object's memory may be used for another one after it is gone; what is known is asked again.
 _VALID_S = 3.0
 _LONGEST_NAME = 4096
+_MOST_VARIABLES = 4096
 _BYTE_SINCE = (3, 14)
 _LONGEST_TABLE_BYTES = 1_000_000
 _INSTRUCTION_BYTES = 2
@@ -75,6 +76,23 @@ class CodeTable:
         self._known[address] = (now_s, info)
         return info
 
+    def variables(self, address: int) -> tuple[str, ...]:
+        """The names of a code object's variables, in the order in which frames keep them.
+
+        Raises:
+            Unreadable: There is no such code object any more.
+        """
+        layout = self._layout
+        try:
+            names = self._memory.word(address + layout["code.localsplusnames"])
+            count = self._memory.word(names + layout["tuple.ob_size"])
+            if count > _MOST_VARIABLES:
+                raise Unreadable("no function has so many variables")
+            words = self._memory.words(names + layout["tuple.ob_item"], count)
+            return tuple(self._text(word) for word in words)
+        except (OSError, struct.error, UnicodeDecodeError) as error:
+            raise Unreadable(str(error)) from error
+
     def _read(self, address: int) -> CodeInfo:
         layout = self._layout
         head = self._memory.read(address, layout["code.size"])
@@ -122,8 +140,10 @@ class CodeTable:
             raise Unreadable("no name is kept in that form")
         if is_ascii:
             return self._memory.read(address + len(head), length).decode("ascii")
-        # Beyond ASCII the UTF-8 length and pointer follow before the characters.
-        data = self._memory.read(address + len(head) + 16, length * width)
+        # Beyond ASCII the UTF-8 length and pointer follow before the characters; in 3.11 more does.
+        name = "unicode.compactunicodeobject_size"
+        size = layout[name] if name in layout else len(head) + 16
+        data = self._memory.read(address + size, length * width)
         codec = {1: "latin-1", 2: "utf-16-le", 4: "utf-32-le"}[width]
         return data.decode(codec)
 

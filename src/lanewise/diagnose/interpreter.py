@@ -1,4 +1,4 @@
-"""The interpreter in another process, read through the offsets that it publishes."""
+"""The interpreter in another process, read through offsets that it publishes or that were learned."""
 
 from __future__ import annotations
 
@@ -8,15 +8,19 @@ from dataclasses import dataclass
 
 from lanewise.diagnose.code_table import CodeInfo, CodeTable, Unreadable
 from lanewise.diagnose.kernel_view import ThreadIds, thread_ids
-from lanewise.diagnose.layout import Layout, read_layout
+from lanewise.diagnose.layout import Layout, UnknownLayoutError, read_layout
 from lanewise.diagnose.memory import Pages, ProcessMemory
 from lanewise.diagnose.opcodes import calls_of_c
 from lanewise.errors import DiagnoseError
 
 _MOST_INTERPRETERS = 64
 _MOST_THREADS = 4096
-# ``BaseEventLoop._run_once`` has 11 local variables, self included.
-_VARIABLES = 11
+_STACK_TRIES = 20
+# What ``BaseEventLoop._run_once`` keeps in variables: when its turn began, on the clock that all
+# processes share, and how many callbacks it runs in this turn.
+_TURN, _READY = "end_time", "ntodo"
+_DIGIT_BITS = 0x3FFFFFFF
+_MOST_READY = 1_000_000
 _DEEPEST_STACK = 200
 # Frames of the interpreter's own, between C and Python: FRAME_OWNED_BY_CSTACK, _BY_INTERPRETER.
 _FIRST_OWNER_WITHOUT_CODE = 3
@@ -45,14 +49,12 @@ class PythonThread:
     Attributes:
         state: Its address, by which the lock names its holder.
         native_id: As the kernel calls the thread.
-        frame: Its innermost frame, 0 without one.
         lock: Of its interpreter.
         collecting_at: The word that says whether its interpreter collects garbage.
     """
 
     state: int
     native_id: int
-    frame: int
     lock: Lock
     collecting_at: int
 
@@ -66,12 +68,14 @@ class Stack:
         calls_c: Whether that instruction runs a function written in C.
         turn_s: When the present turn of an asyncio loop began (``time.monotonic()``, the same for
             all processes), as ``_run_once`` keeps it in a variable; 0 where there is none.
+        ready: How many callbacks that turn runs; 0 where there is none.
     """
 
     frames: tuple[tuple[CodeInfo, int], ...]
     leaf: tuple[int, int]
     calls_c: bool
     turn_s: float = 0.0
+    ready: int = 0
 
 
 NO_STACK = Stack((), (0, 0), calls_c=False)
@@ -80,18 +84,31 @@ NO_STACK = Stack((), (0, 0), calls_c=False)
 class RemoteInterpreter:
     """Reads one process. Owned by one thread; close it after use, and its memory with it.
 
+    Args:
+        memory: The process's.
+        runtime: Where its ``_PyRuntime`` is.
+        layout: Where a version that publishes nothing keeps things; None to read what is published.
+
     Raises:
         DiagnoseError: Its layout is not known, or what is read there makes no sense.
     """
 
-    def __init__(self, memory: ProcessMemory, runtime: int) -> None:
-        self.layout: Layout = read_layout(memory, runtime)
+    def __init__(self, memory: ProcessMemory, runtime: int, layout: Layout | None = None) -> None:
+        self.layout: Layout = layout or read_layout(memory, runtime)
         self._memory, self._runtime = memory, runtime
+        # Before 3.13 a structure on the C stack lies between a thread and its innermost frame.
+        self._inner_frame_at = (
+            self.layout["cframe.current_frame"] if "thread.cframe" in self.layout else None
+        )
+        self._frame_at = self.layout[
+            "thread.current_frame" if self._inner_frame_at is None else "thread.cframe"
+        ]
         self._codes = CodeTable(memory, self.layout)
-        self._kinds: dict[int, bool] = {}
+        self._kinds: dict[int, bytes] = {}
+        self._turn_variables: dict[int, tuple[int, int]] = {}
         self._calls_c = calls_of_c(self.layout.version)
         self._thread_bytes = 8 + max(
-            self.layout[f"thread.{name}"] for name in ("next", "current_frame", "native_thread_id")
+            self.layout["thread.next"], self.layout["thread.native_thread_id"]
         )
         self._holder_offset = (
             self.layout["interpreter.gil_holder"] - self.layout["interpreter.gil_runtime_state"]
@@ -121,18 +138,32 @@ class RemoteInterpreter:
                 "found where it says that they are: it is starting or ending, or the build is "
                 "patched"
             )
+        if not self._stacks_make_sense():
+            raise UnknownLayoutError(
+                f"no stack of process {self._memory.pid} could be read where Python "
+                f"{self.layout.python_version} keeps them: the build is patched"
+            )
+
+    def _stacks_make_sense(self) -> bool:
+        """Whether any thread's frames can be read; they change while that is done."""
+        for _ in range(_STACK_TRIES):
+            for thread in self.threads():
+                with contextlib.suppress(Unreadable):
+                    self.stack(thread)
+                    return True
+        return False
 
     def gil_enabled(self) -> bool:
         """Whether the lock is on. Always on an ordinary build."""
         if not self.layout.free_threaded:
             return True
-        lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
+        lock = self._lock_of(self.interpreters()[-1])
         at = lock + self.layout["interpreter.gil_enabled"]
         return self._memory.word(at) & 0xFFFFFFFF != 0
 
     def switch_interval_s(self) -> float:
         """How long a thread waits for the lock before it asks for it."""
-        lock = self._memory.word(self.interpreters()[-1] + self.layout["interpreter.ceval_gil"])
+        lock = self._lock_of(self.interpreters()[-1])
         before_holder = lock + self._holder_offset - 8
         return self._memory.word(before_holder) / 1e6
 
@@ -145,7 +176,7 @@ class RemoteInterpreter:
         found: list[PythonThread] = []
         for interpreter in self.interpreters():
             lock_at, state = (
-                self._memory.word(interpreter + self.layout["interpreter.ceval_gil"]),
+                self._lock_of(interpreter),
                 self._memory.word(interpreter + self.layout["interpreter.threads_head"]),
             )
             lock = Lock(lock_at, lock_at + self._holder_offset)
@@ -154,11 +185,11 @@ class RemoteInterpreter:
             )
             while state and len(found) < _MOST_THREADS:
                 data = self._memory.read(state, self._thread_bytes)
-                following, frame, native_id = (
+                following, native_id = (
                     struct.unpack_from("<Q", data, self.layout[f"thread.{name}"])[0]
-                    for name in ("next", "current_frame", "native_thread_id")
+                    for name in ("next", "native_thread_id")
                 )
-                found.append(PythonThread(state, native_id, frame, lock, collecting_at))
+                found.append(PythonThread(state, native_id, lock, collecting_at))
                 state = following
         return found
 
@@ -178,7 +209,7 @@ class RemoteInterpreter:
             Unreadable: The thread went on while it was looked at.
         """
         try:
-            frame = self._memory.word(thread.state + self.layout["thread.current_frame"])
+            frame = self._innermost(thread)
             return self._walk(frame) if frame else NO_STACK
         except (OSError, struct.error) as error:
             raise Unreadable(str(error)) from error
@@ -186,7 +217,7 @@ class RemoteInterpreter:
     def moved(self, thread: PythonThread, leaf: tuple[int, int]) -> bool:
         """Whether a thread has executed anything since its innermost frame was at ``leaf``."""
         try:
-            frame = self._memory.word(thread.state + self.layout["thread.current_frame"])
+            frame = self._innermost(thread)
             return frame != leaf[0] or (
                 frame != 0 and self._memory.word(frame + self.layout["frame.instr_ptr"]) != leaf[1]
             )
@@ -197,6 +228,18 @@ class RemoteInterpreter:
         """Release the process's memory. Idempotent."""
         self._memory.close()
 
+    def _lock_of(self, interpreter: int) -> int:
+        """Where an interpreter's lock is; up to 3.11 there is one for all, in the runtime."""
+        if "interpreter.ceval_gil" in self.layout:
+            return self._memory.word(interpreter + self.layout["interpreter.ceval_gil"])
+        return self._runtime + self.layout["runtime.gil"]
+
+    def _innermost(self, thread: PythonThread) -> int:
+        frame = self._memory.word(thread.state + self._frame_at)
+        if self._inner_frame_at is None or not frame:
+            return frame
+        return self._memory.word(frame + self._inner_frame_at)
+
     def _walk(self, frame: int) -> Stack:
         pages = Pages(self._memory)
         layout = self.layout
@@ -204,7 +247,7 @@ class RemoteInterpreter:
         previous_at, instruction_at = layout["frame.previous"], layout["frame.instr_ptr"]
         owner_at = layout["frame.owner"]
         found: list[tuple[CodeInfo, int]] = []
-        leaf, turn_s, calls_c = (0, 0), 0.0, False
+        leaf, turn, calls_c = (0, 0), (0.0, 0), False
         for _ in range(_DEEPEST_STACK):
             if not frame:
                 break
@@ -218,27 +261,37 @@ class RemoteInterpreter:
                     leaf = (frame, instruction)
                     calls_c = self._is_call(pages, instruction)
                 if code.name == "_run_once" and code.file.endswith("base_events.py"):
-                    turn_s = self._turn_s(pages.read(frame + size, 8 * _VARIABLES))
+                    turn = self._turn(executable, frame + size)
             frame = struct.unpack_from("<Q", data, previous_at)[0]
-        return Stack(tuple(found), leaf, calls_c, turn_s)
+        return Stack(tuple(found), leaf, calls_c, *turn)
 
-    def _turn_s(self, variables: bytes) -> float:
-        """``end_time`` of ``_run_once``: the largest number among its variables."""
-        latest_s = 0.0
-        for (word,) in struct.iter_unpack("<Q", variables):
-            address = word & _TAG_MASK
-            with contextlib.suppress(OSError):
-                if address and self._is_float(address):
-                    data = self._memory.read(address + self.layout["float.ob_fval"], 8)
-                    latest_s = max(latest_s, struct.unpack("<d", data)[0])
-        return latest_s
+    def _turn(self, code: int, variables: int) -> tuple[float, int]:
+        """When a loop's turn began, and how many callbacks it runs; zeros while it waits for events."""
+        if code not in self._turn_variables:
+            names = self._codes.variables(code)
+            if not {_TURN, _READY} <= set(names):
+                return 0.0, 0
+            self._turn_variables[code] = names.index(_TURN), names.index(_READY)
+        began, ready = (
+            self._memory.word(variables + 8 * at) & _TAG_MASK for at in self._turn_variables[code]
+        )
+        began_s, count = 0.0, 0
+        with contextlib.suppress(OSError):
+            if began and self._type_of(began) == b"float\0":
+                data = self._memory.read(began + self.layout["float.ob_fval"], 8)
+                began_s = struct.unpack("<d", data)[0]
+            if ready and self._type_of(ready)[:4] == b"int\0":
+                digit = self._memory.word(ready + self.layout["long.ob_digit"]) & _DIGIT_BITS
+                count = digit if digit <= _MOST_READY else 0
+        return began_s, count
 
-    def _is_float(self, address: int) -> bool:
+    def _type_of(self, address: int) -> bytes:
+        """The first letters of the name of an object's type."""
         kind = self._memory.word(address + self.layout["object.ob_type"])
         known = self._kinds.get(kind)
         if known is None:
             name = self._memory.word(kind + self.layout["type.tp_name"])
-            known = self._kinds[kind] = self._memory.read(name, 6) == b"float\0"
+            known = self._kinds[kind] = self._memory.read(name, 6)
         return known
 
     def _is_call(self, pages: Pages, instruction: int) -> bool:

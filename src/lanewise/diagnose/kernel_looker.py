@@ -38,7 +38,7 @@ class KernelLooker:
         self._ids = ThreadIds(record.pid)
         self._looks = 0
         self._native_ids: list[int] = []
-        self._finished = False
+        self._finished = self.shares_core = False
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
@@ -50,6 +50,7 @@ class KernelLooker:
         if not self._looks:
             self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
+        self.shares_core = False
         for native_id in self._native_ids:
             watched = self._threads.find(native_id, now_us, python=False)
             if watched is None:
@@ -66,8 +67,7 @@ class KernelLooker:
         if self._finished:
             return
         self._finished = True
-        self._threads.refresh(now_us)
-        self._threads.close()
+        self._threads.finish(now_us)
         if self._memory is not None:
             self._memory.close()
         if self._spy is not None:
@@ -92,6 +92,7 @@ class KernelLooker:
         if holder == native_id and not waiting.runnable:
             holder = self._holder()  # it may have fallen asleep between two readings
         on_core = watched.kernel.on_core() if waiting.runnable else 0
+        self.shares_core |= on_core < 0
         holds = holder == native_id or (self._lock is None and waiting.runnable)
         waits = self._waits_for_gil(waiting)
         self.record.threads[watched.index].python |= holds or waits

@@ -1,4 +1,4 @@
-"""Where things lie in the memory of CPython 3.13 and later, as each interpreter publishes it itself.
+"""Where things lie in an interpreter's memory: from CPython 3.13 on, each publishes it itself.
 
 ``_PyRuntime`` begins with ``struct _Py_DebugOffsets`` (Include/internal/pycore_debug_offsets.h): a
 cookie, the version, and for each structure the offsets of the members that debuggers and profilers
@@ -9,6 +9,7 @@ here. What is read is proven before it is used (see :mod:`lanewise.diagnose.inte
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from lanewise.diagnose.memory import ProcessMemory
@@ -126,6 +127,11 @@ class Layout:
         level, serial = self.hexversion >> 4 & 0xF, self.hexversion & 0xF
         stage = {0xA: "a", 0xB: "b", 0xC: "rc"}.get(level)
         return f"{major}.{minor}.{micro}" + (f"{stage}{serial}" if stage else "")
+
+
+def learned_layout(hexversion: int, at: Mapping[str, int]) -> Layout:
+    """Of a version that publishes nothing, as another run of it found out by experiment."""
+    return Layout((hexversion >> 24 & 0xFF, hexversion >> 16 & 0xFF), hexversion, False, dict(at))
 
 
 def publishes(memory: ProcessMemory, runtime: int) -> bool:

@@ -19,12 +19,13 @@ from lanewise.diagnose import _learning_probe
 from lanewise.diagnose.elf import RuntimePlace, executable_of
 from lanewise.diagnose.interpreter import GIL_BYTES
 from lanewise.diagnose.kernel_view import ThreadIds, thread_ids
+from lanewise.diagnose.layout import Layout, UnknownLayoutError, learned_layout
 from lanewise.diagnose.memory import ProcessMemory
 from lanewise.errors import DiagnoseError
 
-_TIMEOUT_S = 20.0
+_TIMEOUT_S = 60.0
 # owner: whoever observes; what is kept is the same whoever finds it out.
-_KNOWN: dict[tuple[int, int, int], dict[str, int]] = {}
+_KNOWN: dict[tuple[int, int, int], dict[str, Any]] = {}
 _KEPT = (b"LD_LIBRARY_PATH",)
 _HOLDER_BEFORE = 8
 _INTERVAL_BEFORE = 16
@@ -80,7 +81,22 @@ def learn_lock(memory: ProcessMemory, place: RuntimePlace) -> LearnedLock:
     return lock
 
 
-def _learned(pid: int) -> dict[str, int]:
+def learn_layout(memory: ProcessMemory) -> Layout:
+    """Find where a process keeps its threads and frames.
+
+    Raises:
+        UnknownLayoutError: Not all of it was found.
+        DiagnoseError: Its executable cannot be run again.
+    """
+    found = _learned(memory.pid)["layout"]
+    if "reason" in found:
+        raise UnknownLayoutError(
+            f"where {executable_of(memory.pid)} keeps its frames was not found ({found['reason']})"
+        )
+    return learned_layout(found["hexversion"], found["at"])
+
+
+def _learned(pid: int) -> dict[str, Any]:
     """The distances for the process's executable, asked for once: a server's workers all run the same."""
     try:
         file = Path(f"/proc/{pid}/exe").stat()
@@ -91,7 +107,7 @@ def _learned(pid: int) -> dict[str, int]:
     return _KNOWN.setdefault(key, _ask(pid)) if known is None else known
 
 
-def _ask(pid: int) -> dict[str, int]:
+def _ask(pid: int) -> dict[str, Any]:
     executable = executable_of(pid)
     sources = Path(__file__).parents[2]
     try:
@@ -103,7 +119,7 @@ def _ask(pid: int) -> dict[str, int]:
             check=False,
             **_as_its_user(pid),
         )
-        answer: dict[str, int] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         raise DiagnoseError(
             f"where the lock of process {pid} is cannot be learned by running "

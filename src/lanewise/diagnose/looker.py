@@ -29,6 +29,8 @@ class Looker(Protocol):
     """Adds looks at one process to its record. Owned by the thread that samples."""
 
     record: ProcessRecord
+    # Whether at the last look one of its threads may have been kept from the sampler's own core.
+    shares_core: bool
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
@@ -60,7 +62,7 @@ class InterpreterLooker:
         self._places = Places(record)
         self._ids = ThreadIds(record.pid)
         self._looks = 0
-        self._finished = self._several = False
+        self._finished = self._several = self.shares_core = False
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
@@ -75,6 +77,7 @@ class InterpreterLooker:
         if not self._looks:
             self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
+        self.shares_core = False
         self._several |= len({thread.collecting_at for thread in threads}) > 1
         by_state = {thread.state: self._ids.ours(thread.native_id) for thread in threads}
         for thread in threads:
@@ -95,8 +98,7 @@ class InterpreterLooker:
         self._finished = True
         if self._several:
             self.record.weaknesses.append(_SEVERAL_INTERPRETERS)
-        self._threads.refresh(now_us)
-        self._threads.close()
+        self._threads.finish(now_us)
         self._interpreter.close()
 
     def _look_at(
@@ -109,6 +111,7 @@ class InterpreterLooker:
             return
         waiting, holder = self._settled(thread, watched)
         on_core = watched.kernel.on_core() if waiting.runnable else 0
+        self.shares_core |= on_core < 0
         holds = holder == thread.state
         stack = self._stack(thread)
         waits_for_gil = waiting.call == "futex" and thread.lock.covers(waiting.address)
@@ -144,6 +147,7 @@ class InterpreterLooker:
                 queued_ns=times.queued_ns - watched.begin.queued_ns,
                 holder=self._number(by_state, holder) if state == "gil_wait" else -1,
                 turn_us=0 if stack is None else self._turn_us(stack),
+                ready=0 if stack is None else stack.ready,
             )
         )
 

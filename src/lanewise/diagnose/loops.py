@@ -61,6 +61,28 @@ class Stall:
 
 
 @dataclass(frozen=True, slots=True)
+class Busy:
+    """What one function of the user's, called by the loop, takes of the loop's time.
+
+    Attributes:
+        frame: Its line that was seen most.
+        cause: As a stall's.
+        share: Of the loop's time.
+        lag_p99_without_s: The loop's lag if this took none of its time.
+        ready: How many callbacks one turn runs with it, as a mean over time; None where that is not
+            known.
+        turn_s: How long such a turn takes, likewise.
+    """
+
+    frame: Frame
+    cause: str
+    share: float
+    lag_p99_without_s: float
+    ready: float | None
+    turn_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class LoopTime:
     """How one loop did.
 
@@ -71,6 +93,7 @@ class LoopTime:
         stalled_share: Of the time, in stalls of at least ``STALL_S`` that are not the machine's doing.
         busy_share: Of the time, in turns.
         stalls: The longest first.
+        busy: What its time goes to, most first.
     """
 
     thread: int
@@ -80,6 +103,7 @@ class LoopTime:
     stalled_share: float
     busy_share: float
     stalls: tuple[Stall, ...]
+    busy: tuple[Busy, ...] = ()
 
 
 class _Moment(NamedTuple):
@@ -88,6 +112,9 @@ class _Moment(NamedTuple):
     look: Look
     busy: bool
     turn: object
+
+
+_Episode = tuple[float, float, list[Look]]
 
 
 def loop_times(record: ProcessRecord) -> list[LoopTime]:
@@ -148,7 +175,51 @@ def _loop_time(
         min(1.0, sum(s.duration_s for s in stalls if s.cause != _NO_CORE) * 1e6 / wall_us),
         min(1.0, sum(durations) / wall_us),
         tuple(sorted(stalls, key=lambda stall: -stall.duration_s)),
+        tuple(_busy(record, episodes, wall_us, roots)),
     )
+
+
+def _busy(
+    record: ProcessRecord, episodes: Sequence[_Episode], wall_us: float, roots: Roots
+) -> list[Busy]:
+    """Put the time of all turns down to the user's functions that they ran."""
+    looks_of: dict[tuple[str, str], list[Look]] = defaultdict(list)
+    taken_us: dict[tuple[str, str], dict[int, float]] = defaultdict(lambda: defaultdict(float))
+    for at, (start_us, end_us, looks) in enumerate(episodes):
+        moments = sum(look.moments for look in looks)
+        for look in looks:
+            frame = charged(record.stack_of(look), roots)
+            if frame is not None and outermost_of_callback(record.stack_of(look)) is not None:
+                key = frame.file, frame.qualname
+                looks_of[key].append(look)
+                taken_us[key][at] += (end_us - start_us) * look.moments / moments
+    found = []
+    for key, looks in looks_of.items():
+        cause, deciding = _cause(record, looks)
+        frame, _ = _culprit(record, deciding, roots)
+        left = [
+            end_us - start_us - taken_us[key].get(at, 0.0)
+            for at, (start_us, end_us, _) in enumerate(episodes)
+        ]
+        share = min(1.0, sum(taken_us[key].values()) / wall_us)
+        if frame is not None:
+            without_s = lag_s(left, wall_us, _LATE)
+            found.append(Busy(frame, cause, share, without_s, *_turn_of(looks)))
+    return sorted(found, key=lambda one: -one.share)
+
+
+def _turn_of(looks: Sequence[Look]) -> tuple[float | None, float | None]:
+    """How many callbacks the turns of these looks run, and how long they take: means over time."""
+    known = [look for look in looks if look.ready and look.turn_us]
+    moments = sum(look.moments for look in known)
+    if not moments:
+        return None, None
+    ready = sum(look.ready * look.moments for look in known) / moments
+    so_far_us = sum(
+        max((look.start_us + look.end_us) / 2 - look.turn_us, 0) * look.moments for look in known
+    )
+    # A random moment lies in the middle of its turn, on average.
+    return ready, 2 * so_far_us / moments / 1e6
 
 
 def lag_s(durations_us: Sequence[float], wall_us: float, share: float) -> float:
@@ -167,9 +238,6 @@ def lag_s(durations_us: Sequence[float], wall_us: float, share: float) -> float:
             return (duration - (allowed - beyond) / count) / 1e6
         beyond += step
     return 0.0
-
-
-_Episode = tuple[float, float, list[Look]]
 
 
 def _episodes(record: ProcessRecord, looks: Sequence[Look]) -> Iterator[_Episode]:

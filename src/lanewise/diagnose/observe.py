@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -108,8 +108,16 @@ def observe_command(
     options: ObserveOptions,
     version: str,
     stop: Callable[[], bool] = lambda: False,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[Session, int]:
     """Start a program, look at it until it ends or the time is over, and end it.
+
+    Args:
+        command: What to start.
+        options: How to look.
+        version: Of lanewise, for the session.
+        stop: Asked before each look.
+        environment: The program's; this one's by default.
 
     Returns:
         The session, and the program's exit status.
@@ -117,7 +125,7 @@ def observe_command(
     Raises:
         DiagnoseError: It cannot be started or looked at.
     """
-    program = StartedProgram(command)
+    program = StartedProgram(command, environment)
     try:
         family = _Family(program.pid, options, time.monotonic_ns())
         _wait_for_python(family, program, command)

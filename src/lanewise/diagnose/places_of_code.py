@@ -23,6 +23,24 @@ def roots_of(frames: Iterable[Frame]) -> Roots:
     return Roots(own=tuple(sorted(own)), library=(), standard=tuple(sorted(standard)))
 
 
+# ``gunicorn``, ``celery``: scripts that an installer made, which only call what was installed.
+_LAUNCHER = re.compile(r"[/\\](?:bin|Scripts)[/\\][^/\\.]+(?:\.exe)?(?:[/\\]__main__\.py)?$")
+# What the standard library compiles for a class, as dataclasses do.
+_GENERATED = "__create_fn__."
+
+
+def _nobodys(frame: Frame) -> bool:
+    """Whether it counts as the user's by where it lies, and yet nobody wrote it."""
+    launcher = frame.name == "<module>" and _LAUNCHER.search(frame.file)
+    return bool(launcher) or frame.qualname.startswith(_GENERATED)
+
+
+def _is_part_of(frame: Frame, outer: Frame) -> bool:
+    """Whether it is a comprehension or the like that the function around it runs itself."""
+    around, _, name = frame.qualname.rpartition(".<locals>.")
+    return name.endswith(("comp>", "genexpr>")) and around == outer.qualname
+
+
 def charged(stack: Sequence[Frame], roots: Roots) -> Frame | None:
     """The frame that a look is charged to: the innermost of the user's, else of a library, else of all.
 
@@ -31,9 +49,10 @@ def charged(stack: Sequence[Frame], roots: Roots) -> Frame | None:
         roots: Where other code lies.
     """
     for wanted in ("user", "library"):
-        for frame in stack:
-            if stalls.origin(frame.file, roots) == wanted:
-                return frame
+        for at, frame in enumerate(stack):
+            if stalls.origin(frame.file, roots) == wanted and not _nobodys(frame):
+                outer = stack[at + 1] if at + 1 < len(stack) else frame
+                return outer if _is_part_of(frame, outer) else frame
     return stack[0] if stack else None
 
 

@@ -39,6 +39,7 @@ class Recorder:
         self._random = random.Random(seed)  # noqa: S311 - because: moments to look at, not secrets
         self._cost_s = 0.0
         self._cores = sorted(os.sched_getaffinity(0))
+        self._core: int | None = None
         self._late = self._ticks = 0
         self.real_time = False
 
@@ -73,19 +74,25 @@ class Recorder:
                 if end_s is not None and due_s >= end_s:
                     _sleep_until(end_s, stop)
                     break
-                self._move()
+                self._move(alive)
                 _sleep_until(due_s, stop)
                 self._tick(alive, ended, due_s)
                 alive = [one for one in lookers() if id(one) not in ended]
 
-    def _move(self) -> None:
-        """Go to any core, so that most looks are from another one than the target's.
+    def _move(self, alive: Sequence[Looker]) -> None:
+        """Go to another core where this one may be the target's, so that most looks are from elsewhere.
 
         The kernel wakes a thread where it slept, and the two would share a core for the whole session.
+        Where nothing of the target runs here it stays: moving has its price too, and what runs
+        elsewhere is seen.
         """
-        if len(self._cores) > 1:
+        if self._core is not None and not any(looker.shares_core for looker in alive):
+            return
+        others = [core for core in self._cores if core != self._core]
+        if others:
+            self._core = self._random.choice(others)
             with contextlib.suppress(OSError):
-                os.sched_setaffinity(0, {self._random.choice(self._cores)})
+                os.sched_setaffinity(0, {self._core})
 
     def _tick(self, alive: Sequence[Looker], ended: set[int], due_s: float) -> None:
         began_s = time.monotonic()

@@ -57,8 +57,8 @@ class ProcessRecord:
         pid, command: Which one.
         python_version, gil_enabled, free_threaded_build: Its interpreter.
         gil_known: Whether the lock could be read.
-        source: Where the looks come from, best first: ``debug-offsets``, ``learned-lock+py-spy``,
-            ``learned-lock``, ``scheduler``.
+        source: Where the looks come from, best first: ``debug-offsets``, ``learned-offsets``,
+            ``learned-lock+py-spy``, ``learned-lock``, ``scheduler``.
         weaknesses: What this source cannot tell, in words.
         start_us, end_us: When it was looked at, since the session began.
         threads, frames, stacks, calls: What looks refer to; a stack is frames, innermost first.

@@ -58,6 +58,7 @@ class Look(NamedTuple):
         holder: Of ``gil_wait``: which thread held the lock, else -1.
         turn_us: When the present turn of an asyncio loop began, since the session did; 0 where
             there is none.
+        ready: How many callbacks that turn runs, one after the other; 0 where that is not known.
     """
 
     start_us: int
@@ -75,6 +76,7 @@ class Look(NamedTuple):
     queued_ns: int
     holder: int
     turn_us: int
+    ready: int = 0
 
 
 @dataclass(frozen=True, slots=True)

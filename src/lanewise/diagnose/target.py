@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lanewise.diagnose.kernel_view import thread_ids
@@ -22,9 +22,11 @@ class StartedProgram:
         DiagnoseError: It cannot be started.
     """
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
         try:
-            self._process = subprocess.Popen(list(command))  # noqa: S603 - because: the user's own command line
+            self._process = subprocess.Popen(list(command), env=environment)  # noqa: S603 - because: the user's own command line
         except OSError as error:
             raise DiagnoseError(f"{command[0]} cannot be started: {error.strerror}") from error
         self.pid = self._process.pid

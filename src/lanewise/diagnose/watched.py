@@ -76,6 +76,16 @@ class WatchedThreads:
             except OSError:
                 self.forget(native_id)
 
+    def finish(self, now_us: int) -> None:
+        """Note the last counters and release all files; the session ends where they do.
+
+        Shares are of the time that the counters are of: ended at the last look, it would be too short.
+        """
+        self.refresh(now_us)
+        self.close()
+        ends = [thread.last_us for thread in self._record.threads]
+        self._record.end_us = max([self._record.end_us, *ends])
+
     def forget(self, native_id: int) -> None:
         """Stop watching a thread that has ended."""
         watched = self._known.pop(native_id, None)
