@@ -36,6 +36,7 @@ from lanewise.runtime.calibration_store import (
 )
 from lanewise.runtime.dispatch import Dispatcher
 from lanewise.runtime.effects_watch import EffectsWatch
+from lanewise.runtime.far_lane import FarLane
 from lanewise.runtime.lifetime import (
     CallOptions,
     at_least_one,
@@ -109,6 +110,10 @@ class Runtime:
         lanes: The lanes that are opened; None opens ``"event_loop"``, ``"thread"`` and ``"process"``.
             ``"interpreter"`` (Python 3.14 and later) runs calls in as many isolated interpreters of this
             process as there would be worker processes.
+        cluster: Where calls go that the local cores cannot take: ``"local"`` starts a private Ray here,
+            ``"auto"`` joins the one that the environment names, ``"host:port"`` and ``"ray://host:port"``
+            join that one. While it cannot be reached calls stay here. Needs ``lanewise[cluster]``.
+        cluster_code: Directories of packages that are brought to the nodes; all others must be there.
         clock: Tells the seconds by which waiting for a lane is counted and predicted. Deadlines and
             timeouts go by the system's monotonic clock, which workers share.
 
@@ -149,6 +154,8 @@ class Runtime:
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         lanes: Iterable[LaneName] | None = None,
+        cluster: str | None = None,
+        cluster_code: Iterable[str | Path] = (),
         clock: Clock = time.monotonic,
         debug: bool | None = None,
     ) -> None:
@@ -163,7 +170,7 @@ class Runtime:
         self._queue_timeout_s = queue_timeout_s
         self._on_cancel = on_cancel_named(on_cancel)
         self._grace_s = grace_s
-        self._wanted = known_lanes(lanes)
+        self._wanted = known_lanes(lanes, cluster)
         propagate = tuple(propagate)
         self._clock = clock
         self._debug = debug
@@ -183,6 +190,18 @@ class Runtime:
         self._interpreter_lane = InterpreterLane(
             self._processes, propagate=propagate, handles=self._process_lane.handles
         )
+        self._far: FarLane | None = None
+        if cluster is not None:
+            kept = {
+                "preload": tuple(preload),
+                "worker_memory_bytes": worker_memory_bytes,
+                "max_calls_per_worker": max_calls_per_worker,
+                "worker_nice": worker_nice,
+            }
+            shared, begun = self._process_lane.handles, (initializer, initargs)
+            self._far = FarLane(cluster, cluster_code, shared, propagate, kept, begun)
+        # Under which lanes' names the calibration is kept.
+        self._calibrated: tuple[str, ...] = ()
         self._options = CallOptions()
         # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
         self._life = _Life()
@@ -213,6 +232,8 @@ class Runtime:
         }
         unavailable: dict[LaneName, str] = {}
         for name in self._wanted:
+            if name == "cluster":
+                continue
             lane = made[name]()
             try:
                 await lane.open()
@@ -223,18 +244,25 @@ class Runtime:
                 warnings.warn(f"lanewise goes on without its {name} lane: {error}", stacklevel=3)
             else:
                 opened[name] = lane
+        reached = dict(opened)
+        if self._far is not None:
+            why = await self._far.reach(opened)
+            if why is None:
+                reached["cluster"] = opened["cluster"]
+            else:
+                unavailable["cluster"] = why
         router = Router(
             self._plan,
-            frozenset(opened),
+            frozenset(reached),
             unavailable,
-            await self._calibration(opened, unavailable),
+            await self._calibration(reached, unavailable),
             self._loop_budget_s,
             usable_cores(),
             gil_enabled(),
         )
         doors: dict[LaneName, Door] = {
             name: Door(
-                name, self.parallelism(name), self._max_queue, self._queue_timeout_s, self._clock
+                name, self._door_places(name), self._max_queue, self._queue_timeout_s, self._clock
             )
             for name in opened
             if name != "event_loop"  # whose calls begin and end at once
@@ -243,7 +271,14 @@ class Runtime:
         state = Dispatcher(opened, router, Tally(), doors, EffectsWatch() if debug else None)
         stall_s = max(_STALL_S, _STALL_BUDGETS * self._loop_budget_s)
         state.start(stall_s if self._watches_loop else None)
+        if self._far is not None:
+            self._far.attach(state)
         return state
+
+    def _door_places(self, name: LaneName) -> int:
+        if name == "cluster" and self._far is not None:
+            return self._far.door_places
+        return self.parallelism(name)
 
     async def _calibration(
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
@@ -257,8 +292,9 @@ class Runtime:
             one.fingerprint == here and opened.keys() <= one.lanes.keys() for one in planned
         ):
             return planned[0]
-        names = tuple(opened)
+        names = tuple(opened) if self._far is None else (*opened, self._far.lane.address)
         kept = kept_calibration(here, names)
+        self._calibrated = names
         if kept is None:
             kept = await calibrate(opened, unavailable, here)
             keep_calibration(kept, names)
@@ -282,9 +318,11 @@ class Runtime:
             with contextlib.suppress(ValueError):
                 active.reset(token)
         left(self)
+        if self._far is not None:
+            self._far.detach()
         if state is not None:
             if state.router.host_costs.was_wrong:
-                forget_calibration(host_facts().fingerprint, tuple(state.lanes))
+                forget_calibration(host_facts().fingerprint, self._calibrated)
             await state.close(self._grace_s)
 
     def _entered(self) -> Dispatcher:
@@ -460,7 +498,7 @@ class Runtime:
             ItemCalls(partial(self._chunk, self._task_of(fn)), lambda item: self.run(fn, item)),
             items,
             ordered=ordered,
-            width=2 * self._processes,
+            width=2 * max(self._processes, 0 if self._far is None else self._far.lane.places),
             window=window,
         )
 
@@ -521,7 +559,9 @@ class Runtime:
         """Return an immutable snapshot."""
         state = self._entered()
         workers = self._process_lane.statistics() if "process" in state.lanes else None
-        return state.snapshot(workers, {name: self.parallelism(name) for name in state.lanes})
+        cluster = None if self._far is None else self._far.lane.statistics()
+        places = {name: self.parallelism(name) for name in state.lanes}
+        return state.snapshot(workers, places, cluster)
 
     def parallelism(self, lane: LaneName | None = None) -> int:
         """How many calls can run at once, on one lane or on all."""
@@ -532,6 +572,8 @@ class Runtime:
         }
         if "interpreter" in self._wanted:
             of_lane["interpreter"] = self._processes
+        if self._far is not None:
+            of_lane["cluster"] = self._far.lane.places
         return sum(of_lane.values()) if lane is None else of_lane.get(lane, 1)
 
     def expected_s(self, fn: Callable[..., Any], /) -> float | None:

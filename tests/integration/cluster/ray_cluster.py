@@ -33,7 +33,7 @@ class RayCluster:
         mine["PYTHONPATH"] = os.pathsep.join([str(_SOURCE), *filter(None, sys.path)])
         self._before = {name: os.environ.get(name) for name in mine}
         os.environ.update(mine)
-        self._errors = open(Path(self._directory, "errors.txt"), "w+b")  # noqa: PTH123, SIM115
+        self._errors = open(Path(self._directory, "errors.txt"), "w+b")  # noqa: PTH123
         self._process = subprocess.Popen(
             [sys.executable, _PROGRAM, self._directory, str(self._cpus)],
             stdin=subprocess.PIPE,

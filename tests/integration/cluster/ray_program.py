@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, each with a raylet of its own; told what to do on stdin.
+"""A Ray cluster of several nodes on this machine, each with a raylet of its own; it is told on stdin.
 
 A program of its own: Ray leaves threads and handlers in the process that it is used from.
 """

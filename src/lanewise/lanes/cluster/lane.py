@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from _lanewise_worker.main_module import describe_main
@@ -87,6 +88,8 @@ class ClusterLane:
         self.handles.on_gone.append(self._handle_gone)
         # Told when calls can go there, with None, or cannot any more, with the reason.
         self.on_change: Callable[[str | None], None] | None = None
+        # Told when nodes came or went.
+        self.on_nodes: Callable[[], None] | None = None
         self._cpus = cpus
         self._workers = dict(workers or {})
         self._initializer = initializer, initargs
@@ -131,7 +134,7 @@ class ClusterLane:
             loop = asyncio.get_running_loop()
             crew = Crew(loop)
             connection = Connection(loop, crew, self._settings(), self._changed)
-            crew.on_nodes = connection.nodes_changed
+            crew.on_nodes = partial(self._nodes_changed, connection)
             why = None
             try:
                 await connection.open()
@@ -189,6 +192,11 @@ class ClusterLane:
     def unavailable(self) -> str | None:
         """Why calls cannot go there now; None where they can."""
         return "it is closed" if self._connection is None else self._connection.unavailable
+
+    def _nodes_changed(self, connection: Connection, reason: str | None) -> None:
+        connection.nodes_changed(reason)
+        if self.on_nodes is not None:
+            self.on_nodes()
 
     def _changed(self, reason: str | None) -> None:
         if self._crew is not None and reason is not None:

@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 # A call that takes so long or longer takes a place of its own; a shorter one, its part of it, at least
 # the second figure. A message to a node and back takes a millisecond or several.
-HORIZON_S = 0.020
+HORIZON_S = 0.050
 LEAST_PART = 1 / 64
 # Weight of the newest run time in the average.
 _NEWEST = 0.2
