@@ -12,6 +12,8 @@ import sys
 import types
 from typing import Any
 
+_STANDS_IN = "__lanewise_stands_in__"
+
 
 def describe_main() -> dict[str, str]:
     """Say, in the parent, how a worker can get the parent's main module; nothing where it cannot."""
@@ -35,7 +37,8 @@ def load_main(main: dict[str, str]) -> types.ModuleType:
         ImportError: The parent has no main module that can be run again.
     """
     known = sys.modules.get("__mp_main__")
-    if known is not None:
+    # When multiprocessing is imported it gives that name to whatever __main__ is then: our stand-in.
+    if known is not None and _STANDS_IN not in vars(known):
         return known
     import runpy  # noqa: PLC0415 - because: only workers that need the module pay for it
 
@@ -72,5 +75,6 @@ def install_lazy_main(main: dict[str, str]) -> None:
         return getattr(load_main(main), name)
 
     lazy.__getattr__ = find  # type: ignore[method-assign]  # because: PEP 562 asks for exactly this
+    lazy.__dict__[_STANDS_IN] = True
     lazy.__dict__.pop("__spec__", None)
     sys.modules["__main__"] = lazy

@@ -21,21 +21,23 @@ class RayCluster:
     long, for a gateway needs the cluster's secret.
     """
 
-    def __init__(self, cpus=2):
+    def __init__(self, cpus=2, port=0):
         self._cpus = cpus
+        self._port = port
         self._directory = tempfile.mkdtemp(prefix="lanewise-test-", dir="/tmp")
         self._before = {}
         self.address = ""
 
     def __enter__(self):
-        mine = private_environment()
+        # The secret stays the same, so that a cluster that comes back is the same one to who knows it.
+        mine = {**private_environment(), "RAY_AUTH_TOKEN": "4c" * 32}
         # Ray's workers find lanewise and the tests where this process does.
         mine["PYTHONPATH"] = os.pathsep.join([str(_SOURCE), *filter(None, sys.path)])
         self._before = {name: os.environ.get(name) for name in mine}
         os.environ.update(mine)
         self._errors = open(Path(self._directory, "errors.txt"), "w+b")  # noqa: PTH123
         self._process = subprocess.Popen(
-            [sys.executable, _PROGRAM, self._directory, str(self._cpus)],
+            [sys.executable, _PROGRAM, self._directory, str(self._cpus), str(self._port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -19,7 +19,8 @@ _OBJECT_STORE_BYTES = 150_000_000
 class Program:
     """Owner: the main thread."""
 
-    def __init__(self, directory, cpus):
+    def __init__(self, directory, cpus, port):
+        self._port = port
         self._directory = directory
         self._cpus = cpus
         self._nodes = {}
@@ -31,6 +32,8 @@ class Program:
         options = {"num_cpus": self._cpus, "object_store_memory": _OBJECT_STORE_BYTES}
         if not self._nodes:
             options |= {"temp_dir": self._directory, "include_dashboard": False}
+            if self._port:
+                options["gcs_server_port"] = self._port
         node = self._cluster.add_node(node_ip_address="127.0.0.1", **options)
         self._number += 1
         self._nodes[self._number] = node
@@ -46,9 +49,9 @@ class Program:
         return self._cluster.address
 
 
-def _main(directory, cpus):
+def _main(directory, cpus, port):
     become_subreaper()
-    program = Program(directory, cpus)
+    program = Program(directory, cpus, port)
     program.add()
     _answer(program.address())
     for line in sys.stdin:
@@ -66,4 +69,4 @@ def _answer(value):
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1], int(sys.argv[2]))
+    _main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

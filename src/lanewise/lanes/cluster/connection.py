@@ -25,7 +25,7 @@ _OPEN_S = 90.0
 # After the first node that cannot be used others may still come.
 _OTHERS_S = 3.0
 _FIRST_RETRY_S = 1.0
-_LAST_RETRY_S = 30.0
+_LAST_RETRY_S = 10.0
 # What the end of a gateway may take: it ends its actors, and a private Ray.
 _END_S = 12.0
 # Ray's sockets lie below its directory, and their names may not be longer than 107 letters.
