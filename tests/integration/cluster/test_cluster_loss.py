@@ -43,7 +43,7 @@ def test_a_lost_node_costs_the_calls_that_it_had_and_a_new_one_is_used(tmp_path,
             again = asyncio.ensure_future(rt.run(far_tasks.note_or_return, str(retried), 2))
             await _until(lambda: len(_lines(notes)) == 3 and len(_lines(retried)) == 1)
             await asyncio.to_thread(cluster.kill, second)
-            with pytest.raises(WorkerDiedError, match="the node .* was lost") as caught:
+            with pytest.raises(WorkerDiedError, match=r"the node .* was lost") as caught:
                 await once
             assert "127.0.0.1" in caught.value.node
             assert rt.statistics().cluster.lost_nodes == 1
@@ -91,7 +91,7 @@ def test_a_cluster_that_is_not_there_is_told_and_does_without():
     async def scenario():
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
-            address = "127.0.0.1:{}".format(unused.getsockname()[1])
+            address = f"127.0.0.1:{unused.getsockname()[1]}"
             with pytest.warns(UserWarning, match="until it can be used"):
                 rt = await Runtime(
                     cluster=address, lanes=("process", "cluster"), processes=1

@@ -56,6 +56,7 @@ class NodeAgent:
         self._out: list[bytes] = []
         self._out_number = 0
         self._turn = 0
+        self._busy = False
         self._said: list[bytes] = []
         self._flushing = False
         _take_the_callers_place(settings)
@@ -100,11 +101,14 @@ class NodeAgent:
             ray=importlib.metadata.version("ray"),
         )
 
-    def exchange(self, number: int, frames: bytes) -> tuple[int, bytes]:
-        """Take frames, in the order of their numbers; wait for some that go back, and number them.
+    def exchange(self, number: int, frames: bytes) -> tuple[int, bytes, bool]:
+        """Take frames, in the order of their numbers; wait for some that go back.
 
         One exchange waits at a time: a later one sends it home, so that the gateway need not keep more
         of them than it has something to bring.
+
+        Returns:
+            The number of what goes back, that, and whether more is to be expected.
         """
         with self._change:
             self._early[number] = frames
@@ -112,6 +116,7 @@ class NodeAgent:
                 arrived = self._early.pop(self._next)
                 self._next += 1
                 if arrived:
+                    self._busy = True
                     self._loop.call_soon_threadsafe(self._calls.feed, arrived)
             self._turn += 1
             turn, until_s = self._turn, time.monotonic() + POLL_S
@@ -121,7 +126,8 @@ class NodeAgent:
                     break
             out, self._out = self._out, []
             number, self._out_number = self._out_number, self._out_number + 1
-        return number, b"".join(out)
+            busy = self._busy
+        return number, b"".join(out), busy
 
     def take_share(self, number: int, sizes: bytes, data: Any) -> None:
         """Copy a shared object into memory that this node's workers map, or say why it cannot be."""
@@ -156,6 +162,7 @@ class NodeAgent:
         said, self._said = self._said, []
         with self._change:
             self._out += said
+            self._busy = self._calls.is_busy
             self._change.notify_all()
 
     def _say_soon(self, kind: int, data: bytes) -> None:

@@ -11,6 +11,9 @@ from _lanewise_worker import wire
 # One waits on the node, while two others may be on their way. What comes meanwhile goes with the next:
 # so the busier a node is, the more frames share a message.
 _THREADS = 3
+# A node that has nothing to do is asked again only after so long whether it has something to say: by then
+# there may be another call, which asks as well.
+_LINGER_S = 0.05
 # A node that has not answered for so long is taken for lost; it answers every two seconds at the latest.
 _PATIENCE_S = 30.0
 
@@ -46,6 +49,7 @@ class Exchanges:
         self._waiting: list[Outgoing] = []
         self._number = 0
         self._under_way = 0
+        self._busy = True
         self._over = False
         self._arriving = threading.Lock()
         self._early: dict[int, bytes] = {}
@@ -68,24 +72,36 @@ class Exchanges:
     def _run(self) -> None:
         while True:
             with self._change:
-                while not self._over and not self._waiting and self._under_way:
-                    self._change.wait()
-                if self._over:
+                frames = self._next_frames()
+                if frames is None:
                     return
-                frames, self._waiting = self._waiting, []
                 number, self._number = self._number, self._number + 1
                 self._under_way += 1
             try:
-                self._arrived(*self._exchanged(number, frames))
+                number, answer, busy = self._exchanged(number, frames)
+                self._arrived(number, answer)
             except Exception as error:  # noqa: BLE001 - because: whatever Ray raises, the node is of no use any more
                 self._lose(_in_words(error))
                 return
             with self._change:
                 self._under_way -= 1
+                self._busy = busy
                 if not self._under_way:
                     self._change.notify()
 
-    def _exchanged(self, number: int, frames: list[Outgoing]) -> tuple[int, bytes]:
+    def _next_frames(self) -> list[Outgoing] | None:
+        """Wait until there is something to send, or to ask; None at the end. With ``_change`` held."""
+        while not self._over and not self._waiting:
+            if self._under_way:
+                self._change.wait()
+            elif self._busy or not self._change.wait(_LINGER_S):
+                break  # somebody must be there to take what the node has to say
+        if self._over:
+            return None
+        frames, self._waiting = self._waiting, []
+        return frames
+
+    def _exchanged(self, number: int, frames: list[Outgoing]) -> tuple[int, bytes, bool]:
         data = b"".join([part for _, _, parts in frames for part in parts])
         try:
             coming = self._agent.exchange.remote(number, data)
@@ -96,7 +112,7 @@ class Exchanges:
             self._on_unsent(frames, _in_words(error))
             return self._exchanged(number, [])
         del data
-        answer: tuple[int, bytes] = self._ray.get(coming, timeout=_PATIENCE_S)
+        answer: tuple[int, bytes, bool] = self._ray.get(coming, timeout=_PATIENCE_S)
         return answer
 
     def _arrived(self, number: int, frames: bytes) -> None:

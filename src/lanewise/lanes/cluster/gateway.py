@@ -14,11 +14,11 @@ import mmap
 import os
 import pickle
 import platform
-import queue
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -92,16 +92,15 @@ class Gateway:
         ):  # else the lane is gone, which its reader tells
             self._channel.sendall(frames)
 
-    def serve(self, arrived: queue.SimpleQueue[Any]) -> None:
+    def serve(self, frames: Iterator[wire.Frame]) -> None:
         """Do what the lane says until it says no more."""
         self.tell(protocol.OPENED)
         threading.Thread(target=self._look_around, name="look-around", daemon=True).start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
-        while True:
-            frame = arrived.get()
-            if frame is None or frame[0] == protocol.EXIT:
+        for kind, _flags, number, seq, body in frames:
+            if kind == protocol.EXIT:
                 return
-            self._obey(*frame)
+            self._obey(kind, number, seq, body)
 
     def _obey(self, kind: int, number: int, seq: int, body: Any) -> None:
         if kind == protocol.SHARE:
@@ -312,8 +311,8 @@ def _misfit(node: NodeFacts, settings: dict[str, Any]) -> str | None:
     return None
 
 
-def _read(channel: socket.socket, arrived: queue.SimpleQueue[Any]) -> None:
-    """Hand on what the lane says; None at its end."""
+def _said(channel: socket.socket) -> Iterator[wire.Frame]:
+    """Yield what the lane says until it is gone."""
     frames = wire.Frames()
     while True:
         try:
@@ -321,10 +320,8 @@ def _read(channel: socket.socket, arrived: queue.SimpleQueue[Any]) -> None:
         except OSError:
             data = b""
         if not data:
-            arrived.put(None)
             return
-        for kind, _flags, number, seq, body in frames.feed(data):
-            arrived.put((kind, number, seq, body))
+        yield from frames.feed(data)
 
 
 def _joined(settings: dict[str, Any]) -> Any:
@@ -361,12 +358,11 @@ def _end_in_time(settings: dict[str, Any]) -> None:
 def main(channel_fd: int, side_fd: int) -> None:
     """Serve one lane until it is gone or says so."""
     channel, side = socket.socket(fileno=channel_fd), socket.socket(fileno=side_fd)
-    arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(channel, arrived), name="read", daemon=True).start()
-    first = arrived.get()
+    said = _said(channel)
+    first = next(said, None)
     if first is None:
         return
-    settings: dict[str, Any] = pickle.loads(first[3])  # noqa: S301 - because: from the process that started this one
+    settings: dict[str, Any] = pickle.loads(first[4])  # noqa: S301 - because: from the process that started this one
     is_private = settings["address"] == "local"
     if is_private:
         become_subreaper()
@@ -378,7 +374,7 @@ def main(channel_fd: int, side_fd: int) -> None:
             channel.sendall(b"".join(frame_of(protocol.TROUBLE, 0, 0, body)))
     else:
         gateway = Gateway(ray, settings, channel, side)
-        gateway.serve(arrived)
+        gateway.serve(said)
         _end_in_time(settings)
         gateway.end()
         with contextlib.suppress(Exception):

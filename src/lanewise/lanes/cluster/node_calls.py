@@ -74,6 +74,11 @@ class NodeCalls:
         else:
             waiting.set_result(Shared(self._lane.handles, content, number))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether some call has not ended."""
+        return bool(self._running)
+
     # --- frames ---------------------------------------------------------------------------------
 
     def _define(self, number: int, body: Any) -> None:
