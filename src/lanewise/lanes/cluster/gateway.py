@@ -36,6 +36,7 @@ _LOOK_S = 0.5
 # A cluster that has not said for so long which nodes it has cannot be reached.
 _SILENT_S = 15.0
 _START_S = 60.0
+_FIND_S = 5.0
 # A node that could not be used is tried again after so long.
 _AGAIN_S = 15.0
 _END_S = 8.0
@@ -324,6 +325,17 @@ def _said(channel: socket.socket) -> Iterator[wire.Frame]:
         yield from frames.feed(data)
 
 
+def _find(address: str) -> None:
+    """See that something listens at an address: Ray itself would look for it for minutes.
+
+    Raises:
+        OSError: Nothing does.
+    """
+    if address != "auto":
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        socket.create_connection((host.strip("[]"), int(port)), _FIND_S).close()
+
+
 def _joined(settings: dict[str, Any]) -> Any:
     """Start a private Ray, or join the cluster; return the module.
 
@@ -337,8 +349,10 @@ def _joined(settings: dict[str, Any]) -> Any:
         options = private.start_options(
             settings["cpus"], settings["directory"], settings["object_store_bytes"]
         )
-    elif settings["code"]:
-        options["runtime_env"] = {"py_modules": settings["code"]}
+    else:
+        _find(settings["address"])
+        if settings["code"]:
+            options["runtime_env"] = {"py_modules": settings["code"]}
     ray.init(log_to_driver=False, configure_logging=False, namespace="lanewise", **options)
     return ray
 
