@@ -16,6 +16,7 @@ from lanewise.lanes.cluster import ClusterLane
 from lanewise.lanes.process.handles import HandleBook
 from lanewise.model.facts import LaneCost
 from lanewise.model.lane import Lane, LaneName
+from lanewise.runtime.batching import TARGET_S
 from lanewise.runtime.calibrate import far_cost
 from lanewise.runtime.dispatch import Dispatcher
 
@@ -23,6 +24,8 @@ _log = logging.getLogger("lanewise")
 
 # A node is sent some calls more than it runs at once, so that it has the next one when one has ended.
 _AHEAD = 2
+# To send a chunk to a node takes some milliseconds of computing, all told.
+_FAR_CHUNK_S = 0.1
 
 
 class FarLane:
@@ -61,6 +64,15 @@ class FarLane:
         self._state: Dispatcher | None = None
         self._measures = False
         self._measuring: asyncio.Task[None] | None = None
+
+    def width(self, processes: int) -> int:
+        """How many chunks of a map are in flight."""
+        return 2 * max(processes, self.lane.places)
+
+    def chunk_s(self, pinned: LaneName | None, lanes: Iterable[LaneName]) -> float:
+        """What one chunk of a map is to take: more where it is known that all cross a network."""
+        is_far = pinned == "cluster" or set(lanes) <= {"cluster", "event_loop"}
+        return _FAR_CHUNK_S if is_far else TARGET_S
 
     @property
     def door_places(self) -> int:

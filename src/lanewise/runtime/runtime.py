@@ -28,6 +28,7 @@ from lanewise.plan.document import Plan
 from lanewise.runtime.active import active, active_runtime, entered, left
 from lanewise.runtime.admission import Door
 from lanewise.runtime.ambient import request_deadline
+from lanewise.runtime.batching import TARGET_S
 from lanewise.runtime.calibrate import calibrate
 from lanewise.runtime.calibration_store import (
     forget_calibration,
@@ -262,7 +263,7 @@ class Runtime:
         )
         doors: dict[LaneName, Door] = {
             name: Door(
-                name, self._door_places(name), self._max_queue, self._queue_timeout_s, self._clock
+                name, self.parallelism(name), self._max_queue, self._queue_timeout_s, self._clock
             )
             for name in opened
             if name != "event_loop"  # whose calls begin and end at once
@@ -274,11 +275,6 @@ class Runtime:
         if self._far is not None:
             self._far.attach(state)
         return state
-
-    def _door_places(self, name: LaneName) -> int:
-        if name == "cluster" and self._far is not None:
-            return self._far.door_places
-        return self.parallelism(name)
 
     async def _calibration(
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
@@ -493,13 +489,15 @@ class Runtime:
         """
         if window is not None and window < 1:
             raise ValueError(f"window={window} must be at least 1")
+        far = self._far
         # Not a generator of its own around this one: each item would pay for passing through both.
         return map_in_chunks(
             ItemCalls(partial(self._chunk, self._task_of(fn)), lambda item: self.run(fn, item)),
             items,
             ordered=ordered,
-            width=2 * max(self._processes, 0 if self._far is None else self._far.lane.places),
+            width=2 * self._processes if far is None else far.width(self._processes),
             window=window,
+            target_s=TARGET_S if far is None else far.chunk_s(self._options.lane, self._wanted),
         )
 
     async def _chunk(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from _lanewise_worker import wire
 
 # One waits on the node, while two others may be on their way. What comes meanwhile goes with the next:
 # so the busier a node is, the more frames share a message.
-_THREADS = 3
+_AT_ONCE = 3
 # A node that has nothing to do is asked again only after so long whether it has something to say: by then
 # there may be another call, which asks as well.
 _LINGER_S = 0.05
@@ -51,69 +52,78 @@ class Exchanges:
         self._under_way = 0
         self._busy = True
         self._over = False
+        self._coming: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._arriving = threading.Lock()
         self._early: dict[int, bytes] = {}
         self._next = 0
-        for at in range(_THREADS):
+        for at in range(_AT_ONCE):
             threading.Thread(target=self._run, name=f"exchange-{at}", daemon=True).start()
+        self.flush()
 
     def send(self, kind: int, seq: int, parts: list[Any]) -> None:
-        """Send a frame with the next message."""
+        """Send a frame with the next message; :meth:`flush` is to be called before long."""
         with self._change:
             self._waiting.append((kind, seq, parts))
-            self._change.notify()
+
+    def flush(self) -> None:
+        """Send what waits, in the caller's thread, unless enough is on its way already."""
+        self._begin(linger=False)
 
     def end(self) -> None:
         """Send nothing more. Idempotent."""
         with self._change:
             self._over = True
             self._change.notify_all()
+        for _ in range(_AT_ONCE):
+            self._coming.put(None)
 
     def _run(self) -> None:
-        while True:
-            with self._change:
-                frames = self._next_frames()
-                if frames is None:
-                    return
-                number, self._number = self._number, self._number + 1
-                self._under_way += 1
+        """Take answers, and go on when one has come."""
+        while (coming := self._coming.get()) is not None:
             try:
-                number, answer, busy = self._exchanged(number, frames)
+                number, answer, busy = self._ray.get(coming, timeout=_PATIENCE_S)
+                del coming
                 self._arrived(number, answer)
             except Exception as error:  # noqa: BLE001 - because: whatever Ray raises, the node is of no use any more
                 self._lose(_in_words(error))
                 return
+            del answer
             with self._change:
                 self._under_way -= 1
                 self._busy = busy
-                if not self._under_way:
-                    self._change.notify()
+            self._begin(linger=True)
 
-    def _next_frames(self) -> list[Outgoing] | None:
-        """Wait until there is something to send, or to ask; None at the end. With ``_change`` held."""
-        while not self._over and not self._waiting:
-            if self._under_way:
-                self._change.wait()
-            elif self._busy or not self._change.wait(_LINGER_S):
-                break  # somebody must be there to take what the node has to say
-        if self._over:
-            return None
-        frames, self._waiting = self._waiting, []
-        return frames
+    def _begin(self, *, linger: bool) -> None:
+        """Send the next message, if it is time for one."""
+        with self._change:
+            if linger and not self._busy:
+                self._change.wait_for(self._is_needless, _LINGER_S)
+            # Somebody must be there to take what the node has to say.
+            due = self._waiting or not self._under_way
+            if self._over or not due or self._under_way >= _AT_ONCE:
+                return
+            frames, self._waiting = self._waiting, []
+            number, self._number = self._number, self._number + 1
+            self._under_way += 1
+            self._change.notify_all()
+        try:
+            self._coming.put(self._sent(number, frames))
+        except Exception as error:  # noqa: BLE001 - because: as above
+            self._lose(_in_words(error))
 
-    def _exchanged(self, number: int, frames: list[Outgoing]) -> tuple[int, bytes, bool]:
+    def _is_needless(self) -> bool:
+        return bool(self._over or self._waiting or self._under_way)
+
+    def _sent(self, number: int, frames: list[Outgoing]) -> Any:
         data = b"".join([part for _, _, parts in frames for part in parts])
         try:
-            coming = self._agent.exchange.remote(number, data)
+            return self._agent.exchange.remote(number, data)
         except Exception as error:
             if not frames:
                 raise
             # What is too large for Ray's object store; the node waits for a message of that number.
             self._on_unsent(frames, _in_words(error))
-            return self._exchanged(number, [])
-        del data
-        answer: tuple[int, bytes, bool] = self._ray.get(coming, timeout=_PATIENCE_S)
-        return answer
+            return self._agent.exchange.remote(number, b"")
 
     def _arrived(self, number: int, frames: bytes) -> None:
         with self._arriving:
@@ -126,8 +136,8 @@ class Exchanges:
 
     def _lose(self, reason: str) -> None:
         with self._change:
-            known, self._over = self._over, True
-            self._change.notify_all()
+            known = self._over
+        self.end()
         if not known:
             self._on_lost(reason)
 

@@ -93,17 +93,22 @@ class Gateway:
         ):  # else the lane is gone, which its reader tells
             self._channel.sendall(frames)
 
-    def serve(self, frames: Iterator[wire.Frame]) -> None:
+    def serve(self, said: Iterator[list[wire.Frame]]) -> None:
         """Do what the lane says until it says no more."""
         self.tell(protocol.OPENED)
         threading.Thread(target=self._look_around, name="look-around", daemon=True).start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
-        for kind, _flags, number, seq, body in frames:
-            if kind == protocol.EXIT:
-                return
-            self._obey(kind, number, seq, body)
+        for frames in said:
+            touched: dict[int, Exchanges] = {}
+            for kind, _flags, number, seq, body in frames:
+                self._obey(kind, number, seq, body, touched)
+            # Together: what has come together need not cost a message each.
+            for exchanges in touched.values():
+                exchanges.flush()
 
-    def _obey(self, kind: int, number: int, seq: int, body: Any) -> None:
+    def _obey(
+        self, kind: int, number: int, seq: int, body: Any, touched: dict[int, Exchanges]
+    ) -> None:
         if kind == protocol.SHARE:
             self._share(number, bytes(body))
         elif kind == protocol.GIVE:
@@ -117,6 +122,7 @@ class Gateway:
                 node is not None and node.exchanges is not None
             ):  # else the lane hears that it is gone
                 node.exchanges.send(kind, seq, frame_of(kind, number, seq, body))
+                touched[number] = node.exchanges
 
     # --- shared objects -------------------------------------------------------------------------
 
@@ -154,6 +160,7 @@ class Gateway:
             if node.exchanges is not None:
                 kind = protocol.FORGET
                 node.exchanges.send(kind, share, frame_of(kind, node.number, share))
+                node.exchanges.flush()
 
     # --- nodes ----------------------------------------------------------------------------------
 
@@ -312,8 +319,8 @@ def _misfit(node: NodeFacts, settings: dict[str, Any]) -> str | None:
     return None
 
 
-def _said(channel: socket.socket) -> Iterator[wire.Frame]:
-    """Yield what the lane says until it is gone."""
+def _said(channel: socket.socket) -> Iterator[list[wire.Frame]]:
+    """Yield what the lane says, as it comes, until it is gone."""
     frames = wire.Frames()
     while True:
         try:
@@ -322,7 +329,9 @@ def _said(channel: socket.socket) -> Iterator[wire.Frame]:
             data = b""
         if not data:
             return
-        yield from frames.feed(data)
+        whole = frames.feed(data)
+        if whole:
+            yield whole
 
 
 def _find(address: str) -> None:
@@ -376,7 +385,7 @@ def main(channel_fd: int, side_fd: int) -> None:
     first = next(said, None)
     if first is None:
         return
-    settings: dict[str, Any] = pickle.loads(first[4])  # noqa: S301 - because: from the process that started this one
+    settings: dict[str, Any] = pickle.loads(first[0][4])  # noqa: S301 - because: from the process that started this one
     is_private = settings["address"] == "local"
     if is_private:
         become_subreaper()

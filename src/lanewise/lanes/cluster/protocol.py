@@ -18,7 +18,6 @@ SHARE = (
 )
 GIVE = 3  # give that node the object [node; the sequence number is the object's]
 DROP = 4  # nobody needs the object any more [its number]
-EXIT = 5
 
 # From the lane to a node.
 DEFINE = 16  # what a function's number stands for [node; the sequence number is the function's]
