@@ -156,6 +156,7 @@ class Crew:
         placed = self.placement.nodes
         return tuple(
             NodeStatistics(
+                number,
                 node.facts.name,
                 node.facts.address,
                 node.facts.cpus,

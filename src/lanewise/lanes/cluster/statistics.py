@@ -10,6 +10,7 @@ class NodeStatistics:
     """One node at one moment.
 
     Attributes:
+        number: What the lane calls it; never used twice while the cluster is reached.
         name: Its host; ``address`` as the cluster knows it.
         cpus: What its calls may ask for together; ``used`` what they do.
         calls: Calls that it has.
@@ -17,6 +18,7 @@ class NodeStatistics:
         bytes_out: What was sent there; ``bytes_in`` what came from there.
     """
 
+    number: int
     name: str
     address: str
     cpus: float
