@@ -121,3 +121,28 @@ def test_a_private_ray_leaves_nothing_when_its_program_is_killed(tmp_path):
         _until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in facts["processes"]))
     )
     asyncio.run(_until(lambda: not os.path.exists(facts["directory"])))  # noqa: PTH110 - because: as a command would
+
+
+def test_a_program_that_is_killed_takes_its_calls_out_of_the_cluster(ray_cluster, tmp_path):
+    path = tmp_path / "calls"
+    program = subprocess.Popen(
+        [sys.executable, _HERE / "joined_program.py", ray_cluster.address, path]
+    )
+    try:
+        asyncio.run(_until(lambda: len(_lines(path)) == 1))
+    finally:
+        program.kill()
+        program.wait()
+    (pid,) = _lines(path)
+    asyncio.run(_until(lambda: not Path(f"/proc/{pid}").exists()))
+
+
+def test_what_the_object_store_cannot_hold_is_told_and_the_lane_goes_on(ray_cluster):
+    async def scenario():
+        async with Runtime(cluster=ray_cluster.address, lanes=("cluster",)) as rt:
+            with pytest.raises((LaneUnavailableError, WorkerDiedError)) as caught:
+                await rt.run(len, bytes(400_000_000))
+            assert await rt.run(len, b"little") == 6
+            return caught.value
+
+    assert str(asyncio.run(scenario()))
