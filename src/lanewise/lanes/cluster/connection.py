@@ -56,9 +56,9 @@ class Connection:
         self._directory = ""
         self._trouble = ""
         self._usable: asyncio.Future[None] = loop.create_future()
+        self._reached = asyncio.Event()
         self._ended = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
-        self._refused: set[str] = set()
 
     @property
     def _is_private(self) -> bool:
@@ -107,10 +107,6 @@ class Connection:
             return
         if reason is None:
             return
-        if reason not in self._refused:
-            self._refused.add(reason)
-            if not self._crew.lost_nodes:
-                _log.warning("%s", reason)
         self._now_unavailable(reason)
         if not self._usable.done():
             self._loop.call_later(_OTHERS_S, self._give_up, reason)
@@ -119,12 +115,13 @@ class Connection:
 
     async def _begin(self) -> None:
         self._trouble = ""
+        self._reached.clear()
         self._ended.clear()
         environment = dict(os.environ)
         settings = dict(self._settings, directory="")
         if self._is_private:
             environment |= private_environment()
-            settings["directory"] = self._directory = await asyncio.to_thread(_new_directory)
+            settings["directory"] = self._directory = _new_directory()
         home = str(Path(__file__).parents[3])
         path = [home, *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(path)
@@ -158,6 +155,7 @@ class Connection:
             return
         if kind == protocol.OPENED:
             self._crew.connect(link)
+            self._reached.set()
         elif kind == protocol.TROUBLE:
             self._trouble = bytes(body).decode("utf-8", "backslashreplace")
         else:
@@ -209,9 +207,23 @@ class Connection:
             self._usable = self._loop.create_future()
             try:
                 await self._begin()
+                await asyncio.wait_for(self._reached_or_ended(), _OPEN_S)
+            except TimeoutError:
+                self._ended.set()  # whatever keeps it: another one may fare better
             except OSError as error:
                 _log.warning("no gateway to the cluster can be started: %s", error)
                 self._ended.set()
+
+    async def _reached_or_ended(self) -> None:
+        waiting = [
+            self._loop.create_task(self._reached.wait()),
+            self._loop.create_task(self._ended.wait()),
+        ]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
 
 
 def _new_directory() -> str:

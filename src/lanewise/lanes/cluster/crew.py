@@ -62,6 +62,8 @@ class Crew:
         self._link: Link | None = None
         self._calls: dict[int, Call] = {}
         self._shared: set[int] = set()
+        # Told already: nodes that cannot be used are tried again and again.
+        self._refusals: set[str] = set()
         self._changed = asyncio.Event()
         self._handlers: dict[int, Callable[[int, int, Any], None]] = {
             protocol.NODE_UP: self._node_up,
@@ -238,6 +240,9 @@ class Crew:
             self.lost_nodes += 1
             if not self.ending:
                 _log.warning("the cluster has lost its node %s: %s", node, reason)
+        elif reason not in self._refusals:
+            self._refusals.add(reason)
+            _log.warning("%s", reason)
         instructions = self.placement.node_down(number)
         for one in instructions:
             if isinstance(one, Lost):

@@ -23,7 +23,9 @@ Outgoing = tuple[int, int, list[Any]]
 
 
 class Exchanges:
-    """Threads: ``_change`` guards what waits and what has come too early; three threads of its own.
+    """Nothing is said before the first :meth:`flush`.
+
+    Threads: ``_change`` guards what waits and what has come too early; three threads of its own.
 
     Args:
         ray: The module.
@@ -58,7 +60,6 @@ class Exchanges:
         self._next = 0
         for at in range(_AT_ONCE):
             threading.Thread(target=self._run, name=f"exchange-{at}", daemon=True).start()
-        self.flush()
 
     def send(self, kind: int, seq: int, parts: list[Any]) -> None:
         """Send a frame with the next message; :meth:`flush` is to be called before long."""

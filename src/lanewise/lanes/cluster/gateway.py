@@ -176,6 +176,9 @@ class Gateway:
             with self._nodes_change:
                 gone = [node for key, node in self._by_id.items() if key not in alive]
                 new = [key for key in alive if self._is_new(key)]
+                for node in gone:
+                    if node.failed_s is not None:  # it never was a node of ours
+                        del self._by_id[node.node_id]
             for node in gone:
                 self._lost(node, "the cluster says that the node is gone")
             for key in new:
@@ -213,15 +216,22 @@ class Gateway:
         except Exception as error:  # noqa: BLE001 - because: whatever it is, the lane is told and goes on without the node
             self._refuse(node, facts, str(error))
             return
-        node.exchanges = Exchanges(
-            self._ray,
-            node.agent,
-            self._deliver,
-            partial(self._unsent, node),
-            partial(self._lost, node),
-        )
         said = said._replace(memory_bytes=facts["Resources"].get("memory", 0.0))
-        self.tell(protocol.NODE_UP, node.number, body=pickle.dumps(tuple(said), 5))
+        # In one: who loses the node waits for the table, and tells so afterwards; who has a call for it
+        # waits too, and finds the exchanges.
+        with self._nodes_change:
+            if node.number not in self._nodes:
+                self._kill(node)  # lost again while it was being met, which the lane has heard
+                return
+            node.exchanges = Exchanges(
+                self._ray,
+                node.agent,
+                self._deliver,
+                partial(self._unsent, node),
+                partial(self._lost, node),
+            )
+            self.tell(protocol.NODE_UP, node.number, body=pickle.dumps(tuple(said), 5))
+        node.exchanges.flush()
 
     def _started(self, node: _Node, facts: dict[str, Any]) -> NodeFacts:
         from ray.util.scheduling_strategies import (  # noqa: PLC0415 - because: only a gateway has Ray
@@ -246,7 +256,9 @@ class Gateway:
             ) from None
 
     def _refuse(self, node: _Node, facts: dict[str, Any], why: str) -> None:
-        node.failed_s = time.monotonic()
+        with self._nodes_change:
+            node.failed_s = time.monotonic()
+            self._nodes.pop(node.number, None)
         self._kill(node)
         name = facts.get("NodeManagerHostname") or facts.get("NodeManagerAddress")
         lines = [line for line in why.splitlines() if line.strip()]
