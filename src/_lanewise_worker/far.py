@@ -90,9 +90,10 @@ class FarCall:
 
     def _set_context(self) -> None:
         for where, value in self.context:
-            if where not in _variables:
-                _variables[where] = find_variable(where)
-            variable = _variables[where]
+            try:
+                variable = _variables[where]
+            except KeyError:
+                variable = _variables.setdefault(where, find_variable(where))
             if variable is not None:
                 variable.set(value)
 
@@ -103,7 +104,7 @@ class FarCall:
             _same_source(self.__module__, self.digest)
             if len(_functions) >= _MAX_FUNCTIONS:
                 _functions.clear()
-            found = _functions[self.definition] = implementation(function, variant)
+            found = _functions.setdefault(self.definition, implementation(function, variant))
         return found
 
 

@@ -239,4 +239,5 @@ def _mapped(sizes: bytes, data: memoryview) -> Content:
 def _own_address() -> str:
     import ray  # noqa: PLC0415 - because: read where Ray may be missing
 
-    return str(ray.util.get_node_ip_address())
+    ask: Any = ray.util.get_node_ip_address
+    return str(ask())
