@@ -12,6 +12,8 @@ class TestClusterLane(LaneContract):
     shares_memory = False
     stops_calls = True
     survives_crashes = True
+    # Each opens a lane of its own: a gateway, an actor and its workers begin, which import Ray.
+    patience_s = 110.0
 
     @pytest.fixture(autouse=True)
     def _cluster(self, ray_cluster):
