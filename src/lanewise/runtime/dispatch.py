@@ -155,9 +155,7 @@ class Dispatcher:
             except NotPortableError as error:
                 decision = watched or decision
                 return await self._elsewhere(task, decision, args, kwargs, terms, options, error)
-            except (
-                LaneUnavailableError
-            ) as error:  # the cluster has gone, and with it what had not begun
+            except LaneUnavailableError as error:  # the cluster has gone before the call began
                 if not error.withdrawn or moves <= 0 or "cluster" in (options.lane, task.lane):
                     raise
                 moves -= 1

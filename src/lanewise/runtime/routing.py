@@ -392,8 +392,12 @@ class Router:
             if lane in self._lanes and f"{lane}/{DEFAULT_VARIANT}" not in known.failing:
                 reason = f"no plan knows it yet; {lane} protects the loop whatever it does"
                 return Decision(lane, DEFAULT_VARIANT, reason, None, seen, known)
+        why = "no lane can be used now"
+        if task.isolation == "required":
+            why = "it asks for isolation, and no lane that isolates is available here"
+        told = "; ".join(f"{lane}: {reason}" for lane, reason in self._unavailable.items())
         raise LaneUnavailableError(
-            f"{task.name} asks for isolation, and no lane that isolates is available here",
+            f"{task.name} cannot be run: {why}" + (f" ({told})" if told else ""),
             reasons=self._unavailable,
         )
 
@@ -496,6 +500,7 @@ class Router:
         else:
             self._lanes -= {lane}
             self._unavailable[lane] = why
+        self._learns = len(self._lanes) > 1
         self._pins.clear()
         self._forget_all_decisions()
 
