@@ -6,10 +6,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo load test web lint bench matrix clean help
+.PHONY: demo load test web cluster lint bench matrix clean help
 
 help:
-	@echo "make demo | load | test | web | lint | matrix | bench | clean"
+	@echo "make demo | load | test | web | cluster | lint | matrix | bench | clean"
 
 # Debian ships venv apart from python3; where it is missing and we may install it, we do.
 $(BIN)/python:
@@ -48,6 +48,14 @@ test: $(VENV)/.installed
 
 web: $(VENV)/.frameworks
 	$(BIN)/python -m pytest tests/integration/web tests/unit/test_web_*.py
+
+# Ray, for which there are wheels for Python 3.11 to 3.14 with the GIL.
+$(VENV)/.cluster: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[test,native,cluster]'
+	@touch $@
+
+cluster: $(VENV)/.cluster
+	$(BIN)/python -m pytest tests/integration/cluster
 
 lint: $(VENV)/.linters
 	$(BIN)/ruff format --check .

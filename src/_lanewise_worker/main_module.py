@@ -12,6 +12,7 @@ import sys
 import types
 from typing import Any
 
+_STANDS_IN = "__lanewise_stands_in__"
 # What somebody reads whose main module starts its work when it is imported.
 UNGUARDED = (
     "the program's main module starts its work when it is imported, and workers import it to find the "
@@ -55,7 +56,8 @@ def load_main(main: dict[str, str]) -> types.ModuleType:
     """
     global _loading  # noqa: PLW0603 - because: one process runs one main module
     known = sys.modules.get("__mp_main__")
-    if known is not None:
+    # When multiprocessing is imported it gives that name to whatever __main__ is then: our stand-in.
+    if known is not None and _STANDS_IN not in vars(known):
         return known
     import runpy  # noqa: PLC0415 - because: only workers that need the module pay for it
 
@@ -95,5 +97,6 @@ def install_lazy_main(main: dict[str, str]) -> None:
         return getattr(load_main(main), name)
 
     lazy.__getattr__ = find  # type: ignore[method-assign]  # because: PEP 562 asks for exactly this
+    lazy.__dict__[_STANDS_IN] = True
     lazy.__dict__.pop("__spec__", None)
     sys.modules["__main__"] = lazy

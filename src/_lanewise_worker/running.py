@@ -139,7 +139,7 @@ class Runner:
             args = value[0] if len(value) == 2 else self.shares.put_back(value[0], value[2])  # noqa: PLR2004 - because: args and kwargs
             return self._function(number), args, value[1], context
         function, variant, args, kwargs = value
-        return _implementation(function, variant), args, kwargs, context
+        return implementation(function, variant), args, kwargs, context
 
     def _extra(self, context: contextvars.Context, body: Any) -> Any:
         """Set deadline and context variables; return what follows them."""
@@ -157,26 +157,16 @@ class Runner:
 
     def _variable(self, where: str) -> contextvars.ContextVar[Any] | None:
         if where not in self._contexts:
-            module, _, path = where.partition(":")
-            try:
-                found: Any = __import__(module, fromlist=["_"])
-                for name in path.split("."):
-                    found = getattr(found, name)
-            except Exception as error:  # noqa: BLE001 - because: it is the user's module
-                import warnings  # noqa: PLC0415 - because: rare
+            from _lanewise_worker.variables import find_variable  # noqa: PLC0415 - because: few calls have any
 
-                warnings.warn(
-                    f"the context variable {where} is unknown here: {error}", stacklevel=2
-                )
-                found = None
-            self._contexts[where] = found
+            self._contexts[where] = find_variable(where)
         return self._contexts[where]
 
     def _function(self, number: int) -> Callable[..., Any]:
         found = self._functions[number]
         if isinstance(found, bytes):
             function, variant = pickle.loads(found)  # noqa: S301 - because: from the parent
-            found = self._functions[number] = _implementation(function, variant)
+            found = self._functions[number] = implementation(function, variant)
         return found
 
     # --- how a call ends badly ------------------------------------------------------------------
@@ -187,7 +177,7 @@ class Runner:
 
     def _raised(self, error: BaseException, seq: int, ticks: int) -> bytes:
         if not isinstance(error, Exception) or isinstance(error, StopIteration):
-            error = _as_an_exception(error)
+            error = as_an_exception(error)
         return self._error(error, seq, ticks)
 
     def _not_sent(self, error: BaseException, result: Any, seq: int, ticks: int) -> bytes:
@@ -233,7 +223,7 @@ class Runner:
                 function = self._function(number)
             else:
                 function, variant, items = items
-                function = _implementation(function, variant)
+                function = implementation(function, variant)
         except BaseException as error:  # noqa: BLE001 - because: what arguments do when they are made again is theirs
             return self._not_opened(error, seq)
         began = time.perf_counter_ns()
@@ -341,14 +331,11 @@ def _close(context: contextvars.Context, items: Any) -> None:
         context.run(close)
 
 
-def _implementation(function: Any, variant: str) -> Callable[..., Any]:
+def implementation(function: Any, variant: str) -> Callable[..., Any]:
     """A task is known by its method of that name, so nothing of lanewise need be imported for it."""
-    implementation = getattr(function, "implementation", None)
-    if (
-        implementation is not None
-        and getattr(type(function), "__module__", "") == "lanewise.model.task"
-    ):
-        found: Callable[..., Any] = implementation(variant)
+    find = getattr(function, "implementation", None)
+    if find is not None and getattr(type(function), "__module__", "") == "lanewise.model.task":
+        found: Callable[..., Any] = find(variant)
         return found
     plain: Callable[..., Any] = function
     return plain
@@ -367,7 +354,7 @@ def _in_words(error: BaseException) -> str:
     return f"{type(error).__module__}.{type(error).__qualname__}: {error}"
 
 
-def _as_an_exception(error: BaseException) -> RuntimeError:
+def as_an_exception(error: BaseException) -> RuntimeError:
     """No future can carry StopIteration, and SystemExit or KeyboardInterrupt would end the service."""
     told = RuntimeError(f"the call raised {type(error).__name__}: {error}")
     told.__cause__ = error
@@ -378,7 +365,7 @@ def _packed(error: BaseException) -> bytes:
     from _lanewise_worker.traces import pack_exception  # noqa: PLC0415 - because: only when something failed
 
     if not isinstance(error, Exception) or isinstance(error, StopIteration):
-        error = _as_an_exception(error)
+        error = as_an_exception(error)
     return pack_exception(error, skip_frames=1)
 
 

@@ -33,8 +33,9 @@ from lanewise.errors import (
 )
 from lanewise.model.task import Task, task
 from lanewise.plan.document import Plan
+from lanewise.runtime.active import run
 from lanewise.runtime.executor import Executor
-from lanewise.runtime.runtime import Runtime, run
+from lanewise.runtime.runtime import Runtime
 
 __all__ = [
     "AuditError",

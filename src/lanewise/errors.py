@@ -75,6 +75,7 @@ class WorkerDiedError(LanewiseError, BrokenProcessPool):
         memory_bytes: Its resident size when it was killed for passing ``worker_memory_bytes``.
         poisoned: The call was not started, for its function killed worker after worker.
         retry_after_s: With ``poisoned``: seconds until the function is tried again.
+        node: On which node of a cluster; empty on this machine.
     """
 
     def __init__(  # noqa: PLR0913 - because: the facts of one death, all optional
@@ -90,6 +91,7 @@ class WorkerDiedError(LanewiseError, BrokenProcessPool):
         memory_bytes: int | None = None,
         poisoned: bool = False,
         retry_after_s: float | None = None,
+        node: str = "",
     ) -> None:
         super().__init__(message)
         self.call = call
@@ -101,6 +103,7 @@ class WorkerDiedError(LanewiseError, BrokenProcessPool):
         self.memory_bytes = memory_bytes
         self.poisoned = poisoned
         self.retry_after_s = retry_after_s
+        self.node = node
 
 
 class TaskTimeoutError(LanewiseError, TimeoutError):
@@ -133,10 +136,18 @@ class LaneUnavailableError(LanewiseError):
 
     Attributes:
         reasons: For each lane that was considered, why it cannot be used.
+        withdrawn: The call was with a lane that has gone, and had not begun: it may go to another.
     """
 
-    def __init__(self, message: str, *, reasons: Mapping[Any, str] | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reasons: Mapping[Any, str] | None = None,
+        withdrawn: bool = False,
+    ) -> None:
         super().__init__(message)
+        self.withdrawn = withdrawn
         self.reasons: dict[str, str] = {str(lane): why for lane, why in (reasons or {}).items()}
 
 

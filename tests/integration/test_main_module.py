@@ -1,7 +1,8 @@
-"""Programs that start their work when they are imported, which workers must do."""
+"""The user's own program, as workers see it."""
 
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,31 @@ def test_a_program_without_a_guard_is_told_what_is_wrong(
 
     guarded = _run(tmp_path, text, f'if __name__ == "__main__":\n    {start}', more)
     assert (guarded.stdout, guarded.returncode) == ("42\n", 0), guarded.stderr
+
+
+_BESIDE = """
+import sys
+from _lanewise_worker.main_module import install_lazy_main
+
+install_lazy_main({"path": sys.argv[1]})
+# It takes whatever is called __main__ then for the program that was started.
+sys.modules.pop("multiprocessing", None)
+import multiprocessing
+
+assert sys.modules["__mp_main__"] is sys.modules["__main__"]
+print(sys.modules["__main__"].answer())
+"""
+
+
+def test_a_module_that_imports_multiprocessing_may_come_before_the_program(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+            def answer():
+                return __name__
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", _BESIDE, str(program)], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("__mp_main__\n", 0), done.stderr

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import platform
 import sys
 import sysconfig
+from importlib import import_module
 from pathlib import Path
 
 from lanewise.model.facts import HostFacts
+
+
+@functools.cache
+def library_version() -> str:
+    """Return the installed version of lanewise; running from bare files has none."""
+    # Only now, since it takes as long as all other imports here, and workers may import this package.
+    metadata = import_module("importlib.metadata")
+    try:
+        return str(metadata.version("lanewise"))
+    except metadata.PackageNotFoundError:
+        return "0 (from files)"
 
 
 def free_threaded_build() -> bool:

@@ -63,11 +63,13 @@ class LaneCost:
             its inverse is the most calls per second that the lane can carry.
         transfer_bytes_per_s: How fast bytes cross there and come back, where that is another speed than
             to processes; else None.
+        cores: What its calls compute on, where those are not this machine's; else None.
     """
 
     dispatch_s: float
     per_call_s: float
     transfer_bytes_per_s: float | None = None
+    cores: int | None = None
 
     def as_dict(self) -> dict[str, float]:
         """Return what is known as plain values."""
@@ -85,6 +87,7 @@ class LaneCost:
             float(data["dispatch_s"]),
             float(data["per_call_s"]),
             None if own is None else float(own),
+            None if data.get("cores") is None else int(data["cores"]),
         )
 
 

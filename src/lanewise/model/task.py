@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Generic, Literal, ParamSpec, TypeVar, cast, overload
@@ -44,6 +44,22 @@ class Variant:
     tolerance: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What a call asks of the node that runs it. Lanes of this machine do not look at it.
+
+    Attributes:
+        cpus: Cores that it keeps busy.
+        memory_bytes: Memory that is kept free for it; 0 asks for none. It is no limit.
+    """
+
+    cpus: float = 1.0
+    memory_bytes: int = 0
+
+
+NO_RESOURCES = Resources()
+
+
 class Task(Generic[P, T]):
     """A declared function. Call it like the function that it wraps.
 
@@ -68,6 +84,7 @@ class Task(Generic[P, T]):
         idempotent: bool = False,
         isolation: Isolation = "any",
         priority: Priority = "normal",
+        resources: Mapping[str, float] | None = None,
     ) -> None:
         _check_declaration(function, lane, timeout_s, isolation, priority)
         functools.update_wrapper(self, function)
@@ -79,6 +96,7 @@ class Task(Generic[P, T]):
         self.idempotent = idempotent
         self.isolation: Isolation = isolation
         self.priority: Priority = priority
+        self.resources = NO_RESOURCES if resources is None else _resources(resources)
         self.declared = True
         self._is_global: bool | None = None
         # What this one is a changed copy of. Not itself: a cycle outlives the last reference.
@@ -200,6 +218,7 @@ def task(
     idempotent: bool = False,
     isolation: Isolation = "any",
     priority: Priority = "normal",
+    resources: Mapping[str, float] | None = None,
 ) -> Callable[[Callable[P, T]], Task[P, T]]: ...
 
 
@@ -220,6 +239,8 @@ def task(fn: Callable[P, T] | None = None, /, **options: Any) -> Any:
             state that changes.
             ``priority``: ``"high"``, ``"normal"`` or ``"low"``: who goes first where calls wait for
             their lane, and who is refused first where there is no room.
+            ``resources``: what a call asks of a cluster's node, as
+            ``{"cpus": 2, "memory_bytes": 4_000_000_000}``; other lanes do not look at it.
 
     Raises:
         TypeError: ``fn`` is not a plain callable, or an option is unknown.
@@ -260,6 +281,18 @@ def _check_declaration(
             f"isolation='required' and lane={lane!r} contradict each other: that lane shares its "
             "caller's memory"
         )
+
+
+def _resources(asked: Mapping[str, float]) -> Resources:
+    unknown = sorted(asked.keys() - {"cpus", "memory_bytes"})
+    cpus, memory_bytes = asked.get("cpus", 1.0), asked.get("memory_bytes", 0)
+    if unknown or not cpus > 0 or memory_bytes < 0:
+        raise ValueError(
+            f"resources={dict(asked)!r}: give {{'cpus': 2, 'memory_bytes': 4_000_000_000}}, the cores "
+            "that a call keeps busy and the memory that is kept free for it"
+            + (f"; {unknown[0]!r} is not known" if unknown else "")
+        )
+    return Resources(float(cpus), int(memory_bytes))
 
 
 def as_task(

@@ -26,6 +26,12 @@ _CALLS_BEFORE_OTHERS = 2
 # Time in calls between two looks of the loop at everything else. A timer's callback is seen after two
 # such looks, so this and a call may come twice within the default loop budget of a millisecond.
 SLICE_S = 0.00025
+# What runs calls, in words.
+_WORKERS: dict[LaneName, str] = {
+    "process": "worker processes",
+    "interpreter": "interpreters",
+    "cluster": "the cluster's cores",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,18 @@ def _thread_lag_s(cost: CostPoint, concurrency: int, machine: Machine) -> float:
     return min(wait_s, SWITCH_INTERVAL_S) * holders
 
 
+def sending_s(cost: CostPoint, machine: Machine) -> float:
+    """How long this machine is busy with sending a call to the cluster and taking its result.
+
+    Raises:
+        KeyError: The machine's calibration does not know the lane.
+    """
+    own = machine.calibration.lanes["cluster"]
+    bytes_per_s = own.transfer_bytes_per_s or machine.calibration.transfer_bytes_per_s
+    crossing_bytes = (cost.args_bytes or 0) + (cost.result_bytes or 0)
+    return own.per_call_s + (cost.pickle_s or 0.0) + crossing_bytes / bytes_per_s
+
+
 def _apart(
     lane: LaneName, cost: CostPoint, concurrency: int, own: LaneCost, machine: Machine
 ) -> Modelled:
@@ -115,13 +133,13 @@ def _apart(
     # What the far side unpickles and pickles again costs about what this side does.
     far_s = cost.wall_s + pickle_s
     near_s = own.per_call_s + pickle_s + transfer_s
-    workers = "interpreters" if lane == "interpreter" else "worker processes"
+    workers = _WORKERS[lane]
+    cores = own.cores or machine.cores
     limits = {
         "callers": concurrency / (far_s + own.dispatch_s + pickle_s + transfer_s),
-        workers: machine.cores / far_s,
+        workers: cores / far_s,
         "pickling and dispatch on the loop's side": 1 / near_s,
-        "cores": machine.cores
-        / max(cost.cpu_s + 2 * pickle_s + transfer_s + own.per_call_s, 1e-12),
+        "cores": cores / max(cost.cpu_s + 2 * pickle_s + transfer_s + own.per_call_s, 1e-12),
     }
     bottleneck = min(limits, key=lambda name: limits[name])
     rate = limits[bottleneck]

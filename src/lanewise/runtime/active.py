@@ -7,10 +7,17 @@ import contextlib
 import contextvars
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from lanewise.errors import LanewiseError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lanewise.runtime.runtime import Runtime
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Of the code itself: set inside `async with`, and by whatever calls code of a user.
 active: contextvars.ContextVar[Runtime | None] = contextvars.ContextVar(
@@ -53,3 +60,22 @@ def _of_loop() -> Runtime | None:
     with _lock:
         here = _entered.get(loop)
     return here[-1] if here else None
+
+
+async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run ``fn`` on the runtime whose ``async with`` is active, or else the newest one of this loop.
+
+    The second is for servers: a lifespan enters the runtime, and requests, which are served in tasks that
+    do not descend from it, find it all the same.
+
+    Raises:
+        LanewiseError: None is active here.
+    """
+    runtime = active_runtime()
+    if runtime is None:
+        raise LanewiseError(
+            "no runtime is active here: call this inside `async with lanewise.Runtime(...):`, "
+            "give the web app lifespan=lanewise.web.lifespan(...), or call run() of the runtime that "
+            "you keep"
+        )
+    return await runtime.run(fn, *args, **kwargs)

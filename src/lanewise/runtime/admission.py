@@ -97,6 +97,11 @@ class Door:
                 ticket.payload.set_exception(Rerouted())
         self._look()
 
+    def resize(self, places: int) -> None:
+        """There are more places, or fewer."""
+        self._do(self.room.resize(places, self.now_s()))
+        self._look()
+
     def vacate(self, parts: int, work_s: float, service_s: float | None) -> None:
         """Give back what :meth:`WaitingRoom.admit` gave, or a ticket stood for."""
         room = self.room

@@ -37,10 +37,23 @@ async def calibrate(
     if "process" in lanes:
         rate = await _transfer_bytes_per_s(lanes["process"], costs["process"])
     if "interpreter" in lanes:
-        own = costs["interpreter"]
-        own_rate = await _transfer_bytes_per_s(lanes["interpreter"], own)
-        costs["interpreter"] = replace(own, transfer_bytes_per_s=own_rate)
+        costs["interpreter"] = await _with_its_rate(lanes["interpreter"], costs["interpreter"])
+    if "cluster" in lanes:
+        costs["cluster"] = await _with_its_rate(lanes["cluster"], costs["cluster"])
     return Calibration(fingerprint, costs, dict(unavailable), rate)
+
+
+async def far_cost(lane: Lane) -> LaneCost:
+    """Measure one lane alone, beside whatever else runs; for one that came later than the others.
+
+    Raises:
+        LanewiseError: It went away meanwhile.
+    """
+    return await _with_its_rate(lane, await _lane_cost(lane))
+
+
+async def _with_its_rate(lane: Lane, cost: LaneCost) -> LaneCost:
+    return replace(cost, transfer_bytes_per_s=await _transfer_bytes_per_s(lane, cost))
 
 
 async def _lane_cost(lane: Lane) -> LaneCost:

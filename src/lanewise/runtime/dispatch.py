@@ -12,6 +12,7 @@ from typing import Any
 
 from lanewise.errors import LaneUnavailableError, NotPortableError, OverloadedError
 from lanewise.host.facts import gil_enabled
+from lanewise.lanes.cluster import ClusterStatistics
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.lanes.process import ProcessLane, WorkerStatistics
 from lanewise.model.lane import (
@@ -117,7 +118,7 @@ class Dispatcher:
             return lane
         return lane if self.router.watched(decision) is None else None
 
-    async def call(  # noqa: PLR0913 - because: one call and where it goes
+    async def call(  # noqa: C901, PLR0913 - because: one call and where it goes
         self,
         task: Task[..., Any],
         args: tuple[Any, ...],
@@ -154,6 +155,11 @@ class Dispatcher:
             except NotPortableError as error:
                 decision = watched or decision
                 return await self._elsewhere(task, decision, args, kwargs, terms, options, error)
+            except LaneUnavailableError as error:  # the cluster has gone before the call began
+                if not error.withdrawn or moves <= 0 or "cluster" in (options.lane, task.lane):
+                    raise
+                moves -= 1
+                decision = replace(self.decide(task, args, kwargs, terms, options), spill=None)
             except Rerouted:  # while it waited something was learned that may have it go elsewhere
                 moves -= 1
                 decision = None
@@ -301,7 +307,10 @@ class Dispatcher:
         return self.router.decide(task, args, kwargs, level, pinned, left_s)
 
     def snapshot(
-        self, workers: WorkerStatistics | None, places: dict[LaneName, int]
+        self,
+        workers: WorkerStatistics | None,
+        places: dict[LaneName, int],
+        cluster: ClusterStatistics | None = None,
     ) -> RuntimeStatistics:
         """Return an immutable copy of all counts."""
         tally, calls = self.tally, self.tally.per_call()
@@ -326,6 +335,7 @@ class Dispatcher:
             loop=None if self.watch is None else self.watch.statistics(),
             gil_enabled=gil_enabled(),
             contended=self.router.contended(),
+            cluster=cluster,
         )
 
     # --- one lane -------------------------------------------------------------------------------

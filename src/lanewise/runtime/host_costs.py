@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lanewise.model.facts import Calibration
+from lanewise.model.facts import Calibration, LaneCost
 from lanewise.model.lane import LaneName
 
 # A crossing that took less than this part of what was calibrated shows that the machine was busy then.
@@ -27,6 +27,12 @@ class HostCosts:
     def __init__(self, calibration: Calibration | None) -> None:
         self.calibration = calibration
         self.was_wrong = False
+
+    def know(self, lane: LaneName, cost: LaneCost) -> None:
+        """A lane has come that was not there when the others were measured, or has changed."""
+        if self.calibration is not None:
+            lanes = {**self.calibration.lanes, lane: cost}
+            self.calibration = replace(self.calibration, lanes=lanes)
 
     def crossed(self, lane: LaneName, beyond_s: float) -> bool:
         """A call was on its lane so many seconds longer than it ran; return whether that is news.

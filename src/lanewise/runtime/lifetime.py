@@ -15,7 +15,7 @@ from lanewise.runtime.admission import Door
 LANES: tuple[LaneName, ...] = ("event_loop", "thread", "process")
 # What can be opened. Interpreters only where they are asked for: they cannot be stopped, and what crashes
 # in one takes the service with it.
-_OPENABLE: tuple[LaneName, ...] = (*LANES, "interpreter")
+_OPENABLE: tuple[LaneName, ...] = (*LANES, "interpreter", "cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,22 @@ async def _close_lanes(lanes: Mapping[LaneName, Lane], grace_s: float | None) ->
         closed.result()
 
 
-def known_lanes(lanes: Iterable[LaneName] | None) -> tuple[LaneName, ...]:
+def known_lanes(
+    lanes: Iterable[LaneName] | None, cluster: str | None = None
+) -> tuple[LaneName, ...]:
     """Return the lanes to open, those that are opened without being asked for with None.
 
     Raises:
         ValueError: One of them is unknown, or there is none.
     """
     wanted = LANES if lanes is None else tuple(lanes)
+    if cluster is not None and "cluster" not in wanted:
+        wanted = (*wanted, "cluster")
+    elif cluster is None and "cluster" in wanted:
+        raise ValueError(
+            f"lanes={wanted!r}: say which cluster, with Runtime(cluster='local') for a private Ray on "
+            "this machine, 'auto', 'host:port' or 'ray://host:port'"
+        )
     unknown = [lane for lane in wanted if lane not in _OPENABLE]
     if unknown or not wanted:
         raise ValueError(

@@ -11,7 +11,7 @@ from typing import Any
 
 from lanewise.errors import NotPortableError
 from lanewise.model.lane import Failed
-from lanewise.runtime.batching import ChunkSize
+from lanewise.runtime.batching import TARGET_S, ChunkSize
 
 _MAX_CHUNK = 65_536
 
@@ -31,8 +31,14 @@ class ItemCalls:
     one: Callable[[Any], Awaitable[Any]]
 
 
-async def map_in_chunks(
-    calls: ItemCalls, items: Iterable[Any], *, ordered: bool, width: int, window: int | None
+async def map_in_chunks(  # noqa: PLR0913 - because: what is called, on what, and how
+    calls: ItemCalls,
+    items: Iterable[Any],
+    *,
+    ordered: bool,
+    width: int,
+    window: int | None,
+    target_s: float = TARGET_S,
 ) -> AsyncGenerator[Any, None]:
     """Yield what the calls gave.
 
@@ -42,11 +48,12 @@ async def map_in_chunks(
         ordered: In the order of the items, or as chunks end.
         width: Chunks in flight.
         window: Items in flight at most, or None.
+        target_s: What one chunk is to take.
 
     Raises:
         Exception: What the call of the next item raised.
     """
-    size = ChunkSize(largest=_MAX_CHUNK if window is None else max(1, window // width))
+    size = ChunkSize(target_s, largest=_MAX_CHUNK if window is None else max(1, window // width))
     source = iter(items)
     pending: Pending = {}
     exhausted = False

@@ -11,7 +11,7 @@ from typing import Any
 
 from lanewise.errors import LaneUnavailableError
 from lanewise.host.modules import module_present
-from lanewise.model.facts import Calibration
+from lanewise.model.facts import Calibration, LaneCost
 from lanewise.model.lane import SHARING_MEMORY, CallReport, LaneName
 from lanewise.model.measurement import Contender
 from lanewise.model.size import arguments_bytes
@@ -19,7 +19,7 @@ from lanewise.model.task import DEFAULT_VARIANT, Task
 from lanewise.model.units import format_seconds
 from lanewise.plan.choose import Choice, Estimate, choose
 from lanewise.plan.document import Plan
-from lanewise.plan.lane_model import Machine
+from lanewise.plan.lane_model import Machine, sending_s
 from lanewise.plan.task_plan import TaskPlan
 from lanewise.runtime.calls import quickly_local
 from lanewise.runtime.crowding import contention_words
@@ -46,6 +46,8 @@ _UNSTOPPABLE_SHARE = 0.1
 # The lane that takes over while the best one is full must carry at least this part of it.
 _SPILL_SHARE = 0.3
 _MAX_LEVEL = 64
+# A call goes to the cluster if sending it takes at most this part of what running it would.
+_SENDING_SHARE = 0.5
 # Watching takes a hundredth of a call that takes so long.
 _LONG_S = 0.010
 _NO_CHOICE = (0, 0)
@@ -204,7 +206,7 @@ class Router:
             choice = self._apart(plan, size, concurrency, choice, seen)
         best, reason = self._steady(known, size, choice)
         decision = self._decision(known, plan, size, best, reason)
-        other = self._other(plan, size, choice, best)
+        other = self._far(plan, size, concurrency, best) or self._other(plan, size, choice, best)
         if other is None:
             return decision
         full = f"{best.contender.lane} is full; {reason}"
@@ -258,6 +260,26 @@ class Router:
         ]
         return max(others, key=lambda one: one.throughput_per_s, default=None)
 
+    def _far(
+        self, plan: TaskPlan, call_size: float, concurrency: int, best: Estimate
+    ) -> Estimate | None:
+        """The cluster, for when the local cores are taken, where sending costs less than running."""
+        if "cluster" not in self._lanes or best.contender.lane in ("event_loop", "cluster"):
+            return None
+        contender = Contender("cluster", best.contender.variant)
+        size, machine = plan.size_of_call(call_size), self._machine(plan)
+        try:
+            found = choose(plan, size, concurrency, machine, self._loop_budget_s, [contender])
+        except LaneUnavailableError:
+            return None
+        far = found.estimate
+        wall_s = plan.cost_at(contender.variant, size).wall_s
+        worth = (
+            sending_s(plan.cost_at(contender.variant, size), machine) <= _SENDING_SHARE * wall_s
+            and far.throughput_per_s >= _SPILL_SHARE * best.throughput_per_s
+        )
+        return far if worth else None
+
     def _plan_of(self, known: LearnedTask) -> TaskPlan | None:
         if known.planned is not None:
             return known.plan(self._machine(known.planned), self._loop_budget_s)
@@ -281,7 +303,8 @@ class Router:
     ) -> Choice:
         """Choose; ``here`` says whether the loop's own lane may be chosen, if there is any other."""
         size = plan.size_of_call(call_size)
-        lanes = self._lanes if here else (self._lanes - {"event_loop"}) or self._lanes
+        lanes = self._lanes - {"cluster"} or self._lanes
+        lanes = lanes if here else (lanes - {"event_loop"}) or lanes
         allowed = [Contender(lane, variant) for lane in lanes for variant in plan.variants]
         try:
             return choose(
@@ -367,17 +390,21 @@ class Router:
 
     def _unknown(self, task: Task[..., Any], known: LearnedTask, seen: Seen | None) -> Decision:
         """Nothing is known: where a call harms nobody else, at the price of its dispatch."""
-        order: tuple[LaneName, ...] = ("process", "interpreter", "thread", "event_loop")
+        order: tuple[LaneName, ...] = ("process", "interpreter", "cluster", "thread", "event_loop")
         if task.isolation == "required":
-            order = ("process", "interpreter")
+            order = ("process", "interpreter", "cluster")
         elif known.unportable is not None:
             order = ("thread", "event_loop", "process")
         for lane in order:
             if lane in self._lanes and f"{lane}/{DEFAULT_VARIANT}" not in known.failing:
                 reason = f"no plan knows it yet; {lane} protects the loop whatever it does"
                 return Decision(lane, DEFAULT_VARIANT, reason, None, seen, known)
+        why = "no lane can be used now"
+        if task.isolation == "required":
+            why = "it asks for isolation, and no lane that isolates is available here"
+        told = "; ".join(f"{lane}: {reason}" for lane, reason in self._unavailable.items())
         raise LaneUnavailableError(
-            f"{task.name} asks for isolation, and no lane that isolates is available here",
+            f"{task.name} cannot be run: {why}" + (f" ({told})" if told else ""),
             reasons=self._unavailable,
         )
 
@@ -417,6 +444,9 @@ class Router:
         """
         seen, known = decision.seen, decision.known
         if seen is None or known is None:
+            return False
+        if decision.lane == "cluster":  # whose cores say nothing of what calls take here
+            self._crossing_took(decision.lane, report, latency_s)
             return False
         if decision.lane not in SHARING_MEMORY:
             known.crossed(decision.lane)
@@ -466,6 +496,20 @@ class Router:
         self._gil_enabled = gil_enabled
         for known in self._tasks.values():
             known.lock_changed()
+
+    def lane_changed(self, lane: LaneName, why: str | None, cost: LaneCost | None) -> None:
+        """A lane came back, or cannot be used for that reason: every decision is made anew."""
+        if why is None:
+            self._lanes |= {lane}
+            self._unavailable.pop(lane, None)
+            if cost is not None:
+                self.host_costs.know(lane, cost)
+        else:
+            self._lanes -= {lane}
+            self._unavailable[lane] = why
+        self._learns = len(self._lanes) > 1
+        self._pins.clear()
+        self._forget_all_decisions()
 
     def _forget_all_decisions(self) -> None:
         for known in self._tasks.values():

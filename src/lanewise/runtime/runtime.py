@@ -26,9 +26,10 @@ from lanewise.model.facts import Calibration
 from lanewise.model.lane import PLAIN_TERMS, Clock, Lane, LaneName, OnCancel, Priority, Terms
 from lanewise.model.task import Task, as_task
 from lanewise.plan.document import Plan
-from lanewise.runtime.active import active, active_runtime, entered, left
+from lanewise.runtime.active import active, entered, left
 from lanewise.runtime.admission import Door
 from lanewise.runtime.ambient import request_deadline
+from lanewise.runtime.batching import TARGET_S
 from lanewise.runtime.calibrate import calibrate
 from lanewise.runtime.calibration_store import (
     forget_calibration,
@@ -37,6 +38,7 @@ from lanewise.runtime.calibration_store import (
 )
 from lanewise.runtime.dispatch import Dispatcher
 from lanewise.runtime.effects_watch import EffectsWatch
+from lanewise.runtime.far_lane import FarLane
 from lanewise.runtime.lifetime import (
     CallOptions,
     at_least_one,
@@ -110,6 +112,10 @@ class Runtime:
         lanes: The lanes that are opened; None opens ``"event_loop"``, ``"thread"`` and ``"process"``.
             ``"interpreter"`` (Python 3.14 and later) runs calls in as many isolated interpreters of this
             process as there would be worker processes.
+        cluster: Where calls go that the local cores cannot take: ``"local"`` starts a private Ray here,
+            ``"auto"`` joins the one that the environment names, ``"host:port"`` and ``"ray://host:port"``
+            join that one. While it cannot be reached calls stay here. Needs ``lanewise[cluster]``.
+        cluster_code: Directories of packages that are brought to the nodes; all others must be there.
         clock: Tells the seconds by which waiting for a lane is counted and predicted. Deadlines and
             timeouts go by the system's monotonic clock, which workers share.
 
@@ -150,6 +156,8 @@ class Runtime:
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         lanes: Iterable[LaneName] | None = None,
+        cluster: str | None = None,
+        cluster_code: Iterable[str | Path] = (),
         clock: Clock = time.monotonic,
         debug: bool | None = None,
     ) -> None:
@@ -164,7 +172,7 @@ class Runtime:
         self._queue_timeout_s = queue_timeout_s
         self._on_cancel = on_cancel_named(on_cancel)
         self._grace_s = grace_s
-        self._wanted = known_lanes(lanes)
+        self._wanted = known_lanes(lanes, cluster)
         propagate = tuple(propagate)
         self._clock = clock
         self._debug = debug
@@ -184,6 +192,18 @@ class Runtime:
         self._interpreter_lane = InterpreterLane(
             self._processes, propagate=propagate, handles=self._process_lane.handles
         )
+        self._far: FarLane | None = None
+        if cluster is not None:
+            kept = {
+                "preload": tuple(preload),
+                "worker_memory_bytes": worker_memory_bytes,
+                "max_calls_per_worker": max_calls_per_worker,
+                "worker_nice": worker_nice,
+            }
+            shared, begun = self._process_lane.handles, (initializer, initargs)
+            self._far = FarLane(cluster, cluster_code, shared, propagate, kept, begun)
+        # Under which lanes' names the calibration is kept.
+        self._calibrated: tuple[str, ...] = ()
         self._options = CallOptions()
         # owner: the loop that entered the runtime. Shared with the views that with_options() makes.
         self._life = _Life()
@@ -215,6 +235,8 @@ class Runtime:
         }
         unavailable: dict[LaneName, str] = {}
         for name in self._wanted:
+            if name == "cluster":
+                continue
             lane = made[name]()
             try:
                 await lane.open()
@@ -225,11 +247,18 @@ class Runtime:
                 warnings.warn(f"lanewise goes on without its {name} lane: {error}", stacklevel=3)
             else:
                 opened[name] = lane
+        reached = dict(opened)
+        if self._far is not None:
+            why = await self._far.reach(opened)
+            if why is None:
+                reached["cluster"] = opened["cluster"]
+            else:
+                unavailable["cluster"] = why
         router = Router(
             self._plan,
-            frozenset(opened),
+            frozenset(reached),
             unavailable,
-            await self._calibration(opened, unavailable),
+            await self._calibration(reached, unavailable),
             self._loop_budget_s,
             usable_cores(),
             gil_enabled(),
@@ -245,6 +274,8 @@ class Runtime:
         state = Dispatcher(opened, router, Tally(), doors, EffectsWatch() if debug else None)
         stall_s = max(_STALL_S, _STALL_BUDGETS * self._loop_budget_s)
         state.start(stall_s if self._watches_loop else None)
+        if self._far is not None:
+            self._far.attach(state)
         return state
 
     async def _calibration(
@@ -259,8 +290,9 @@ class Runtime:
             one.fingerprint == here and opened.keys() <= one.lanes.keys() for one in planned
         ):
             return planned[0]
-        names = tuple(opened)
+        names = tuple(opened) if self._far is None else (*opened, self._far.lane.address)
         kept = kept_calibration(here, names)
+        self._calibrated = names
         if kept is None:
             kept = await calibrate(opened, unavailable, here)
             keep_calibration(kept, names)
@@ -284,9 +316,11 @@ class Runtime:
             with contextlib.suppress(ValueError):
                 active.reset(token)
         left(self)
+        if self._far is not None:
+            self._far.detach()
         if state is not None:
             if state.router.host_costs.was_wrong:
-                forget_calibration(host_facts().fingerprint, tuple(state.lanes))
+                forget_calibration(host_facts().fingerprint, self._calibrated)
             await state.close(self._grace_s)
 
     def _entered(self) -> Dispatcher:
@@ -458,13 +492,15 @@ class Runtime:
         """
         if window is not None and window < 1:
             raise ValueError(f"window={window} must be at least 1")
+        far = self._far
         # Not a generator of its own around this one: each item would pay for passing through both.
         return map_in_chunks(
             ItemCalls(partial(self._chunk, self._task_of(fn)), lambda item: self.run(fn, item)),
             items,
             ordered=ordered,
-            width=2 * self._processes,
+            width=2 * self._processes if far is None else far.width(self._processes),
             window=window,
+            target_s=TARGET_S if far is None else far.chunk_s(self._options.lane, self._wanted),
         )
 
     async def _chunk(
@@ -524,7 +560,9 @@ class Runtime:
         """Return an immutable snapshot."""
         state = self._entered()
         workers = self._process_lane.statistics() if "process" in state.lanes else None
-        return state.snapshot(workers, {name: self.parallelism(name) for name in state.lanes})
+        cluster = None if self._far is None else self._far.lane.statistics()
+        places = {name: self.parallelism(name) for name in state.lanes}
+        return state.snapshot(workers, places, cluster)
 
     def parallelism(self, lane: LaneName | None = None) -> int:
         """How many calls can run at once, on one lane or on all."""
@@ -535,27 +573,10 @@ class Runtime:
         }
         if "interpreter" in self._wanted:
             of_lane["interpreter"] = self._processes
+        if self._far is not None:
+            of_lane["cluster"] = self._far.lane.places
         return sum(of_lane.values()) if lane is None else of_lane.get(lane, 1)
 
     def expected_s(self, fn: Callable[..., Any], /) -> float | None:
         """How long calls of a function took on average in worker processes; None where none has ended."""
         return self._process_lane.run_time_s(fn)
-
-
-async def run(fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run ``fn`` on the runtime whose ``async with`` is active, or else the newest one of this loop.
-
-    The second is for servers: a lifespan enters the runtime, and requests, which are served in tasks that
-    do not descend from it, find it all the same.
-
-    Raises:
-        LanewiseError: None is active here.
-    """
-    runtime = active_runtime()
-    if runtime is None:
-        raise LanewiseError(
-            "no runtime is active here: call this inside `async with lanewise.Runtime(...):`, "
-            "give the web app lifespan=lanewise.web.lifespan(...), or call run() of the runtime that "
-            "you keep"
-        )
-    return await runtime.run(fn, *args, **kwargs)

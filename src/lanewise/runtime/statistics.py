@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
+from lanewise.lanes.cluster import ClusterStatistics
 from lanewise.lanes.process import WorkerStatistics
 from lanewise.model.lane import LaneName
 from lanewise.runtime.loop_lag import LoopStatistics
@@ -90,6 +91,7 @@ class RuntimeStatistics:
         gil_enabled: Whether this interpreter holds the GIL at this moment.
         contended: Tasks whose calls slow each other down in threads that run without the lock (FT201),
             with how many times as long they take there as with objects of their own.
+        cluster: The nodes of the cluster lane; None without one.
     """
 
     lanes: dict[LaneName, CallCounts]
@@ -107,3 +109,4 @@ class RuntimeStatistics:
     loop: LoopStatistics | None = None
     gil_enabled: bool = True
     contended: dict[str, float] = field(default_factory=dict)
+    cluster: ClusterStatistics | None = None

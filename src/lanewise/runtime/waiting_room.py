@@ -164,6 +164,13 @@ class WaitingRoom:
 
     # --- what happens ---------------------------------------------------------------------------
 
+    def resize(self, places: int, now_s: float) -> list[Instruction]:
+        """There are more places, or fewer; those that are taken stay taken."""
+        places = min(places, self._capacity)
+        self._free += (places - self.places) * WHOLE
+        self.places = places
+        return self._next(now_s) if self.waiting else []
+
     def admit(self, parts: int, expected_s: float | None) -> float | None:
         """A call came. If it can be served at once, as mostly, do so without a ticket.
 

@@ -45,6 +45,7 @@ class LaneContract:
             no queue and nothing to cancel.
         stops_calls: A running call whose caller is cancelled is stopped.
         survives_crashes: A call that ends its process costs that call and nothing else.
+        patience_s: What a test may take, in seconds, before it is taken for one that hangs.
     """
 
     shares_memory: ClassVar[bool] = True
@@ -52,6 +53,7 @@ class LaneContract:
     blocks_the_loop: ClassVar[bool] = False
     stops_calls: ClassVar[bool] = False
     survives_crashes: ClassVar[bool] = False
+    patience_s: ClassVar[float] = _PATIENCE_S
 
     def make_lane(self, workers: int) -> Lane:
         """Make a lane, not yet opened, that runs at most so many calls at once."""
@@ -137,7 +139,7 @@ class LaneContract:
         """No future can carry StopIteration: it must come as an error, not as an endless wait."""
 
         async def scenario(lane: Lane) -> None:
-            async with asyncio.timeout(_PATIENCE_S / 4):
+            async with asyncio.timeout(self.patience_s / 4):
                 error = await _raised(_run(lane, calls.raise_stop_iteration))
             assert isinstance(error, (StopIteration, RuntimeError)), repr(error)
 
@@ -328,9 +330,9 @@ class LaneContract:
         """None without a deadline."""
 
         async def scenario(lane: Lane) -> None:
-            terms = Terms(deadline=time.monotonic() + 2 * _PATIENCE_S)
+            terms = Terms(deadline=time.monotonic() + 2 * self.patience_s)
             left_s = await lane.run(calls.remaining_s, DEFAULT_VARIANT, (), {}, terms)
-            assert 0 < left_s <= 2 * _PATIENCE_S
+            assert 0 < left_s <= 2 * self.patience_s
             assert await _run(lane, calls.remaining_s) is None
 
         self._with_lane(scenario)
@@ -344,7 +346,7 @@ class LaneContract:
             error = await _raised(_run(self.make_lane(1), calls.square, 2))
             assert isinstance(error, LaneUnavailableError), repr(error)
 
-        _finish(scenario())
+        self._finish(scenario())
 
     def test_refuses_calls_after_it_is_closed(self) -> None:
         """A lane that is gone says so."""
@@ -356,7 +358,7 @@ class LaneContract:
             error = await _raised(_run(lane, calls.square, 2))
             assert isinstance(error, LaneUnavailableError), repr(error)
 
-        _finish(scenario())
+        self._finish(scenario())
 
     def test_can_be_closed_twice_and_before_it_was_opened(self) -> None:
         """Closing is idempotent: who cleans up need not know what was reached."""
@@ -368,7 +370,7 @@ class LaneContract:
             await lane.close()
             await lane.close()
 
-        _finish(scenario())
+        self._finish(scenario())
 
     def test_can_be_opened_again_after_closing(self) -> None:
         """Open, close, open: as good as new."""
@@ -380,11 +382,13 @@ class LaneContract:
                 assert await _run(lane, calls.square, number) == number
                 await lane.close()
 
-        _finish(scenario())
+        self._finish(scenario())
 
     def test_opening_twice_is_like_opening_once(self) -> None:
         """A second open changes nothing: one close ends everything that was started."""
-        _finish(self._open_and_close())  # what is started once for the interpreter is there now
+        self._finish(
+            self._open_and_close()
+        )  # what is started once for the interpreter is there now
         before = Leftovers.now()
 
         async def scenario() -> None:
@@ -395,7 +399,7 @@ class LaneContract:
             assert await _run(lane, calls.where) == first, "the worker was replaced"
             await lane.close()
 
-        _finish(scenario())
+        self._finish(scenario())
         left = Leftovers.now().since(before)
         assert not left, f"left behind: {left}"
 
@@ -419,7 +423,9 @@ class LaneContract:
 
     def test_leaves_no_thread_and_no_process_behind(self) -> None:
         """After close, and when the loop is gone, nothing runs that did not run before."""
-        _finish(self._open_and_close())  # what is started once for the interpreter is there now
+        self._finish(
+            self._open_and_close()
+        )  # what is started once for the interpreter is there now
         before = Leftovers.now()
 
         async def scenario(lane: Lane) -> None:
@@ -437,7 +443,16 @@ class LaneContract:
             async with self._opened(workers) as lane:
                 await scenario(lane)
 
-        _finish(body())
+        self._finish(body())
+
+    def _finish(self, body: Coroutine[Any, Any, T]) -> T:
+        """Run to the end in a loop of its own, with a deadline: a lost call fails and does not hang."""
+
+        async def bounded() -> T:
+            async with asyncio.timeout(self.patience_s):
+                return await body
+
+        return asyncio.run(bounded())
 
     @contextlib.asynccontextmanager
     async def _opened(self, workers: int) -> AsyncIterator[Lane]:
@@ -475,13 +490,3 @@ async def _raised(awaitable: Awaitable[object]) -> BaseException:
     except Exception as error:  # noqa: BLE001 - because: which one it is, is what the test asks
         return error
     raise AssertionError(f"nothing was raised; the result was {result!r}")
-
-
-def _finish(body: Coroutine[Any, Any, T]) -> T:
-    """Run to the end in a loop of its own, with a deadline: a lost call fails and does not hang."""
-
-    async def bounded() -> T:
-        async with asyncio.timeout(_PATIENCE_S):
-            return await body
-
-    return asyncio.run(bounded())

@@ -6,24 +6,12 @@ import functools
 import os
 import platform
 import time
-from importlib import import_module
 from typing import Any
 
-from lanewise.host.facts import free_threaded_build, usable_cores
+from lanewise.host.facts import free_threaded_build, library_version, usable_cores
 
 # Of this module's first import, which is about when the service began.
 _STARTED_AT_S = time.time()
-
-
-@functools.cache
-def library_version() -> str:
-    """Return the installed version of lanewise; running from bare files has none."""
-    # Only now, since it takes as long as all other imports here, and workers may import this package.
-    metadata = import_module("importlib.metadata")
-    try:
-        return str(metadata.version("lanewise"))
-    except metadata.PackageNotFoundError:
-        return "0 (from files)"
 
 
 @functools.cache

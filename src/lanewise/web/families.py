@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from lanewise.lanes.cluster import ClusterStatistics
 from lanewise.lanes.process import WorkerStatistics
 from lanewise.model.lane import LANE_NAMES
 from lanewise.runtime.loop_lag import LoopStatistics
@@ -56,6 +57,7 @@ def families(statistics: RuntimeStatistics, tasks: Mapping[str, CallCounts]) -> 
         *_of_calls("task_", "task", tasks),
         *_of_lanes(statistics),
         *_of_workers(statistics.workers),
+        *_of_cluster(statistics.cluster),
         *_of_loop(statistics.loop),
         _single(
             "gil_enabled",
@@ -149,6 +151,30 @@ def _of_workers(workers: WorkerStatistics | None) -> Iterable[Family]:
     return (
         Family("workers", "gauge", "Worker processes, by what they do.", "{process}", states),
         Family("worker_events", "counter", "What happened to workers.", "{event}", events),
+    )
+
+
+def _of_cluster(cluster: ClusterStatistics | None) -> Iterable[Family]:
+    if cluster is None:
+        return ()  # most services have none, and need not be told so
+    nodes = cluster.nodes
+    crossed = (
+        ("out", sum(node.bytes_out for node in nodes)),
+        ("in", sum(node.bytes_in for node in nodes)),
+    )
+    rows = tuple(({"direction": name}, value) for name, value in crossed)
+    about = "Bytes that crossed to and from the cluster's present nodes."
+    return (
+        _single("cluster_nodes", "Nodes of the cluster that can be used.", "{node}", len(nodes)),
+        _single("cluster_queued", "Calls that no node has yet.", "{call}", cluster.queued),
+        Family("cluster_bytes", "gauge", about, "By", rows),
+        Family(
+            "cluster_nodes_lost",
+            "counter",
+            "Nodes that went while calls could go there.",
+            "{node}",
+            (({}, cluster.lost_nodes),),
+        ),
     )
 
 

@@ -7,9 +7,9 @@ import math
 import platform
 from collections.abc import Iterator
 
+from lanewise.host.facts import library_version
 from lanewise.runtime.loop_lag import LoopStatistics
 from lanewise.runtime.statistics import RuntimeStatistics
-from lanewise.web.facts import library_version
 from lanewise.web.families import Family, Labels, families
 from lanewise.web.task_labels import TaskLabels
 

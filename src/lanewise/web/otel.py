@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lanewise.errors import LanewiseError
+from lanewise.host.facts import library_version
 from lanewise.runtime.runtime import Runtime
 from lanewise.runtime.statistics import RuntimeStatistics
-from lanewise.web.facts import library_version
 from lanewise.web.families import Family, families
 from lanewise.web.task_labels import TaskLabels
 

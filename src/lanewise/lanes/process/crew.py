@@ -11,7 +11,6 @@ from typing import Any
 from _lanewise_worker import wire
 from _lanewise_worker.journal import read_journal
 from _lanewise_worker.probe import FACTS
-from _lanewise_worker.replay import replay_log, replay_warning
 from _lanewise_worker.traces import unpack_exception
 from lanewise.errors import LaneUnavailableError, WorkerDiedError
 from lanewise.lanes.process.births import Born
@@ -321,10 +320,10 @@ class Crew:
         self._changed.set()
 
     def _logged(self, _link: Link, _flags: int, _number: int, _seq: int, body: Any) -> None:
-        replay_log(bytes(body))
+        self._options.relay.log(bytes(body))
 
     def _warned(self, _link: Link, _flags: int, _number: int, _seq: int, body: Any) -> None:
-        replay_warning(bytes(body))
+        self._options.relay.warning(bytes(body))
 
     def _has_imported(self, _link: Link, _flags: int, _number: int, _seq: int, body: Any) -> None:
         """Workers to come find loaded what calls were seen to need."""

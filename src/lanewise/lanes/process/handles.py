@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import mmap
 import os
 import threading
 import weakref
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from _lanewise_worker.codec import encode
 from _lanewise_worker.shared_memory import aligned
-from _lanewise_worker.shares import load_inline, load_mapped, pack_sizes, resolve
+from _lanewise_worker.shares import load_inline, load_mapped, pack_sizes, resolve, unpack_sizes
 
 T = TypeVar("T")
 
@@ -41,6 +42,27 @@ class Content:
         self.fd = fd
         self.inline = inline
 
+    @contextlib.contextmanager
+    def as_file(self) -> Iterator[tuple[int, bytes]]:
+        """Lend a descriptor of memory that holds the parts at aligned places, and their sizes.
+
+        Raises:
+            OSError: There is no such memory, and none can be made.
+        """
+        if self.fd is not None:
+            yield self.fd, self.sizes
+            return
+        head = len(self.sizes)
+        parts, at = [], head
+        for size in unpack_sizes(self.sizes):
+            parts.append(memoryview(self.inline)[at : at + size])
+            at += size
+        fd = _in_memory(parts)
+        try:
+            yield fd, self.sizes
+        finally:
+            os.close(fd)
+
     def load(self) -> Any:
         """Make the object in this process; its buffers are read-only views."""
         if self.fd is None:
@@ -56,10 +78,21 @@ class Shared(Generic[T]):
     buffers in it are read-only. When the last reference to the handle goes, so does what it stands for.
 
     Threads: may be passed on and dropped in any thread.
+
+    Args:
+        length: The object's ``len()``, where it has one.
+        number: What calls name it by, where another process has named it already.
     """
 
-    def __init__(self, book: HandleBook, content: Content, length: int | None) -> None:
-        self.number = next(_numbers)
+    def __init__(
+        self,
+        book: HandleBook,
+        content: Content,
+        *,
+        length: int | None = None,
+        number: int | None = None,
+    ) -> None:
+        self.number = next(_numbers) if number is None else number
         self.content = content
         self._length = length
         self._book = book
@@ -132,7 +165,7 @@ class HandleBook:
             handle = known() if known is not None else None
             if handle is not None and _same(handle.content, parts):
                 return handle
-            made: Shared[T] = Shared(self, self._content(parts), _length(value))
+            made: Shared[T] = Shared(self, self._content(parts), length=_length(value))
             self._by_content[key] = weakref.ref(made)
             stale = [old for old, ref in self._by_content.items() if ref() is None]
             for old in stale:

@@ -27,7 +27,7 @@ from lanewise.lanes.process.handles import HandleBook, Shared
 from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call
-from lanewise.lanes.process.upkeep import CrewOptions
+from lanewise.lanes.process.upkeep import REPLAYED, CrewOptions, Relay
 from lanewise.lanes.resolve import identity_of
 from lanewise.lanes.streaming import END, StreamSink
 from lanewise.model.lane import (
@@ -76,6 +76,7 @@ class ProcessLane:
         idle_s: Seconds after which a worker without calls leaves; one stays.
         propagate: Context variables whose values go with each call, as ``"module:variable"``.
         initializer: Called with ``initargs`` in every worker before its first call.
+        relay: What becomes of workers' log records and warnings; they are issued here by default.
 
     Threads: belongs to the loop that opened it; only :meth:`share` may be called from others.
     """
@@ -95,6 +96,7 @@ class ProcessLane:
         propagate: Iterable[str | contextvars.ContextVar[Any]] = (),
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
+        relay: Relay = REPLAYED,
     ) -> None:
         if start_method not in (None, "forkserver", "spawn"):
             raise ValueError(
@@ -114,6 +116,7 @@ class ProcessLane:
             worker_memory_bytes,
             max_calls_per_worker,
             max_starting=_STARTING_PER_CORE * cores,
+            relay=relay,
         )
         self._nice = worker_nice
         self._carried = CarriedContext(propagate)

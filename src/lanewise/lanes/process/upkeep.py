@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from _lanewise_worker.replay import replay_log, replay_warning
 from lanewise.lanes.process.memory import own_bytes
 from lanewise.lanes.process.pool import Instruction, Pool
 
@@ -25,6 +26,17 @@ _IDLE_SHARE = 0.8
 
 
 @dataclass(slots=True, frozen=True)
+class Relay:
+    """What becomes of a worker's log records and warnings, which come packed."""
+
+    log: Callable[[bytes], None]
+    warning: Callable[[bytes], None]
+
+
+REPLAYED = Relay(replay_log, replay_warning)
+
+
+@dataclass(slots=True, frozen=True)
 class CrewOptions:
     """How workers are kept.
 
@@ -33,12 +45,14 @@ class CrewOptions:
         memory_bytes: Size without shared memory at which a running call is killed.
         max_calls: Calls after which a worker is replaced.
         max_starting: So many are started at once.
+        relay: Says again what workers said.
     """
 
     idle_s: float = 60.0
     memory_bytes: int | None = None
     max_calls: int | None = None
     max_starting: int | None = None
+    relay: Relay = REPLAYED
 
 
 class Upkeep:

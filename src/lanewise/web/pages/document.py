@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
+from lanewise.lanes.cluster import ClusterStatistics
 from lanewise.runtime.loop_lag import LoopStatistics, Stall
 from lanewise.runtime.statistics import CallCounts, RuntimeStatistics
 from lanewise.web.facts import process_facts
@@ -20,6 +21,7 @@ VERSION = 1
 _MOST_TASKS = 100
 _MOST_ROUTES = 100
 _MOST_WORDS = 50
+_MOST_NODES = 100
 _MOST_FRAMES = 20
 _LONGEST_TEXT = 300
 _COUNTS = tuple(one.name for one in fields(CallCounts))
@@ -46,6 +48,7 @@ def statistics_document(statistics: RuntimeStatistics) -> dict[str, Any]:
             for lane, counts in _lanes(statistics).items()
         ],
         "workers": None if statistics.workers is None else asdict(statistics.workers),
+        "cluster": None if statistics.cluster is None else _cluster(statistics.cluster),
         "loop": None if statistics.loop is None else _loop(statistics.loop),
         "routes": [
             {
@@ -106,6 +109,19 @@ def _loop(loop: LoopStatistics) -> dict[str, Any]:
         "stalls": loop.stalls,
         "last_stalls": [_stall(stall) for stall in loop.last_stalls],
         "switch_interval_s": loop.switch_interval_s,
+    }
+
+
+def _cluster(cluster: ClusterStatistics) -> dict[str, Any]:
+    return {
+        "nodes": [
+            {**asdict(node), "name": _cut(node.name)} for node in cluster.nodes[:_MOST_NODES]
+        ],
+        "nodes_left_out": max(0, len(cluster.nodes) - _MOST_NODES),
+        "queued": cluster.queued,
+        "lost_nodes": cluster.lost_nodes,
+        "lost_calls": cluster.lost_calls,
+        "unavailable": None if cluster.unavailable is None else _cut(cluster.unavailable),
     }
 
 

@@ -46,6 +46,15 @@ function drawLines() {
   ].filter(([number], i) => i < 3 || number) : []);
 }
 
+function drawCluster() {
+  const cluster = latest().cluster;
+  line("cluster", "Nodes:", cluster ? [
+    [list(cluster.nodes).length + cluster.nodes_left_out, "can be used", false], [cluster.queued, "calls wait for one", false],
+    [cluster.lost_nodes, "lost", true], [cluster.lost_calls, "calls lost with them", true],
+  ] : []);
+  setText(byId("cluster-why"), cluster?.unavailable ? `Calls stay on this machine: ${cluster.unavailable}` : "");
+}
+
 function drawLoop() {
   const loop = latest().loop;
   show(byId("key"), Boolean(loop));

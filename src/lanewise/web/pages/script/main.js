@@ -45,6 +45,7 @@ function draw(numbers) {
   drawTiles();
   drawTables();
   drawLines();
+  drawCluster();
   drawLoop();
   drawStalls();
   drawCorrections();

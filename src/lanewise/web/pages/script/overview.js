@@ -55,6 +55,14 @@ const tasksTable = table("tasks", [
   figure("takes", "takes", (value) => seconds(value, 3)), figure("waits", "waits", (value) => seconds(value, 3)),
   number("failed", "failed", "bad"), number("cancelled", "cancelled"), number("killed", "killed"), number("refused", "shed", "bad"),
 ], (row) => row.task, "calls");
+const megabytes = (value) => `${count(Math.round(value / 1e6))}${THIN}MB`;
+const nodesTable = table("nodes", [
+  { title: "node", kind: "name", sorts: true, value: (row) => row.name, text: (row) => row.name },
+  { title: "address", text: (row) => row.address },
+  { title: "CPUs taken", kind: "n", value: (row) => row.used, text: (row) => `${row.used.toFixed(1)} / ${count(row.cpus)}` },
+  number("calls there", "calls"), number("ended", "done"),
+  figure("sent", "bytes_out", megabytes), figure("came back", "bytes_in", megabytes),
+], (row) => row.number);
 
 function withRates(row, read, field) {
   return { ...row, rate: perSecond(maybe(read, field)), takes: mean(read, "busy_s", ended), waits: mean(read, "wait_s", begun) };
@@ -65,6 +73,10 @@ function drawTables() {
   lanesTable(list(now.lanes).map((row) => withRates(row, laneIn(row.lane), (each) => each.done)));
   routesTable(list(now.routes));
   tasksTable(list(now.tasks).map((row) => ({ ...withRates(row, taskIn(row.task), (each) => each.admitted + each.shed), calls: row.admitted + row.shed })));
+  const cluster = now.cluster;
+  show(byId("nodes"), Boolean(cluster));
+  nodesTable(list(cluster?.nodes));
+  more("nodes-more", cluster?.nodes_left_out, "node");
   more("routes-more", now.left_out?.routes, "route");
   more("tasks-more", now.left_out?.tasks, "task");
 }
