@@ -216,7 +216,8 @@ def test_a_function_that_changes_its_arguments_gets_fresh_ones_on_every_lane():
     [("raises_in_a_worker", "registry is empty here"), ("exits_in_a_worker", "died")],
 )
 def test_a_function_that_fails_only_in_worker_processes_is_measured_on_the_other_lanes(name, words):
-    task = measured(name, lanes=("event_loop", "thread", "process"))
+    # Enough for a lane that has to be opened again on a busy machine.
+    task = measured(name, lanes=("event_loop", "thread", "process"), budget_s=3 * BUDGET_S)
     assert task.error is None
     assert words in warned(task)
     assert lanes_of(task) == {"event_loop", "thread"}
@@ -262,6 +263,10 @@ def test_an_interpreter_that_cannot_be_started_leaves_no_file_and_no_socket_behi
 # --- a whole run with everything written ----------------------------------------------------------
 
 
+# Enough for every lane to be loaded once where other programs take most of the cores.
+WRITTEN_BUDGET_S = 9
+
+
 @dataclass(frozen=True)
 class Written:
     document: dict
@@ -276,7 +281,8 @@ def written(tmp_path_factory):
     plan, report = directory / "lanewise.toml", directory / "report.html"
     run = lanewise_process(
         *("measure", "troubled:healthy", "--variants", "default", "--sizes", "30,3000,60000"),
-        *("--concurrency", "1,2", "--budget", "3s", "--json", "--plan", plan, "--report", report),
+        *("--concurrency", "1,2", "--budget", f"{WRITTEN_BUDGET_S}s", "--json"),
+        *("--plan", plan, "--report", report),
     )
     assert run.returncode == FINE, told(run)
     return Written(json.loads(run.stdout), plan, report)
@@ -329,7 +335,7 @@ def test_routes_cover_every_size_without_gaps_and_give_a_reason(written):
 
 def test_a_task_keeps_to_its_budget(written):
     (task,) = written.document["tasks"]
-    assert task["elapsed_s"] / 3.0 < 1.5
+    assert task["elapsed_s"] / WRITTEN_BUDGET_S < 1.5
 
 
 def test_the_report_is_a_page_of_its_own(written):
