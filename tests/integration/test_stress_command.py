@@ -419,7 +419,12 @@ def test_an_interruption_leaves_nothing_behind(how: signal.Signals, tmp_path: Pa
     (root / "test_app.py").write_text(LASTING)
     os.mkfifo(root / "began")
     with subprocess.Popen(
-        command(".", "--stress"), cwd=root, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        command(".", "--stress"),
+        cwd=root,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        # A test run in the background of a shell inherits an ignored SIGINT, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - because: a call that takes no lock
     ) as process:
         assert (root / "began").read_text() == "x"
         process.send_signal(how)
