@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from lanewise.host import core_use
-from lanewise.host.core_use import OthersShare
+from lanewise.host.core_use import Counted, OthersShare, counted
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells on Linux")
 
@@ -34,31 +34,50 @@ def burn(seconds: float) -> None:
         pass
 
 
-def taken(others: OthersShare, pid: int) -> float:
-    """How much of the usable cores that process takes, by the same means."""
-    ticks = core_use._ticks(pid)
-    began = time.monotonic()
-    others.share()
-    burn(0.5)
-    return (core_use._ticks(pid) - ticks) / 100 / (time.monotonic() - began) / cores()
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0))
+def used(pid: int | None = None) -> float:
+    """How many seconds that process took, by the same means."""
+    return core_use._ticks(pid or os.getpid()) / os.sysconf("SC_CLK_TCK")
 
 
 def test_the_own_children_are_not_others_and_those_of_others_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def others() -> tuple[float, float]:
+        """With this process's children among its own, and with them among the others."""
+        mine = counted()
+        with monkeypatch.context() as patched:
+            patched.setattr(core_use, "children", lambda _pid=None: [])
+            theirs = counted()
+        assert mine is not None
+        assert theirs is not None
+        return mine.others_s, theirs.others_s
+
     with burning() as pid:
-        mine = OthersShare()
-        monkeypatch.setattr(core_use, "children", lambda _pid=None: [])
-        theirs = OthersShare()  # to which the burner is no child
-        share = taken(theirs, pid)
-        as_other = theirs.share()
-        monkeypatch.undo()
-        as_own = mine.share()
-    assert as_other - as_own == pytest.approx(share, abs=0.15)
+        before, took_before = others(), used(pid)
+        burn(0.5)
+        after, took = others(), used(pid) - took_before
+    as_own, as_other = (later - earlier for earlier, later in zip(before, after, strict=True))
+    assert as_other - as_own == pytest.approx(took, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("others_s", "idle_s", "cores", "share"),
+    [
+        (1.0, 0.0, 2, 0.5),
+        (0.5, 0.5, 2, 0.0),  # as much was free
+        (32.0, 30.0, 64, 2 / 64),
+        (0.0, 2.0, 2, 0.0),
+        (5.0, 0.0, 2, 1.0),  # no more than there is, whatever rounding makes of it
+    ],
+)
+def test_only_what_others_took_beyond_what_stood_idle_counts(
+    monkeypatch: pytest.MonkeyPatch, others_s: float, idle_s: float, cores: int, share: float
+) -> None:
+    seen = iter([Counted(70.0, 900.0, cores), Counted(70.0 + others_s, 900.0 + idle_s, cores)])
+    monkeypatch.setattr(core_use, "counted", lambda: next(seen))
+    moments = iter([10.0, 11.0])
+    monkeypatch.setattr(core_use.time, "monotonic", lambda: next(moments))
+    assert OthersShare().share() == pytest.approx(share)
 
 
 def test_too_short_a_time_says_nothing() -> None:
