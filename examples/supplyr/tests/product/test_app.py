@@ -43,4 +43,4 @@ async def test_static_files_are_kept_by_browsers_and_nothing_else_is_served(
 async def test_a_wrong_method_is_told_all_the_right_ones(client: httpx.AsyncClient) -> None:
     answer = await client.patch("/api/v1/suppliers/5")
     assert answer.status_code == 405
-    assert answer.headers["allow"] == "DELETE, GET, PUT"
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"
