@@ -156,6 +156,7 @@ async def test_an_idempotent_task_is_started_again(tmp_path):
 async def test_a_timeout_frees_a_core_that_c_code_holds_with_the_lock(tmp_path, method):
     async with isolated(start_method=method) as rt:
         path = tmp_path / "begun"
+        assert await rt.run(jobs.square, 2) == 4  # a worker is there, and has the module
         quick = rt.with_options(timeout_s=3)
         with pytest.raises(TaskTimeoutError):
             await quick.run(jobs.hold_the_lock_in_c, str(path))
