@@ -52,8 +52,8 @@ def test_latency_is_the_servers_time(port: int) -> None:
     tally = seen.tallies[0, "it"]
     assert tally.counts == {"ok": tally.asked}
     assert tally.latency.get_min_value() / 1e6 >= 0.0495
-    # The machine may be busy: half of the answers are nearer to it than to the rest's timeout.
-    assert tally.quantile_s(0.5) < 2.5
+    # The machine may be busy: half of the answers are near what they should be.
+    assert tally.quantile_s(0.5) < 0.25
 
 
 def test_a_stall_is_seen_by_all_who_came_meanwhile(port: int) -> None:
@@ -81,8 +81,7 @@ def test_timeouts_count_as_long_as_the_client_waited(port: int) -> None:
     seen = told(port, "/wait/3000", 30, 0.5, timeout_s=0.2)
     tally = seen.tallies[0, "it"]
     assert tally.counts == {"timeout": tally.asked}
-    # The server would have answered after three seconds; a busy machine notices late.
-    assert 0.198 <= tally.quantile_s(0.01) < 2.0
+    assert tally.quantile_s(0.01) == pytest.approx(0.2, rel=0.01)
     assert len(seen.bad_at_s) == tally.asked
 
 

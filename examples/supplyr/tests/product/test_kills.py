@@ -3,12 +3,10 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -20,30 +18,11 @@ from supplyr.seeding import put_codes
 from supplyr.settings import Settings
 from supplyr.store import users
 
+from .family_support import family_of, free_port
 from .jobs_support import one, supplier_csv
 
 API = "/api/v1"
 ROWS = 3000
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _family(marker: str) -> dict[int, str]:
-    """Return the living processes that inherited a variable of ours: the server's whole family."""
-    found: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        try:
-            if marker.encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-    return found
 
 
 class Server:
@@ -57,7 +36,7 @@ class Server:
         self.client: httpx.AsyncClient
 
     async def start(self) -> None:
-        port = _free_port()
+        port = free_port()
         name, _, value = self.marker.partition("=")
         environment = {
             **os.environ,
@@ -94,13 +73,13 @@ class Server:
             await self._process.wait()
         # Five seconds by this machine's clock: what a supervisor would allow before it starts anew.
         until_s = time.monotonic() + 5.0
-        while (left := _family(self.marker)) and time.monotonic() < until_s:
+        while (left := family_of(self.marker)) and time.monotonic() < until_s:
             await asyncio.sleep(0.05)
         assert not left, f"left after five seconds: {left}"
 
     def workers(self) -> list[int]:
         """Return the processes below the server that are worker processes."""
-        return [pid for pid in _family(self.marker) if pid != self._process.pid]
+        return [pid for pid in family_of(self.marker) if pid != self._process.pid]
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +18,7 @@ from supplyr.db.opening import opened
 from supplyr.settings import Settings
 from supplyr.store import job_records
 
+from .family_support import family_of, free_port
 from .jobs_support import one, supplier_csv
 from .people import PASSWORD, add_user, form_token, key_of, log_in
 
@@ -29,26 +29,6 @@ ROWS = 1500
 _GONE_WITHIN_S = 5.0
 
 _UVICORN, _GRANIAN_ALONE, _GRANIAN = ("uvicorn", 2), ("granian", 1), ("granian", 2)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _marked(marker: str) -> dict[int, str]:
-    """Return the living processes that inherited a variable of ours."""
-    found: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
-        try:
-            if marker.encode() in (folder / "environ").read_bytes():
-                found[int(folder.name)] = (folder / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-    return found
 
 
 class Served:
@@ -71,7 +51,7 @@ class Served:
             await self.process.wait()
         # By this machine's clock: what is promised to whoever starts the next server.
         until_s = time.monotonic() + _GONE_WITHIN_S
-        while (left := _marked(self._marker)) and time.monotonic() < until_s:
+        while (left := family_of(self._marker)) and time.monotonic() < until_s:
             await asyncio.sleep(0.05)
         assert not left, f"left after {_GONE_WITHIN_S:g} s: {left}"
 
@@ -92,7 +72,7 @@ async def served(settings: Settings, server: tuple[str, int]) -> AsyncIterator[S
         "SUPPLYR_LOGIN_PER_MINUTE": "6000",
         "SUPPLYR_LOGIN_MEMORY_KIB": "64",
     }
-    port = _free_port()
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "supplyr", "--data-dir", str(settings.data_dir), "serve",
         "--port", str(port), "--workers", str(workers), "--server", name, env=environment,
