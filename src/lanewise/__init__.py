@@ -7,7 +7,7 @@ How the library is laid out, from what everything rests on upwards (imports go t
     host/          facts about interpreter and machine; where the lock word is
     plan/          costs + host facts -> routes; pure decisions, and the plan file
     measuring/     a bench process, a sampler, statistics, break-even search, the report page
-    lanes/         event_loop, thread, process, interpreter: one file or folder a place to run
+    lanes/         event_loop, thread, process, interpreter, cluster: a file or folder a place to run
     runtime/       Runtime, routing, admission, statistics: the only owner of state
     diagnose/      looks at a running program from outside: session, shares, stalls, advice, reports
     readiness/     the audit: what threads that really run at once would break in a project
