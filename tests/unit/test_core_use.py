@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -39,13 +41,24 @@ def used(pid: int | None = None) -> float:
     return core_use._ticks(pid or os.getpid()) / os.sysconf("SC_CLK_TCK")
 
 
+def stopped(pid: int) -> None:
+    """Stop that child and wait until it stands still."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+
+
 def test_the_own_children_are_not_others_and_those_of_others_are(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def others() -> tuple[float, float]:
         """With this process's children among its own, and with them among the others."""
-        mine = counted()
+        # One look at the kernel's count for both, and a child that stands still: this process may
+        # wait for a core between any two lines, and must not take that for somebody's work.
+        seen = tmp_path / "stat"
+        seen.write_bytes(Path("/proc/stat").read_bytes())
         with monkeypatch.context() as patched:
+            patched.setattr(core_use, "_STAT", seen)
+            mine = counted()
             patched.setattr(core_use, "children", lambda _pid=None: [])
             theirs = counted()
         assert mine is not None
@@ -53,8 +66,12 @@ def test_the_own_children_are_not_others_and_those_of_others_are(
         return mine.others_s, theirs.others_s
 
     with burning() as pid:
+        stopped(pid)
         before, took_before = others(), used(pid)
-        burn(0.5)
+        os.kill(pid, signal.SIGCONT)
+        while used(pid) - took_before < 0.3:
+            burn(0.05)
+        stopped(pid)
         after, took = others(), used(pid) - took_before
     as_own, as_other = (later - earlier for earlier, later in zip(before, after, strict=True))
     assert as_other - as_own == pytest.approx(took, abs=0.1)
