@@ -13,8 +13,19 @@ from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.thread import ThreadLane
 from lanewise.testing import InlineLane, LaneContract, calls
 
+# What is there against standstills must not run out where this process stands still itself.
+PATIENCE_S = 80.0
+
+
+@pytest.fixture(autouse=True)
+def _streams_have_time_to_close(monkeypatch):
+    """A generator that is slow to close is killed, or left alone, after a second otherwise."""
+    monkeypatch.setattr("lanewise.lanes.process.lane._STREAM_CLOSE_S", PATIENCE_S / 2)
+    monkeypatch.setattr("lanewise.lanes.interpreter.lane._STREAM_CLOSE_S", PATIENCE_S / 2)
+
 
 class TestEventLoopLane(LaneContract):
+    patience_s = PATIENCE_S
     blocks_the_loop = True
 
     def make_lane(self, workers):
@@ -22,11 +33,14 @@ class TestEventLoopLane(LaneContract):
 
 
 class TestThreadLane(LaneContract):
+    patience_s = PATIENCE_S
+
     def make_lane(self, workers):
         return ThreadLane(workers)
 
 
 class TestProcessLane(LaneContract):
+    patience_s = PATIENCE_S
     shares_memory = False
     stops_calls = True
     survives_crashes = True
@@ -55,6 +69,7 @@ def test_workers_that_are_spawned_keep_the_promise(promise):
 
 @pytest.mark.skipif(why_no_interpreters() is not None, reason=why_no_interpreters() or "")
 class TestInterpreterLane(LaneContract):
+    patience_s = PATIENCE_S
     shares_memory = False
     shares_process = True
 
@@ -97,6 +112,7 @@ def test_a_runtime_goes_on_without_interpreters_and_says_so():
 
 
 class TestInlineLane(LaneContract):
+    patience_s = PATIENCE_S
     blocks_the_loop = True
 
     def make_lane(self, workers):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -41,7 +42,7 @@ def work():
             time.sleep(0.01)
 
 threading.Thread(target=work, daemon=True).start()
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -58,13 +59,23 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def diagnosed(folder, *options):
+def diagnosed(folder, agrees, *options):
+    """What is found, looked for longer where a busy machine has not let the program get far enough."""
+    for duration in ("2s", "8s", "30s"):
+        shutil.rmtree(folder / "lanewise-captured", ignore_errors=True)
+        status, found = diagnosed_once(folder, duration, *options)
+        if agrees({one["target"]: one for one in found["captured"]}):
+            break
+    return status, found
+
+
+def diagnosed_once(folder, duration, *options):
     path = folder / "found.json"
     status = main(
         [
             "diagnose",
             "--duration",
-            "2s",
+            duration,
             "--json",
             str(path),
             *options,
@@ -79,7 +90,12 @@ def diagnosed(folder, *options):
 def test_arguments_of_real_calls_are_kept_without_secrets_and_can_be_measured(folder):
     targets = ("shop:total", "program:local", "shop:Basket.add", "shop:absent")
     options = [word for target in targets for word in ("--capture", target)]
-    status, found = diagnosed(folder, *options)
+
+    def agrees(kept):
+        others = kept["program:local"]["sizes"] and kept["shop:Basket.add"]["unfit"]
+        return others and len(kept["shop:total"]["sizes"]) == 3
+
+    status, found = diagnosed(folder, agrees, *options)
     assert status == 0
     kept = {one["target"]: one for one in found["captured"]}
     assert len(kept["shop:total"]["sizes"]) == 3
@@ -110,7 +126,10 @@ def test_arguments_of_real_calls_are_kept_without_secrets_and_can_be_measured(fo
 
 
 def test_calls_that_are_too_large_are_left_out(folder):
-    _, found = diagnosed(folder, "--capture", "shop:total", "--capture-limit", "5000")
+    def agrees(kept):
+        return kept["shop:total"]["sizes"] and kept["shop:total"]["unfit"]
+
+    _, found = diagnosed(folder, agrees, "--capture", "shop:total", "--capture-limit", "5000")
     [kept] = found["captured"]
     assert max(kept["sizes"]) <= 5000
     assert "larger than 5000 bytes" in next(iter(kept["unfit"]))

@@ -79,7 +79,7 @@ def test_the_module_its_file_and_the_way_to_it_are_told(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=110,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

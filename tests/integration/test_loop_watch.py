@@ -152,7 +152,11 @@ def test_a_handler_that_sleeps_is_found_at_its_line(run):
         with Watched() as watched:
             return await watched.provoke(
                 block_by_sleeping,
-                lambda stall: at(stall, block_by_sleeping) and "asyncio.sleep" in stall.advice,
+                lambda stall: (
+                    at(stall, block_by_sleeping)
+                    and "asyncio.sleep" in stall.advice
+                    and stall.where_share > 0.5
+                ),
             )
 
     stall = run(scenario())
@@ -219,8 +223,16 @@ def test_a_stall_is_logged_with_its_place_and_what_to_do(run, caplog):
             )
 
     with caplog.at_level(logging.WARNING, logger="lanewise"):
-        stall = run(scenario())
-    told = [record.getMessage() for record in caplog.records if "sleeping" in record.getMessage()]
+        # Of a loop that had no core for half of the time something else is told, and a place only once a
+        # minute: each try has a watch of its own.
+        for _ in range(3):
+            caplog.clear()
+            stall = run(scenario())
+            wait_until(lambda: not watchdogs())  # it writes after it has reported
+            messages = [record.getMessage() for record in caplog.records]
+            told = [message for message in messages if "sleeping" in message]
+            if told and "asyncio.sleep" in told[0]:
+                break
     assert len(told) == 1
     assert stall.where in told[0]
     assert "asyncio.sleep" in told[0]
@@ -296,6 +308,14 @@ def test_a_stall_that_lasts_until_the_end_is_in_the_record(run):
 
 
 def test_a_loop_that_nobody_runs_has_no_lag():
+    # The machine may keep it from running for as long while it is to run: seldom three times.
+    lags_s = []
+    while not lags_s or (lags_s[-1] >= 1 and len(lags_s) < 3):
+        lags_s.append(lag_of_a_loop_that_nobody_ran_for_a_second())
+    assert lags_s[-1] < 1, lags_s
+
+
+def lag_of_a_loop_that_nobody_ran_for_a_second():
     loop = asyncio.new_event_loop()
     watch = LoopWatch(heartbeat_s=0.005, stall_s=STALL_S)
 
@@ -317,7 +337,7 @@ def test_a_loop_that_nobody_runs_has_no_lag():
     loop.run_until_complete(until_beaten())
     watch.stop()
     loop.close()
-    assert watch.record.max_s < 1
+    return watch.record.max_s
 
 
 # --- what must not break it ---------------------------------------------------------------------
@@ -482,8 +502,10 @@ def test_a_forked_child_has_no_watchdog_and_stops_without_one():
             if pid == 0:
                 code = 1
                 try:
-                    watched.watch._was_away(watched.watch._watchdog, 1.0)
+                    watched.watch._take()  # those that the machine made before
                     known = watched.watch.record.stalls
+                    watched.watch._was_away(watched.watch._watchdog, 1.0)
+                    known = watched.watch.record.stalls - known
                     watched.watch.stop()
                     code = 0 if known == 1 and not watchdogs() else 2
                 finally:

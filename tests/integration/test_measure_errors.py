@@ -122,7 +122,7 @@ def test_one_task_that_fails_does_not_keep_the_others_from_being_measured(tmp_pa
 @pytest.mark.parametrize("name", ["raises_at_100", "segfaults_at_100"])
 def test_a_size_that_does_not_work_is_left_out_with_a_warning_and_the_others_are_measured(name):
     # A bench that dies is started anew, which on a busy machine takes a whole small budget.
-    task = measured(name, sizes=(10, 100, 1000), lanes=("event_loop",), budget_s=5 * BUDGET_S)
+    task = measured(name, sizes=(10, 100, 1000), lanes=("event_loop",), budget_s=15 * BUDGET_S)
     assert task.error is None
     assert sizes_of(task) == [10, 1000]
     assert "size 100" in warned(task)
@@ -155,7 +155,8 @@ def test_a_function_that_begins_to_raise_is_reported():
     ("name", "what"), [("result_cannot_cross", "result"), ("argument_cannot_cross", "argument")]
 )
 def test_what_cannot_be_pickled_leaves_the_process_lane_out_and_says_why(name, what):
-    task = measured(name, lanes=("thread", "process"))
+    # Enough for the lane that is left on a busy machine.
+    task = measured(name, lanes=("thread", "process"), budget_s=5 * BUDGET_S)
     assert task.error is None
     assert lanes_of(task) == {"thread"}
     assert "not measured on the process lane" in warned(task)
@@ -163,26 +164,37 @@ def test_what_cannot_be_pickled_leaves_the_process_lane_out_and_says_why(name, w
     assert {route.lane for route in task.routes} <= {"event_loop", "thread"}
 
 
+# Of which a call gets a quarter: so much that one which a busy machine holds up is not taken for endless.
+ENDLESS_BUDGET_S = 8 * BUDGET_S
+
+
 def test_a_function_that_never_ends_is_stopped_and_larger_sizes_are_not_tried(
     tmp_path, monkeypatch
 ):
     log = tmp_path / "log"
     monkeypatch.setenv(troubled.LOG_VARIABLE, str(log))
-    task = measured("never_ends", sizes=(1, 2, 3, 4), lanes=("event_loop",))
+    task = measured(
+        "never_ends", sizes=(1, 2, 3, 4), lanes=("event_loop",), budget_s=ENDLESS_BUDGET_S
+    )
     assert "did not return in time" in task.error
     assert log.read_text().split() == ["1"]
-    assert task.elapsed_s / BUDGET_S < OVERRUN
+    assert task.elapsed_s / ENDLESS_BUDGET_S < OVERRUN
 
 
 def test_sizes_at_which_a_function_does_not_end_are_left_out(tmp_path, monkeypatch):
     log = tmp_path / "log"
     monkeypatch.setenv(troubled.LOG_VARIABLE, str(log))
-    task = measured("never_ends_from_100", sizes=(10, 100, 1000), lanes=("event_loop",))
+    task = measured(
+        "never_ends_from_100",
+        sizes=(10, 100, 1000),
+        lanes=("event_loop",),
+        budget_s=ENDLESS_BUDGET_S,
+    )
     assert task.error is None
     assert sizes_of(task) == [10]
     assert "did not return in time" in warned(task)
     assert "1000" not in log.read_text().split()
-    assert task.elapsed_s / BUDGET_S < OVERRUN
+    assert task.elapsed_s / ENDLESS_BUDGET_S < OVERRUN
 
 
 def test_a_function_that_prints_a_lot_is_measured_and_its_output_stays_out_of_the_result():
@@ -201,7 +213,7 @@ def test_a_function_that_leaves_threads_behind_is_told_about():
 
 def test_a_function_that_changes_its_arguments_gets_fresh_ones_on_every_lane():
     # Enough for every lane on a busy machine.
-    task = measured("mutates", lanes=("event_loop", "thread", "process"), budget_s=3 * BUDGET_S)
+    task = measured("mutates", lanes=("event_loop", "thread", "process"), budget_s=6 * BUDGET_S)
     assert task.error is None
     assert "stopped early" not in warned(task)
     assert "changes its arguments" in warned(task)
@@ -218,7 +230,7 @@ def test_a_function_that_changes_its_arguments_gets_fresh_ones_on_every_lane():
 )
 def test_a_function_that_fails_only_in_worker_processes_is_measured_on_the_other_lanes(name, words):
     # Enough for a lane that has to be opened again on a busy machine.
-    task = measured(name, lanes=("event_loop", "thread", "process"), budget_s=3 * BUDGET_S)
+    task = measured(name, lanes=("event_loop", "thread", "process"), budget_s=6 * BUDGET_S)
     assert task.error is None
     assert words in warned(task)
     assert lanes_of(task) == {"event_loop", "thread"}
@@ -226,7 +238,8 @@ def test_a_function_that_fails_only_in_worker_processes_is_measured_on_the_other
 
 
 def test_a_variant_that_is_fast_and_wrong_is_refused():
-    task = measured("has_wrong_variant", lanes=("event_loop",))
+    # Enough to try both variants, and to load the one that is right, on a busy machine.
+    task = measured("has_wrong_variant", lanes=("event_loop",), budget_s=6 * BUDGET_S)
     (refused,) = [variant for variant in task.variants if variant.name == "fast_and_wrong"]
     assert refused.status == "refused"
     assert "differs" in refused.reason
@@ -265,7 +278,7 @@ def test_an_interpreter_that_cannot_be_started_leaves_no_file_and_no_socket_behi
 
 
 # Enough for every lane to be loaded once where other programs take most of the cores.
-WRITTEN_BUDGET_S = 9
+WRITTEN_BUDGET_S = 15
 
 
 @dataclass(frozen=True)
@@ -370,7 +383,7 @@ def test_plan_show_for_machines_gives_the_routes_of_the_measurement(written):
 
 
 def test_plan_check_measures_again_and_compares(written):
-    run = lanewise("plan", "check", written.plan, "--budget", "2s", "--json")
+    run = lanewise("plan", "check", written.plan, "--budget", "8s", "--json")
     found = json.loads(run.stdout)
     assert not found["errors"]
     assert found["compared"] > 0

@@ -17,6 +17,8 @@ from tests.integration.test_lock_flips import COMPILER, HEADER, build
 
 FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
+pytestmark = pytest.mark.timeout(300)
+
 TASKS = """
 import hashlib
 from lanewise import task
@@ -164,7 +166,7 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -23,7 +23,7 @@ from lanewise import (
 from lanewise.lanes.process import ProcessLane, births
 from lanewise.model.lane import Failed, Terms
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def isolated(**options):

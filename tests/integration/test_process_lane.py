@@ -8,7 +8,6 @@ import os
 import random
 import signal
 import sys
-import time
 import warnings
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -26,12 +25,14 @@ from lanewise import (
     WorkerDiedError,
     task,
 )
+from lanewise.testing import Gate
+from lanewise.testing.calls import visit
 
 uvloop = None
 with contextlib.suppress(ImportError):
     import uvloop
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 def isolated(**options):
@@ -123,8 +124,13 @@ async def test_a_function_that_kills_again_and_again_is_refused_for_a_while():
             with pytest.raises(WorkerDiedError) as caught:
                 await rt.run(jobs.exit_with, 1)
             assert not caught.value.poisoned
-        with pytest.raises(WorkerDiedError, match="was not started") as caught:
-            await rt.run(jobs.exit_with, 1)
+        # For a second at first, which a busy machine may let pass, and twice as long after each more.
+        for _ in range(5):
+            with pytest.raises(WorkerDiedError) as caught:
+                await rt.run(jobs.exit_with, 1)
+            if caught.value.poisoned:
+                break
+        assert "was not started" in str(caught.value)
         assert caught.value.poisoned
         assert caught.value.retry_after_s > 0
         assert await rt.run(jobs.square, 3) == 9
@@ -157,10 +163,17 @@ async def test_a_timeout_frees_a_core_that_c_code_holds_with_the_lock(tmp_path, 
     async with isolated(start_method=method) as rt:
         path = tmp_path / "begun"
         assert await rt.run(jobs.square, 2) == 4  # a worker is there, and has the module
-        quick = rt.with_options(timeout_s=3)
-        with pytest.raises(TaskTimeoutError):
-            await quick.run(jobs.hold_the_lock_in_c, str(path))
-        await gone(int(path.read_text()))
+        # The time is waited for in full, so the shortest comes first; a busy machine may need more of it
+        # until the call has begun.
+        for timeout_s in (1, 5, 25):
+            quick = rt.with_options(timeout_s=timeout_s)
+            with pytest.raises(TaskTimeoutError):
+                await quick.run(jobs.hold_the_lock_in_c, str(path))
+            begun = path.read_text().split() if path.exists() else []
+            if begun:
+                break
+        assert begun
+        await gone(*map(int, begun))
         assert await rt.run(jobs.square, 3) == 9
 
 
@@ -192,11 +205,18 @@ async def test_cancelling_kills_the_whole_family_of_a_call(tmp_path):
 
 async def test_abandoned_calls_run_to_their_end(tmp_path):
     path = tmp_path / "calls"
-    async with isolated(on_cancel="abandon") as rt:
-        with pytest.raises(TaskTimeoutError):
-            await rt.with_options(timeout_s=0.2).run(time.sleep, 0.6)
-        assert rt.statistics().lanes["process"].abandoned == 1
-        assert rt.statistics().workers.killed == 0
+    async with Gate() as gate, isolated(on_cancel="abandon") as rt:
+        try:
+            # On a busy machine its time may be over before it has begun: then it is not abandoned.
+            for timeout_s in (0.2, 2, 20):
+                with pytest.raises(TaskTimeoutError):
+                    await rt.with_options(timeout_s=timeout_s).run(visit, gate.address, "late")
+                if rt.statistics().lanes["process"].abandoned:
+                    break
+            assert rt.statistics().lanes["process"].abandoned == 1
+            assert rt.statistics().workers.killed == 0
+        finally:
+            gate.open()
         await rt.run(jobs.mark_call, str(path), 1)
 
 
@@ -499,6 +519,7 @@ async def test_workers_die_with_a_parent_that_is_killed(tmp_path, job, forked):
 LOOPS = ["asyncio", "uvloop"]
 
 
+@pytest.mark.timeout(300)  # sixty workers are started anew
 @pytest.mark.parametrize("loop", LOOPS)
 def test_killed_workers_cost_the_calls_that_they_ran_and_nothing_else(tmp_path, loop):
     """Calls in flight, workers killed at random: right or failed, never lost, never twice."""
@@ -524,7 +545,7 @@ def test_killed_workers_cost_the_calls_that_they_ran_and_nothing_else(tmp_path, 
             return [one.exception() or one.result() for one in running]
 
     async def bounded():
-        async with asyncio.timeout(100):
+        async with asyncio.timeout(250):
             return await scenario()
 
     factory = uvloop.new_event_loop if loop == "uvloop" else None

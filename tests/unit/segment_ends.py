@@ -81,6 +81,7 @@ class Ends:
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
+    gc.collect()  # what an earlier test let go of must not end amid this one
     before = descriptors()
     ends = Ends()
     yield ends

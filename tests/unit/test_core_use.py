@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,11 +95,14 @@ def test_only_what_others_took_beyond_what_stood_idle_counts(
     seen = iter([Counted(70.0, 900.0, cores), Counted(70.0 + others_s, 900.0 + idle_s, cores)])
     monkeypatch.setattr(core_use, "counted", lambda: next(seen))
     moments = iter([10.0, 11.0])
-    monkeypatch.setattr(core_use.time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(core_use, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     assert OthersShare().share() == pytest.approx(share)
 
 
-def test_too_short_a_time_says_nothing() -> None:
+def test_too_short_a_time_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A clock of its own: between two looks this process may stand still for as long as says something.
+    moments = itertools.count(10.0, 0.1)
+    monkeypatch.setattr(core_use, "time", SimpleNamespace(monotonic=lambda: next(moments)))
     others = OthersShare()
     assert others.share() == 0
     assert others.share() == 0

@@ -34,7 +34,7 @@ def answer(question):
         return {"read": sys.stdin.read()}
     if what == "sleep":
         open(question["note"], "w").write(str(os.getpid()))
-        time.sleep(60)
+        time.sleep(600)
     return {"did": what, "before": len(asked) - 1}
 """
 
@@ -83,12 +83,18 @@ def test_an_exit_is_an_answer_and_the_child_goes_on(probe: Probe) -> None:
 
 def test_what_takes_too_long_is_killed(probe: Probe, tmp_path: Path) -> None:
     note = tmp_path / "pid"
-    hasty = Probe(probe.script, timeout_s=1.0)
-    began_s = time.monotonic()
     questions = [{"do": "a"}, {"do": "sleep", "note": str(note)}, {"do": "b"}]
-    _, second, third = ask_each(hasty, questions)
-    assert time.monotonic() - began_s < 20
-    assert "no answer within 1 s" in second["error"]
+    began_s = time.monotonic()
+    # The time is waited for in full, so the shortest comes first; on a busy machine the other two may
+    # need more of it to answer, and the second one to begin.
+    for timeout_s in (1.0, 5.0, 20.0):
+        note.unlink(missing_ok=True)
+        hasty = Probe(probe.script, timeout_s=timeout_s)
+        first, second, third = ask_each(hasty, questions)
+        assert f"no answer within {timeout_s:g} s" in second["error"]
+        if "did" in first and "did" in third and note.exists() and note.read_text():
+            break
+    assert time.monotonic() - began_s < 600
     assert third == {"did": "b", "before": 0}
     with pytest.raises(ProcessLookupError):
         os.kill(int(note.read_text()), 0)

@@ -66,12 +66,20 @@ def test_a_crash_names_node_and_signal_and_costs_nothing_else(far, runner):
 def test_a_timeout_stops_the_call_where_it_runs(far, runner, tmp_path):
     async def scenario():
         path = tmp_path / "calls"
-        with pytest.raises(TaskTimeoutError):
-            await far.with_options(timeout_s=2).run(far_tasks.note, str(path))
-        return [int(line) for line in path.read_text().split()]
+        # The time is waited for in full, so the shortest comes first; a busy machine may need more of it
+        # until the call has begun.
+        for timeout_s in (2, 10, 40):
+            with pytest.raises(TaskTimeoutError):
+                await far.with_options(timeout_s=timeout_s).run(far_tasks.note, str(path))
+            begun = path.read_text().split() if path.exists() else []
+            if begun:
+                break
+        return [int(line) for line in begun]
 
-    (pid,) = runner.run(scenario())
-    runner.run(_gone(pid))
+    pids = runner.run(scenario())
+    assert pids
+    for pid in pids:
+        runner.run(_gone(pid))
 
 
 async def _gone(pid):

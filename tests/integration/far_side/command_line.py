@@ -48,7 +48,7 @@ def lanewise_process(*arguments, **options):
     """Run the command line as people do."""
     command = [sys.executable, "-m", "lanewise", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=FAR_SIDE, capture_output=True, text=True, timeout=60, check=False, **options
+        command, cwd=FAR_SIDE, capture_output=True, text=True, timeout=110, check=False, **options
     )
 
 

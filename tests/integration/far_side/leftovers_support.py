@@ -9,7 +9,7 @@ import pytest
 
 from lanewise.testing import Leftovers
 
-PATIENCE_S = 30
+PATIENCE_S = 60
 
 
 @pytest.fixture(autouse=True)

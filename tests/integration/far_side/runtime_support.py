@@ -72,9 +72,10 @@ def lane_of(where):
 
 
 async def settled(condition):
-    """Let the loop turn until something that needs no outside event has happened."""
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it never happened")
+    """Let the loop turn until something has happened, there or in a thread, which may wait for a core."""
+    try:
+        async with asyncio.timeout(60):
+            while not condition():  # noqa: ASYNC110 - because: nothing tells of it
+                await asyncio.sleep(0)
+    except TimeoutError:
+        raise AssertionError("it never happened") from None

@@ -20,6 +20,7 @@ for _name in ("fastapi", "uvicorn", "gunicorn"):
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="other processes are read through /proc"),
     pytest.mark.skipif(not gil_enabled(), reason="there is no lock to look at"),
+    pytest.mark.timeout(600),
 ]
 ATTEMPTS = 3
 APP = """
@@ -88,9 +89,6 @@ def answers(url, process):
 def served(tmp_path):
     """Start a server as users do, and stop it."""
     (tmp_path / "wall.py").write_text(APP)
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
     running = []
 
     def start(*command):
@@ -100,14 +98,20 @@ def served(tmp_path):
         answers(f"http://127.0.0.1:{port}/ready", process)
         return process.pid, f"http://127.0.0.1:{port}"
 
-    yield start
-    for process in running:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with socket.socket() as chosen:
+        # Bound for as long as the server needs it, so that nobody else on this machine is given it; who
+        # sets this option too, as servers do, may listen there all the same.
+        chosen.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+        yield start
+        for process in running:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def diagnosed(pid, tmp_path, *options):

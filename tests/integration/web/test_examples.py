@@ -46,9 +46,15 @@ async def test_asynchronous(framework, example):
 
 def served_by_gunicorn(framework, *options):
     """Ask eight times at once, then stop the server; return the answers and how it ended."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    with socket.socket() as chosen:
+        # Bound for as long as the server needs it, so that nobody else on this machine is given it; who
+        # sets this option too, as servers do, may listen there all the same.
+        chosen.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        chosen.bind(("127.0.0.1", 0))
+        return served_at(chosen.getsockname()[1], framework, *options)
+
+
+def served_at(port, framework, *options):
     command = ["-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "--log-level", "warning", *options]
     source = str(FOLDER.parents[1] / "src")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, str(FOLDER)])}
