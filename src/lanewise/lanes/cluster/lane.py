@@ -24,8 +24,8 @@ from lanewise.lanes.cluster.packing import Outgoing, Packer
 from lanewise.lanes.cluster.placement import Call
 from lanewise.lanes.cluster.statistics import ClusterStatistics
 from lanewise.lanes.process.handles import HandleBook
+from lanewise.lanes.remote_stream import Begun, remote_stream
 from lanewise.lanes.resolve import identity_of
-from lanewise.lanes.streaming import END, StreamSink
 from lanewise.model.lane import PLAIN_TERMS, LaneName, Terms, mark_abandoned, mark_killed
 
 _log = logging.getLogger("lanewise")
@@ -260,7 +260,7 @@ class ClusterLane:
             _cancelled(crew, call, terms, cancelled)
             raise
 
-    async def stream(
+    def stream(
         self,
         function: Callable[..., Any],
         variant: str,
@@ -269,27 +269,13 @@ class ClusterLane:
         terms: Terms = PLAIN_TERMS,
     ) -> AsyncGenerator[Any, None]:
         """Run a generator function on some node and yield its items as they come."""
-        crew = self._entered()
-        call = self._packer.call(protocol.STREAM, function, variant, args, kwargs, terms)
-        out: Outgoing = call.payload
-        sink = out.stream = StreamSink()
-        out.future.add_done_callback(lambda _: sink.wake())
-        crew.submit(call)
 
-        def grant(room: int) -> bool:
-            if call.state != "sent":
-                return False
-            crew.grant(call, room)
-            return True
+        def begin() -> Begun[Call]:
+            crew = self._entered()
+            call = self._packer.call(protocol.STREAM, function, variant, args, kwargs, terms)
+            return crew, call, partial(_cancelled, crew, call, terms)
 
-        try:
-            while (item := await sink.next(out.future, grant)) is not END:
-                yield item
-        except asyncio.CancelledError as cancelled:
-            _cancelled(crew, call, terms, cancelled)
-            raise
-        finally:
-            await _stream_left(crew, call)
+        return remote_stream(begin, _STREAM_CLOSE_S)
 
     def run_time_s(self, function: Callable[..., Any], variant: str = "default") -> float | None:
         """Return how long calls of a function took on average; None where none has ended."""
@@ -342,22 +328,6 @@ def _cancelled(crew: Crew, call: Call, terms: Terms, cancelled: asyncio.Cancelle
         mark_abandoned(cancelled)
     elif crew.cancel(call):
         mark_killed(cancelled)
-
-
-async def _stream_left(crew: Crew, call: Call) -> None:
-    """The consumer has left: let the generator close, or have its worker killed."""
-    future = call.payload.future
-    if future.done() or call.state == "over":
-        return
-    try:
-        if call.state == "sent":
-            crew.stop_stream(call)
-            await asyncio.wait([future], timeout=_STREAM_CLOSE_S)
-    finally:
-        if not future.done():
-            crew.cancel(call)
-        elif not future.cancelled():
-            future.exception()  # seen: nobody else will ask
 
 
 def _checked(address: str) -> str:

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from _lanewise_worker import wire
@@ -28,8 +29,8 @@ from lanewise.lanes.process.launcher import Launcher
 from lanewise.lanes.process.outgoing import ChunkLost, Outgoing
 from lanewise.lanes.process.pool import Call
 from lanewise.lanes.process.upkeep import REPLAYED, CrewOptions, Relay
+from lanewise.lanes.remote_stream import Begun, remote_stream
 from lanewise.lanes.resolve import identity_of
-from lanewise.lanes.streaming import END, StreamSink
 from lanewise.model.lane import (
     PLAIN_TERMS,
     Failed,
@@ -270,7 +271,7 @@ class ProcessLane:
                 outcomes.append(ended.error)
         return outcomes, None
 
-    async def stream(
+    def stream(
         self,
         function: Callable[..., Any],
         variant: str,
@@ -279,42 +280,13 @@ class ProcessLane:
         terms: Terms = PLAIN_TERMS,
     ) -> AsyncGenerator[Any, None]:
         """Run a generator function in a worker and yield its items as they come."""
-        crew = self._entered()
-        call = self._call(crew, wire.STREAM, function, variant, args, kwargs, terms)
-        out: Outgoing = call.payload
-        sink = out.stream = StreamSink()
-        out.future.add_done_callback(lambda _: sink.wake())
-        crew.submit(call)
 
-        def grant(room: int) -> bool:
-            if call.state != "sent":
-                return False
-            crew.grant(call, room)
-            return True
+        def begin() -> Begun[Call]:
+            crew = self._entered()
+            call = self._call(crew, wire.STREAM, function, variant, args, kwargs, terms)
+            return crew, call, partial(self._cancelled, crew, call, terms)
 
-        try:
-            while (item := await sink.next(out.future, grant)) is not END:
-                yield item
-        except asyncio.CancelledError as cancelled:
-            self._cancelled(crew, call, terms, cancelled)
-            raise
-        finally:
-            await self._stream_left(crew, call)
-
-    async def _stream_left(self, crew: Crew, call: Call) -> None:
-        """The consumer has left: let the generator close, or make its worker."""
-        future = call.payload.future
-        if future.done() or call.state == "over" or call.dropped:
-            return
-        try:
-            if call.state == "sent":
-                crew.stop_stream(call)
-                await asyncio.wait([future], timeout=_STREAM_CLOSE_S)
-        finally:
-            if not future.done():
-                crew.cancel(call)
-            elif not future.cancelled():
-                future.exception()  # seen: nobody else will ask
+        return remote_stream(begin, _STREAM_CLOSE_S)
 
     def run_time_s(self, function: Callable[..., Any], variant: str = "default") -> float | None:
         """Return how long calls of a function took on average; None where none has ended."""
