@@ -23,7 +23,10 @@ def arguments_bytes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     estimated from their first items.
     """
     if len(args) == 1 and not kwargs:  # most calls; the rest of this costs as much as a short one
-        return round(_value_bytes(args[0]))
+        kind = type(args[0])
+        if kind is bytes or kind is str:
+            return len(args[0])
+        return _SCALAR_BYTES if kind in _SCALARS else round(_value_bytes(args[0]))
     return round(sum(map(_value_bytes, args)) + sum(map(_value_bytes, kwargs.values())))
 
 

@@ -353,7 +353,9 @@ class Dispatcher:
         args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
         try:
-            function = self._function(task, decision) or task.implementation(decision.variant)
+            function = None if self._effects is None else self._function(task, decision)
+            if function is None:
+                function = task.implementation(decision.variant)
             lane.last_s = 0.0
             result = lane.call_now(function, args, kwargs, terms)
         except BaseException:
