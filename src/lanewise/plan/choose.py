@@ -231,13 +231,16 @@ def _beats(best: Estimate, other: Estimate) -> bool:
 
     By what was observed; or by that and the lane model together, whose ratios are two estimates of one
     thing: their logarithms, each weighted by one over its variance, have less of it than either alone.
-    Without the model a short measurement leaves lanes undecided of which one carries twice as much.
+    Without the model a short measurement leaves lanes undecided of which one carries twice as much. Where
+    the two contradict each other beyond what both are uncertain by, the model is wrong there.
     """
     seen, doubt = _gain(best, other), math.hypot(best.spread, other.spread)
     if seen > max(WORTHWHILE_GAIN, doubt):
         return True
     modelled = _log(best.modelled_per_s) - _log(other.modelled_per_s)
     variance, own_variance = doubt**2, 2 * UNMEASURED_SPREAD**2
+    if abs(seen - modelled) > math.sqrt(variance + own_variance):
+        return False
     weight = own_variance / (own_variance + variance)
     together = weight * seen + (1 - weight) * modelled
     return together > max(WORTHWHILE_GAIN, math.sqrt(weight * variance))
