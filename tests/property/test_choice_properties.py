@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
+from unittest import mock
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -13,10 +14,11 @@ from tests.property.strategies import CONCURRENCIES, between, machines, plans
 from lanewise.errors import LaneUnavailableError
 from lanewise.model.facts import LaneCost
 from lanewise.model.lane import SIMPLEST_FIRST
+from lanewise.plan import lane_model
 from lanewise.plan.choose import Choice, Estimate, choose, estimate_all
 from lanewise.plan.compare import compare_plans, machine_for
 from lanewise.plan.document import Plan
-from lanewise.plan.lane_model import SWITCH_INTERVAL_S, Machine
+from lanewise.plan.lane_model import SLICE_S, SWITCH_INTERVAL_S, Machine
 from lanewise.plan.predict import predictions_of
 from lanewise.plan.routes import boundaries, routes_of
 from lanewise.plan.task_plan import TaskPlan
@@ -158,7 +160,10 @@ def in_other_units(plan: TaskPlan, machine: Machine, scale: float) -> tuple[Task
 def test_a_machine_that_is_slower_in_everything_decides_the_same(
     plan: TaskPlan, concurrency: int, machine: Machine, power: int
 ) -> None:
-    """Powers of two keep every digit. The switch interval is a constant of Python and cannot scale."""
+    """Powers of two keep every digit. The switch interval is a constant of Python and cannot scale.
+
+    The slice of the loop's lane is a constant of ours, and is scaled with the rest.
+    """
     scale = 2.0**power
     longest = max(cost.wall_s for cost in plan.costs) * max(scale, 1.0)
     assume(longest < SWITCH_INTERVAL_S or not machine.gil_enabled)
@@ -166,7 +171,8 @@ def test_a_machine_that_is_slower_in_everything_decides_the_same(
     slower, slower_machine = in_other_units(plan, machine, scale)
     for size in plan.sizes:
         one = decide(plan, size, concurrency, machine)
-        other = decide(slower, size, concurrency, slower_machine)
+        with mock.patch.object(lane_model, "SLICE_S", SLICE_S * scale):
+            other = decide(slower, size, concurrency, slower_machine)
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             assert (one.contender, one.decided) == (other.contender, other.decided)

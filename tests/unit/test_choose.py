@@ -202,28 +202,6 @@ def test_noise_on_either_side_leaves_it_undecided(thread: float, process: float)
 
 
 @pytest.mark.parametrize(
-    ("efficiency", "lane", "is_decided"),
-    [
-        (1.0, "process", True),  # seen to carry about twice as much, as costs say as well
-        (0.6, "process", True),  # a noisy look at it shows little, but costs are known
-        (0.2, "event_loop", False),  # and here it contradicts them
-    ],
-)
-def test_what_noise_leaves_open_is_told_apart_by_the_model_too(
-    efficiency: float, lane: str, *, is_decided: bool
-) -> None:
-    seen = [
-        make_observation("event_loop", 1.0, efficiency=1.0, spread=0.5, concurrency=8),
-        make_observation("thread", 1.0, efficiency=1.0, spread=0.5, concurrency=8),
-        make_observation("process", 1.0, efficiency=efficiency, spread=0.5, concurrency=8),
-    ]
-    plan = make_plan(make_cost(1.0, 3e-4), observations=seen)
-    choice = decide(plan, concurrency=8)
-    assert choice.decided is is_decided
-    assert choice.contender.lane == lane
-
-
-@pytest.mark.parametrize(
     ("pickle_s", "lane"), [(2e-3, "process"), (8e-3, "process"), (16e-3, "thread")]
 )
 def test_where_all_break_the_budget_the_faster_wins_only_among_those_of_similar_harm(

@@ -21,8 +21,10 @@ OTHERS_SHARE = 0.15
 # More than this of the windows without samples: what was seen may not be typical.
 _TOO_LITTLE_SEEN = 0.6
 
-# Relative half-width of an interval over one, two, three and more rounds, at least.
-_LEAST_SPREAD = (0.5, 0.2, 0.05, 0.02)
+# Relative half-width of an interval over one, two, three and more rounds, at least. One round does not
+# leave us less certain than none: short measurements have one of most cells, and at 0.5 they left lanes
+# undecided of which one carries twice as much.
+_LEAST_SPREAD = (UNMEASURED_SPREAD, 0.2, 0.05, 0.02)
 
 CellKey = tuple[Contender, float, int]
 """Contender, size, concurrency."""

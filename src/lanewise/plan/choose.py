@@ -16,8 +16,7 @@ from lanewise.plan.task_plan import TaskPlan
 # Below this advantage two contenders count as equal and the simpler one is kept: a lane change is
 # not worth having for less, and it keeps routes from flapping between two measurements.
 WORTHWHILE_GAIN = 0.07
-# The spread that is assumed for a contender which was modelled and never measured: what the model itself
-# is wrong by.
+# The spread that is assumed for a contender which was modelled and never measured.
 UNMEASURED_SPREAD = 0.25
 # A call in another process or interpreter that takes twice as long as elsewhere spends more on crossing
 # than its own work is worth: then it is not recommended, whatever it would do for the loop.
@@ -163,10 +162,12 @@ def choose(  # noqa: PLR0913 - because: the coordinates of one decision
     worthwhile = _worth_crossing(estimates)
     fit = [one for one in worthwhile if one.keeps_budget]
     field = fit or _least_harmful(worthwhile)
-    best = _best(field)
-    rivals = [one for one in field if not _beats(best, one)]
+    best = max(field, key=lambda one: one.throughput_per_s)
+    rivals = [one for one in field if _gain(best, one) <= max(WORTHWHILE_GAIN, _doubt(best, one))]
     winner = min(rivals, key=_simplicity(plan))
-    decided = all(abs(_gain(best, one)) <= WORTHWHILE_GAIN for one in rivals)
+    decided = all(
+        _gain(best, one) <= WORTHWHILE_GAIN or _gain(best, one) > _doubt(best, one) for one in field
+    )
     cost = plan.cost_at(winner.contender.variant, size)
     held = cost.gil_held_share if machine.gil_enabled else None
     reason = _reason(winner, best, estimates, field, cost.wall_s, held)
@@ -216,38 +217,14 @@ def _least_harmful(estimates: list[Estimate]) -> list[Estimate]:
 
 def _gain(best: Estimate, other: Estimate) -> float:
     """How much more the best one carries, as a logarithm: 0.07 is about 7 %."""
-    return _log(best.throughput_per_s) - _log(other.throughput_per_s)
+    return math.log(max(best.throughput_per_s, _NONE)) - math.log(
+        max(other.throughput_per_s, _NONE)
+    )
 
 
-def _best(field: list[Estimate]) -> Estimate:
-    """The one that carries most, unless a noisy observation alone says so."""
-    most = max(field, key=lambda one: one.throughput_per_s)
-    better = [one for one in field if _beats(one, most)]
-    return max(better, key=lambda one: one.throughput_per_s) if better else most
-
-
-def _beats(best: Estimate, other: Estimate) -> bool:
-    """Whether it carries so much more that neither noise nor the wish for few changes explains it.
-
-    By what was observed; or by that and the lane model together, whose ratios are two estimates of one
-    thing: their logarithms, each weighted by one over its variance, have less of it than either alone.
-    Without the model a short measurement leaves lanes undecided of which one carries twice as much. Where
-    the two contradict each other beyond what both are uncertain by, the model is wrong there.
-    """
-    seen, doubt = _gain(best, other), math.hypot(best.spread, other.spread)
-    if seen > max(WORTHWHILE_GAIN, doubt):
-        return True
-    modelled = _log(best.modelled_per_s) - _log(other.modelled_per_s)
-    variance, own_variance = doubt**2, 2 * UNMEASURED_SPREAD**2
-    if abs(seen - modelled) > math.sqrt(variance + own_variance):
-        return False
-    weight = own_variance / (own_variance + variance)
-    together = weight * seen + (1 - weight) * modelled
-    return together > max(WORTHWHILE_GAIN, math.sqrt(weight * variance))
-
-
-def _log(per_s: float) -> float:
-    return math.log(max(per_s, _NONE))
+def _doubt(best: Estimate, other: Estimate) -> float:
+    """The advantage that noise alone could fake."""
+    return math.hypot(best.spread, other.spread)
 
 
 def _simplicity(plan: TaskPlan) -> Callable[[Estimate], tuple[int, int]]:
