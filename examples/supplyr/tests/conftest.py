@@ -1,12 +1,23 @@
 """Shared fixtures."""
 
+import os
+import tempfile
+
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from supplyr.truth import LabelledSet, TruthUnavailableError, load
 
-# How long an example takes says something of the machine, and here nothing of the code.
-settings.register_profile("untimed", settings(), deadline=None)
+# What lanewise keeps between two programs' runs is kept for this run of the tests alone; servers
+# that tests start inherit it.
+_FOLDER = tempfile.TemporaryDirectory(prefix="supplyr-tests-")
+os.environ["LANEWISE_CACHE_DIR"] = _FOLDER.name
+
+# How long an example takes, or is made in, says something of the machine, and here nothing of the
+# code.
+settings.register_profile(
+    "untimed", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("untimed")
 
 

@@ -24,6 +24,9 @@ from supplyr.records import Supplier
 from supplyr.similarity import similarity_permille
 from supplyr.truth import LabelledSet, evaluate
 
+# Plain Python over thousands of records takes its time on a machine that is busy.
+pytestmark = pytest.mark.timeout(600)
+
 
 def pages_of(records: Sequence[Supplier], rows: int) -> list[bytes]:
     columns = [(one.name, one.street, one.city, one.postcode, one.address_extra) for one in records]

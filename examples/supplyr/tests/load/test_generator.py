@@ -12,35 +12,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from held_ports import held_port
 from supplyr_load.arrivals import Phase, Share, schedule
 from supplyr_load.fleet import Fleet, Seen, VoidRunError
 from supplyr_load.generator import Generated, Lag, generate
-from supplyr_load.server import free_port
 from supplyr_load.tally import Tally, merged, write_histograms
 from supplyr_load.wire import request
+
+# What is there against standstills must not run out where server or generator stand still.
+pytestmark = pytest.mark.timeout(300)
+PATIENCE_S = 100.0
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """The known server, in a process of its own."""
-    chosen = free_port()
-    line = ["--port", str(chosen), "--no-access-log", "--log-level", "warning", "--lifespan", "off"]
-    process = subprocess.Popen(  # noqa: S603 - because: our own command line
-        [sys.executable, "-m", "uvicorn", "known_app:app", *line], cwd=Path(__file__).parent
-    )
-    try:
-        probe = schedule([Phase("probe", 1.0, (Share(1.0, [request("probe", "/")]),))], 4)[:1]
-        until = time.monotonic() + 60
-        while not generate(probe, "127.0.0.1", chosen).tallies[0, "probe"].counts["ok"]:
-            assert time.monotonic() < until, "the known server does not start"
-        yield chosen
-    finally:
-        process.kill()
-        process.wait()
+    with held_port() as chosen:
+        line = [
+            *("--port", str(chosen), "--no-access-log", "--log-level", "warning"),
+            # asyncio's timers are never early. A connection that is kept is not closed meanwhile.
+            *("--lifespan", "off", "--loop", "asyncio", "--timeout-keep-alive", "600"),
+        ]
+        process = subprocess.Popen(  # noqa: S603 - because: our own command line
+            [sys.executable, "-m", "uvicorn", "known_app:app", *line], cwd=Path(__file__).parent
+        )
+        try:
+            probe = schedule([Phase("probe", 1.0, (Share(1.0, [request("probe", "/")]),))], 4)[:1]
+            until = time.monotonic() + PATIENCE_S
+            while not generate(probe, "127.0.0.1", chosen).tallies[0, "probe"].counts["ok"]:
+                assert process.poll() is None, "the known server has ended"
+                assert time.monotonic() < until, "the known server does not start"
+            yield chosen
+        finally:
+            process.kill()
+            process.wait()
 
 
 def told(
-    port: int, target: str, rate_per_s: float, duration_s: float, timeout_s: float = 5.0
+    port: int, target: str, rate_per_s: float, duration_s: float, timeout_s: float = PATIENCE_S
 ) -> Generated:
     """Ask for one thing."""
     share = Share(rate_per_s, [request("it", target)], timeout_s)
@@ -48,37 +57,43 @@ def told(
 
 
 def test_latency_is_the_servers_time(port: int) -> None:
-    seen = told(port, "/wait/50", 40, 2.0)
-    tally = seen.tallies[0, "it"]
-    assert tally.counts == {"ok": tally.asked}
-    assert tally.latency.get_min_value() / 1e6 >= 0.0495
-    # The machine may be busy: half of the answers are near what they should be.
+    for _ in range(3):
+        tally = told(port, "/wait/50", 40, 2.0).tallies[0, "it"]
+        assert tally.counts == {"ok": tally.asked}
+        assert tally.latency.get_min_value() / 1e6 >= 0.0495
+        if tally.quantile_s(0.5) < 0.25:
+            break
+    # Half of the answers are near what they should be, at a time when the machine has a core free.
     assert tally.quantile_s(0.5) < 0.25
 
 
 def test_a_stall_is_seen_by_all_who_came_meanwhile(port: int) -> None:
     """Coordinated omission: a closed loop would have seen one slow answer here."""
     shares = (
-        Share(100, [request("quick", "/")], 5.0),
-        Share(1.5, [request("it", "/stall/600")], 5.0),
+        Share(100, [request("quick", "/")], PATIENCE_S),
+        Share(1.5, [request("it", "/stall/600")], PATIENCE_S),
     )
     arrivals = schedule([Phase("all", 3.0, shares)], 3)
     stalls = [arrival.due_s for arrival in arrivals if arrival.request.kind == "it"]
     assert stalls
-    seen = generate(arrivals, "127.0.0.1", port)
     # Of those that came in the first 300 ms of a stall none can have been quicker than 300 ms.
     caught = sum(
         any(0.01 < arrival.due_s - at < 0.3 for at in stalls)
         for arrival in arrivals
         if arrival.request.kind == "quick"
     )
-    tally = seen.tallies[0, "quick"]
     assert caught > 10
+    # A server that waits for a core may answer those who came meanwhile before it begins to stall.
+    for _ in range(3):
+        tally = generate(arrivals, "127.0.0.1", port).tallies[0, "quick"]
+        if tally.quantile_s(1 - 0.9 * caught / tally.asked) > 0.25:
+            break
     assert tally.quantile_s(1 - 0.9 * caught / tally.asked) > 0.25
 
 
 def test_timeouts_count_as_long_as_the_client_waited(port: int) -> None:
-    seen = told(port, "/wait/3000", 30, 0.5, timeout_s=0.2)
+    # An answer that never comes: one after some seconds might find the client standing still.
+    seen = told(port, "/wait/600000", 30, 0.5, timeout_s=0.2)
     tally = seen.tallies[0, "it"]
     assert tally.counts == {"timeout": tally.asked}
     assert tally.quantile_s(0.01) == pytest.approx(0.2, rel=0.01)
@@ -97,7 +112,8 @@ def test_outcomes(port: int, target: str, outcome: str) -> None:
 
 
 def test_nobody_there_is_a_failure_not_a_crash() -> None:
-    tally = told(free_port(), "/", 50, 0.3).tallies[0, "it"]
+    with held_port() as unused:
+        tally = told(unused, "/", 50, 0.3).tallies[0, "it"]
     assert tally.counts == {"failed": tally.asked}
 
 

@@ -17,7 +17,8 @@ _FOLDERS = (
     "/usr/lib/postgresql/15/bin",
 )
 _SPEED = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60")
-_START_S = 60
+# There against hanging alone.
+_PATIENCE_S = 100
 
 
 class Cluster:
@@ -35,7 +36,7 @@ class Cluster:
             check=True,
             capture_output=True,
             text=True,
-            timeout=_START_S,
+            timeout=_PATIENCE_S,
             user=self._user,
             cwd=self._folder,
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
@@ -48,15 +49,20 @@ class Cluster:
         options = f"-c listen_addresses='' -c unix_socket_directories='{self._folder}'"
         options += "".join(f" -c {setting}" for setting in _SPEED)
         log = str(self._folder / "log")
-        self.run("pg_ctl", "-D", data, "-l", log, "-o", options, "-w", "start")
+        self._control("-D", data, "-l", log, "-o", options, "-w", "start")
 
     def stop(self) -> None:
-        self.run("pg_ctl", "-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+        self._control("-D", str(self._folder / "data"), "-m", "immediate", "-w", "stop")
+
+    def _control(self, *arguments: str) -> None:
+        self.run("pg_ctl", "-t", str(_PATIENCE_S), *arguments)
 
     def new_database(self) -> str:
         """Make an empty database and return its URL."""
         name = f"test_{next(self._numbers)}"
-        self.run("createdb", "-h", str(self._folder), "-U", "supplyr", name)
+        # Not from template1: whoever is connected to that would be in the way, autovacuum say.
+        where = ("-h", str(self._folder), "-U", "supplyr")
+        self.run("createdb", *where, "-T", "template0", name)
         return f"postgresql://supplyr@/{name}?host={self._folder}"
 
 
@@ -96,6 +102,8 @@ def cluster_or_reason() -> Iterator[Cluster | str]:
         try:
             cluster.start()
         except (subprocess.SubprocessError, OSError) as error:
+            with contextlib.suppress(subprocess.SubprocessError, OSError):
+                cluster.stop()  # it may be there by now, too late
             yield f"PostgreSQL cannot be started here: {getattr(error, 'stderr', '') or error}"
             return
         try:

@@ -24,6 +24,17 @@ def cluster() -> Iterator[Cluster]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def limits_for_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some seconds are not enough where a process may stand still for as long.
+
+    They are what a preview, a picture and the database's answer to /readyz may take.
+    """
+    monkeypatch.setattr("supplyr.web.work._PREVIEW_S", 100.0)
+    monkeypatch.setattr("supplyr.web.pictures._MAKING_S", 100.0)
+    monkeypatch.setattr("supplyr.web.probes._DATABASE_S", 100.0)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
     """Settings over an empty database of either kind."""
@@ -39,6 +50,9 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         login_per_minute=6_000,
         write_per_minute=6_000,
         search_per_minute=60_000,
+        # However slow the machine: no heavy work is refused, and no entry stays unchecked.
+        queue_timeout_s=100.0,
+        duplicate_check_s=100.0,
     )
 
 

@@ -1,14 +1,13 @@
 """A server's whole family: every process that inherited a variable of the test's."""
 
+import asyncio
 import os
-import socket
+import time
 from pathlib import Path
 
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+# Processes that are left without their server end by themselves, in a moment or after their grace
+# of some seconds. Where cores are short that takes longer; what nobody has told stays for ever.
+PATIENCE_S = 60.0
 
 
 def family_of(marker: str) -> dict[int, str]:
@@ -23,3 +22,11 @@ def family_of(marker: str) -> dict[int, str]:
         except OSError:
             continue
     return found
+
+
+async def left_of(marker: str) -> dict[int, str]:
+    """Wait until no such process lives any more; return those that do not end."""
+    until_s = time.monotonic() + PATIENCE_S
+    while (left := family_of(marker)) and time.monotonic() < until_s:
+        await asyncio.sleep(0.05)
+    return left

@@ -3,6 +3,8 @@
 import asyncio
 import json
 
+import pytest
+
 from supplyr import merging
 from supplyr.db.database import Database
 from supplyr.jobs import imports
@@ -10,7 +12,11 @@ from supplyr.jobs.run import Run
 from supplyr.settings import Settings
 from supplyr.store import duplicates, job_records, jobs, suppliers
 
+from .held_imports import held
 from .jobs_support import COLUMNS, add_user, ended, one, running, submit_import, supplier_csv
+
+# Each starts worker processes, some of them several times.
+pytestmark = pytest.mark.timeout(300)
 
 
 async def test_good_rows_come_in_and_bad_ones_are_told(
@@ -95,8 +101,10 @@ async def test_products_of_a_supplier(database: Database, settings: Settings) ->
 
 
 async def test_it_goes_on_where_it_was_stopped_and_imports_nothing_twice(
-    database: Database, settings: Settings
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    may_end = asyncio.Event()
+    monkeypatch.setattr(imports, "_write", held(may_end.is_set))
     user = await add_user(database)
     job = await submit_import(database, settings, user, supplier_csv(2000))
     for blocks in (0, 2, 5):  # a runner that ends in the middle, again and again
@@ -107,6 +115,7 @@ async def test_it_goes_on_where_it_was_stopped_and_imports_nothing_twice(
         assert row is not None
         assert row["state"] == "queued"
         assert row["failures"] == 0
+    may_end.set()
     async with running(database, settings):
         row = await ended(database, job["id"])
     assert row["state"] == "done", row["error"]
@@ -142,7 +151,10 @@ async def test_a_failing_step_is_tried_again_from_there(
     assert outcomes == ["failed", "done"]
 
 
-async def test_a_running_import_can_be_cancelled(database: Database, settings: Settings) -> None:
+async def test_a_running_import_can_be_cancelled(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "_write", held(lambda: False))
     user = await add_user(database)
     job = await submit_import(database, settings, user, supplier_csv(3000))
     async with running(database, settings) as runner:

@@ -26,6 +26,8 @@ from supplyr.web.identity import SESSION_COOKIE
 from .jobs_support import supplier_csv
 
 API = "/api/v1"
+# Most start an app with its workers, and wait for jobs.
+pytestmark = pytest.mark.timeout(300)
 
 
 def context(app: FastAPI) -> Context:
@@ -227,12 +229,11 @@ async def test_an_entry_is_checked_when_it_is_saved(
     new = {"name": "Weber Stahlbau GmbH", "postcode": "89073", "country": "DE"}
     alone = (await writer.post(f"{API}/suppliers", json=new)).json()
     assert alone["duplicate_check"] == "clear"
-    # On a loaded machine 300 ms may be too little; either is told, and noted.
     again = (await writer.post(f"{API}/suppliers", json=new)).json()
-    assert again["duplicate_check"] in {"suspected", "unchecked"}
+    assert again["duplicate_check"] == "suspected"
     row = await suppliers.get(context(app).database, again["id"])
     assert row is not None
-    assert row["duplicate_check"] == again["duplicate_check"]
+    assert row["duplicate_check"] == "suspected"
 
 
 async def test_the_ranking_is_computed_anew(app: FastAPI, writer: httpx.AsyncClient) -> None:
