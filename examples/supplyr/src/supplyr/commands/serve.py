@@ -17,6 +17,7 @@ from supplyr.settings import PREFIX, Settings, SettingsError
 from supplyr.store import audit, suppliers, users
 
 _APP = "supplyr.web.app:create_app"
+_STANDSTILL_S = 30
 _GRACE_S = 10
 _ADMIN = "admin@supplyr.example"
 
@@ -79,7 +80,9 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         "timeout_graceful_shutdown": _GRACE_S,
     }
     if options.workers > 1:
-        uvicorn.run(**config)
+        # A server process that does not answer in time is killed, with its requests and its jobs.
+        # The five seconds that uvicorn gives it are too few where it starts beside heavy work.
+        uvicorn.run(**config, timeout_worker_healthcheck=_STANDSTILL_S)
         return 0
     server = _Server(uvicorn.Config(**config))
     server.run()

@@ -17,6 +17,7 @@ from supplyr.db.database import ConflictError, DatabaseError, Dialect, Parameter
 
 # How long a connection waits for another process that writes (a command beside the server).
 _BUSY_S = 10.0
+_INTERRUPT_S = 0.05
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 # 64 MB of pages for each reader at most; the whole of a directory of 100,000 suppliers is 200 MB.
 _CACHE_KIB = 64 * 1024
@@ -63,16 +64,13 @@ class _Connection:
 
     async def _run(self, function: Callable[[], _Result]) -> _Result:
         """Run on the connection's thread; a caller that is cancelled interrupts the query."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, function)
+        work = self._thread.submit(function)
+        future = asyncio.wrap_future(work)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
-            if not future.done():
-                self._raw.interrupt()
-                # The thread is free again before the connection goes to somebody else.
-                await asyncio.wait([future])
-                if not future.cancelled():
-                    future.exception()
+            if not work.cancel():  # it has begun
+                await self._interrupted(future)
             raise
         except sqlite3.IntegrityError as error:
             raise ConflictError(str(error)) from error
@@ -82,6 +80,15 @@ class _Connection:
             raise DatabaseError(
                 f"another program has been writing to {self._path} for {_BUSY_S:g} s; try again"
             ) from error
+
+    async def _interrupted(self, future: asyncio.Future[_Result]) -> None:
+        """Wait until the thread is free again: the connection then goes to somebody else."""
+        while not future.done():
+            # Again and again, for an interruption before the query has reached SQLite is forgotten.
+            self._raw.interrupt()
+            await asyncio.wait([future], timeout=_INTERRUPT_S)
+        if not future.cancelled():
+            future.exception()
 
     async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         return await self._run(
