@@ -50,7 +50,7 @@ class Node:
     async def ended(self):
         """Wait until no call is left; return what was told of each, its kind alone."""
         while self.calls.is_busy:
-            await asyncio.sleep(0)
+            await asyncio.wait(self.calls._running.values())
         return [(kind, seq) for kind, seq, _ in self.said]
 
 

@@ -75,7 +75,8 @@ class NodeCalls:
             waiting.exception()  # seen: perhaps nobody asks
         else:
             waiting.set_result(Shared(self._lane.handles, content, number=number))
-        if number in self._unwanted:  # a call may wait for it yet, and keeps it for as long as it runs
+        if number in self._unwanted:
+            # A call may wait for it yet, and keeps it for as long as it runs.
             self._unwanted.discard(number)
             del self._shares[number]
 
