@@ -12,7 +12,7 @@ from lanewise.lanes.cluster import protocol
 from lanewise.lanes.cluster.crew import Crew
 from lanewise.lanes.cluster.packing import Outgoing
 from lanewise.lanes.cluster.placement import Call
-from lanewise.lanes.cluster.protocol import CallHead, NodeFacts
+from lanewise.lanes.cluster.protocol import CallHead, Definition, NodeFacts
 from lanewise.lanes.process.handles import HandleBook
 from lanewise.lanes.remote_stream import remote_stream
 
@@ -203,3 +203,25 @@ async def test_an_item_that_fails_ends_the_stream_and_its_generator(raised):
     with pytest.raises(Exception, match=r"its own|cannot be made again"):
         await second
     await lane.crew.drained()
+
+
+async def test_a_function_that_did_not_get_to_a_node_goes_along_with_its_next_call():
+    lane = Lane(1)
+    definition = Definition(b"", "f", "m", "")
+
+    def sent_with():
+        call = lane.call()
+        call.payload.head = call.payload.head._replace(function=9)
+        call.payload.definition = definition
+        lane.link.sent.clear()
+        lane.crew.submit(call)
+        lane.say(protocol.UNSENT, call, None, b"too large")
+        call.payload.future.exception()
+        return [kind for kind, _, _ in lane.link.sent]
+
+    assert sent_with() == [protocol.DEFINE, protocol.CALL]
+    assert sent_with() == [protocol.CALL]
+    lane.crew.frame(protocol.UNDEFINED, 1, 9, b"too large")
+    assert sent_with() == [protocol.DEFINE, protocol.CALL]
+    lane.crew.frame(protocol.NODE_DOWN, 1, 0, b"it went")
+    lane.crew.frame(protocol.UNDEFINED, 1, 9, b"of a node that is gone")

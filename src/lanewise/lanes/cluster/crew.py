@@ -27,10 +27,11 @@ from lanewise.model.lane import Failed
 
 _log = logging.getLogger("lanewise")
 
-# What is said of a call that a node has.
+# What is said of calls that a node has.
 _OF_CALLS = frozenset(
     (
         protocol.UNSENT,
+        protocol.UNDEFINED,
         protocol.ANSWER,
         protocol.ANSWERS,
         protocol.FAILED,
@@ -81,6 +82,7 @@ class Crew:
             protocol.NODE_UP: self._node_up,
             protocol.NODE_DOWN: lambda number, _seq, body: self.node_down(number, _text(body)),
             protocol.UNSENT: self._unsent,
+            protocol.UNDEFINED: self._undefined,
             protocol.ANSWER: self._answer,
             protocol.ANSWERS: self._answers,
             protocol.FAILED: self._failed,
@@ -314,6 +316,10 @@ class Crew:
         error = LaneUnavailableError(words, withdrawn=True)
         self._over(call, None)
         _fail(call.payload, error)
+
+    def _undefined(self, number: int, function: int, _body: Any) -> None:
+        """A function did not get there: it goes along with its next call."""
+        self.nodes[number].functions.discard(function)
 
     # --- what nodes say -------------------------------------------------------------------------
 

@@ -280,8 +280,8 @@ class Gateway:
 
     def _unsent(self, node: _Node, frames: list[Outgoing], reason: str) -> None:
         for kind, seq, _ in frames:
-            if kind in (protocol.CALL, protocol.CHUNK, protocol.STREAM):
-                self.tell(protocol.UNSENT, node.number, seq, reason.encode())
+            said = protocol.UNDEFINED if kind == protocol.DEFINE else protocol.UNSENT
+            self.tell(said, node.number, seq, reason.encode())
 
     def _kill(self, node: _Node) -> None:
         if node.agent is not None:
