@@ -38,8 +38,10 @@ async def calibrate(
 
     Threads: runs on the loop that opened the lanes, before any other call.
     """
-    near = {name: lane for name, lane in lanes.items() if name != "cluster"}
-    costs = {name: await _lane_cost(lane) for name, lane in near.items()}
+    costs: dict[LaneName, LaneCost] = {}
+    for name, lane in lanes.items():
+        if name != "cluster":
+            costs[name] = await _lane_cost(lane)
     rate = 5e8
     if "process" in lanes:
         rate = await _transfer_bytes_per_s(lanes["process"], costs["process"])

@@ -125,8 +125,8 @@ class Exchanges:
         try:
             return self._agent.exchange.remote(number, _joined(frames))
         except Exception as error:
-            # What is too large for Ray's object store. The rest goes alone: the node knows nothing of a
-            # function, and goes on with what nobody wants, if it is not told. And it waits for that number.
+            # What is too large for Ray's object store. The rest goes alone: a node that is not told does
+            # not know functions, and goes on with what nobody wants. And it waits for that number.
             rest = [frame for frame in frames if _is_small(frame)]
             if len(rest) == len(frames):
                 raise
