@@ -214,7 +214,7 @@ class Gateway:
         while not self._over.wait(_LOOK_S):
             if time.monotonic() - self._seen_s > _SILENT_S:
                 words = f"the cluster's head has not answered for {_SILENT_S:g} s. {self._trouble}"
-                self.tell(protocol.TROUBLE, body=words.encode())
+                self.tell(protocol.TROUBLE, body=words.strip().encode())
                 private.clear_away(self._settings["directory"])
                 os._exit(1)
 
@@ -410,6 +410,7 @@ def _watch_the_lane(
     while os.getppid() == settings["parent"] and not poller.poll(_LOOK_S * 1_000):
         continue
     if joined.is_set():
+        _end_in_time(settings)
         with contextlib.suppress(OSError):
             channel.shutdown(socket.SHUT_RDWR)  # the reader ends, and then all else
         return
