@@ -5,7 +5,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lanewise.lanes.cluster.placement import LEAST_PART, Call, Lost, Placement, Send, Stop
+from lanewise.lanes.cluster.placement import LEAST_PART, Call, Lost, Placement, Send, Stop, Unfit
 
 
 def _sent(instructions):
@@ -113,6 +113,57 @@ def test_memory_is_kept_free_for_calls_that_ask_for_it():
     assert placement.could_run(Call("f", cpus=4, memory_bytes=100))
 
 
+def test_what_no_node_that_is_left_could_run_does_not_keep_others_waiting():
+    placement = Placement()
+    placement.node_up(1, 1, 100)
+    placement.node_up(2, 4, 100)
+    first, second = Call("small"), Call("small")
+    placement.submit(first)
+    placement.submit(second)
+    large = Call("large", cpus=4)
+    placement.submit(large)
+    behind = Call("small")
+    instructions = placement.node_down(2)
+    assert Unfit(large) in instructions
+    assert large.state == "over"
+    for _ in range(200):
+        placement.submit(behind)
+        for call in (first, second):
+            placement.ended(call)
+        assert behind.state == "sent"
+        placement.ended(behind)
+        behind = Call("small")
+
+
+def test_an_idempotent_call_that_fits_nowhere_any_more_does_not_wait():
+    placement = Placement()
+    placement.node_up(1, 1, 100)
+    placement.node_up(2, 4, 100)
+    large = Call("large", cpus=4, idempotent=True)
+    placement.submit(large)
+    assert placement.node_down(2) == [Unfit(large)]
+
+
+def test_where_no_node_is_left_what_waits_goes_on_waiting():
+    placement = Placement()
+    placement.node_up(1, 1, 100)
+    running, waiting = Call("f"), Call("f")
+    placement.submit(running)
+    placement.submit(waiting)
+    placement.node_down(1)
+    assert placement.queued == (waiting,)
+
+
+def test_nodes_that_go_together_get_nothing_of_each_other():
+    placement = Placement()
+    for number in range(5):
+        placement.node_up(number, 1, 100)
+    call = Call("f", idempotent=True)
+    placement.submit(call)
+    assert placement.nodes_down(range(5)) == []
+    assert (placement.queued, call.attempts) == ((call,), 1)
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_what_waits_can_be_given_up(gone):
     placement = Placement()
@@ -141,7 +192,8 @@ class AnyOrder(RuleBasedStateMachine):
             if isinstance(one, Send):
                 assert one.call not in self.over
                 self.sent[one.call] = self.sent.get(one.call, 0) + 1
-            elif isinstance(one, Lost):
+            elif isinstance(one, Lost | Unfit):
+                assert one.call.state == "over"
                 self.over.add(one.call)
 
     @rule(cpus=st.integers(1, 4))

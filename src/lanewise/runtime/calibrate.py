@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import replace
 
 from _lanewise_worker.call import echo, nothing
+from lanewise.errors import LanewiseError
 from lanewise.lanes.event_loop import EventLoopLane
 from lanewise.model.facts import Calibration, LaneCost, transfer_rate
 from lanewise.model.lane import Lane, LaneName
+
+_log = logging.getLogger("lanewise")
 
 # Enough calls for a lower quartile that holds still; about a fifth of a second for all lanes.
 _ALONE = 40
@@ -30,16 +34,24 @@ async def calibrate(
 ) -> Calibration:
     """Measure what each lane adds to a call that does nothing.
 
+    A cluster that is lost meanwhile is left out.
+
     Threads: runs on the loop that opened the lanes, before any other call.
     """
-    costs = {name: await _lane_cost(lane) for name, lane in lanes.items()}
+    costs: dict[LaneName, LaneCost] = {}
+    for name, lane in lanes.items():
+        if name != "cluster":
+            costs[name] = await _lane_cost(lane)
     rate = 5e8
     if "process" in lanes:
         rate = await _transfer_bytes_per_s(lanes["process"], costs["process"])
     if "interpreter" in lanes:
         costs["interpreter"] = await _with_its_rate(lanes["interpreter"], costs["interpreter"])
     if "cluster" in lanes:
-        costs["cluster"] = await _with_its_rate(lanes["cluster"], costs["cluster"])
+        try:
+            costs["cluster"] = await far_cost(lanes["cluster"])
+        except LanewiseError as error:
+            _log.warning("the cluster was lost while its cost was measured: %s", error)
     return Calibration(fingerprint, costs, dict(unavailable), rate)
 
 

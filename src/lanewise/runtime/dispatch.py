@@ -529,13 +529,14 @@ class Dispatcher:
         options: CallOptions,
         error: NotPortableError,
     ) -> Decision:
-        """What cannot cross runs on a thread, or in a process if not in an interpreter; it is told once.
+        """What cannot cross runs on a thread, or in a process if not elsewhere; it is told once.
 
+        A process takes what an interpreter refused, or a node that has another module than this machine.
         Not when the caller insisted on that lane, and never when the call has run already.
         """
         isolated = task.isolation == "required"
-        from_interpreter = decision.lane == "interpreter"
-        if from_interpreter and "process" in self.lanes:
+        beyond_processes = decision.lane in ("interpreter", "cluster")
+        if beyond_processes and "process" in self.lanes:
             other: LaneName = "process"
         else:
             other = "thread"
@@ -548,8 +549,8 @@ class Dispatcher:
         if insisted or other not in self.lanes:
             raise error
         if decision.known is not None:
-            if from_interpreter:
-                decision.known.could_not_enter(decision.variant)
+            if beyond_processes:
+                decision.known.could_not_enter(decision.variant, decision.lane)
             else:
                 decision.known.could_not_cross(str(error))
         if self.tally.fell_back(task.name, str(error)):
@@ -558,4 +559,4 @@ class Dispatcher:
 
 
 def _a(lane: LaneName) -> str:
-    return "an interpreter" if lane == "interpreter" else f"a {lane}"
+    return {"interpreter": "an interpreter", "cluster": "the cluster"}.get(lane, f"a {lane}")

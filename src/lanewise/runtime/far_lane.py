@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lanewise.errors import LanewiseError
 from lanewise.lanes.cluster import ClusterLane
 from lanewise.lanes.process.handles import HandleBook
 from lanewise.model.facts import LaneCost
@@ -26,6 +25,9 @@ _log = logging.getLogger("lanewise")
 _AHEAD = 2
 # To send a chunk to a node takes some milliseconds of computing, all told.
 _FAR_CHUNK_S = 0.1
+# What the lane costs is measured again after so long where it could not be: not for ever out of use for
+# one node that went in that moment.
+_MEASURE_AGAIN_S = 10.0
 
 
 class FarLane:
@@ -139,9 +141,14 @@ class FarLane:
 
     async def _measure(self) -> None:
         """Find out what the lane costs that was not there when all others were measured."""
-        try:
-            self._cost = await far_cost(self.lane)
-        except LanewiseError as error:
-            _log.info("the cluster was lost again while its cost was measured: %s", error)
-        else:
-            self._changed(self.lane.unavailable)
+        while True:
+            try:
+                self._cost = await far_cost(self.lane)
+            except Exception as error:  # noqa: BLE001 - because: whatever it is, the next attempt may fare better
+                _log.warning("what the cluster costs could not be measured: %s", error)
+                if self.lane.unavailable is not None:
+                    return  # this is begun anew when it can be used again
+                await asyncio.sleep(_MEASURE_AGAIN_S)
+            else:
+                self._changed(self.lane.unavailable)
+                return

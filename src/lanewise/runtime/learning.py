@@ -59,7 +59,7 @@ class LearnedTask:
     failing: frozenset[str] = frozenset()
     _seen: dict[tuple[int, str], Seen] = field(default_factory=dict)
     _refusals: int = 0
-    _interpreter_refusals: int = 0
+    _refused: dict[LaneName, int] = field(default_factory=dict)
 
     def seen(self, size: float, variant: str = DEFAULT_VARIANT) -> Seen:
         """Return what was seen of calls of that size; made of what stands near where there is nothing."""
@@ -181,11 +181,11 @@ class LearnedTask:
             self.unportable = why
             self.forget_decisions()
 
-    def could_not_enter(self, variant: str) -> None:
-        """A call did not get to an interpreter, which says nothing of processes."""
-        self._interpreter_refusals += 1
-        if self._interpreter_refusals >= _MAX_REFUSALS:
-            self.failing |= {f"interpreter/{variant}"}
+    def could_not_enter(self, variant: str, lane: LaneName = "interpreter") -> None:
+        """A call did not get to an interpreter or a node, which says nothing of processes here."""
+        self._refused[lane] = self._refused.get(lane, 0) + 1
+        if self._refused[lane] >= _MAX_REFUSALS:
+            self.failing |= {f"{lane}/{variant}"}
             self.forget_decisions()
 
     def crossed(self, lane: LaneName = "process") -> None:
@@ -193,7 +193,7 @@ class LearnedTask:
         if lane == "process":
             self._refusals = 0
         else:
-            self._interpreter_refusals = 0
+            self._refused[lane] = 0
 
 
 def _observed(plan: TaskPlan, seen: Seen, variant: str, machine: Machine) -> Iterator[Observation]:

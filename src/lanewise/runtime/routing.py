@@ -446,6 +446,7 @@ class Router:
         if seen is None or known is None:
             return False
         if decision.lane == "cluster":  # whose cores say nothing of what calls take here
+            known.crossed(decision.lane)
             self._crossing_took(decision.lane, report, latency_s)
             return False
         if decision.lane not in SHARING_MEMORY:

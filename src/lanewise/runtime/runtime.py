@@ -282,7 +282,9 @@ class Runtime:
         self, opened: dict[LaneName, Lane], unavailable: dict[LaneName, str]
     ) -> Calibration | None:
         """Return what this host's lanes cost: as the plan knows it, or was kept, or is measured now."""
-        if len(opened) < 2:  # noqa: PLR2004 - because: a single lane leaves nothing to choose
+        # One that cannot be reached yet will be measured when it can, if others were.
+        expected = {*opened} if self._far is None else {*opened, "cluster"}
+        if not opened or len(expected) < 2:  # noqa: PLR2004 - because: a single lane leaves nothing to choose
             return None
         here = host_facts().fingerprint
         planned = [task.calibration for task in self._plan.tasks.values()]
@@ -295,7 +297,8 @@ class Runtime:
         self._calibrated = names
         if kept is None:
             kept = await calibrate(opened, unavailable, here)
-            keep_calibration(kept, names)
+            if opened.keys() <= kept.lanes.keys():
+                keep_calibration(kept, names)
         return kept
 
     async def __aexit__(

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import threading
+from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
@@ -51,6 +52,9 @@ class Program:
 
 def _main(directory, cpus, port):
     become_subreaper()
+    # There Ray notes which cluster a program joins that names none: for nobody but this one.
+    os.environ["RAY_TMPDIR"] = directory
+    Path(directory, "ray").mkdir()
     program = Program(directory, cpus, port)
     program.add()
     _answer(program.address())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import pickle
@@ -118,7 +117,7 @@ class Connection:
         self._reached.clear()
         self._ended.clear()
         environment = dict(os.environ)
-        settings = dict(self._settings, directory="")
+        settings = dict(self._settings, directory="", parent=os.getpid())
         if self._is_private:
             environment |= private_environment()
             settings["directory"] = self._directory = _new_directory()
@@ -200,8 +199,10 @@ class Connection:
             if self._link is not None and not self._ended.is_set():
                 await self._ended.wait()
                 pause_s = _FIRST_RETRY_S if self._usable.done() else pause_s
-            with contextlib.suppress(Exception):
+            try:
                 await self._end(_END_S)
+            except Exception as error:  # noqa: BLE001 - because: another one may fare better
+                _log.warning("the gateway to the cluster did not end as it should: %s", error)
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_RETRY_S)
             self._usable = self._loop.create_future()
@@ -210,7 +211,7 @@ class Connection:
                 await asyncio.wait_for(self._reached_or_ended(), _OPEN_S)
             except TimeoutError:
                 self._ended.set()  # whatever keeps it: another one may fare better
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - because: it is tried again, whatever it is
                 _log.warning("no gateway to the cluster can be started: %s", error)
                 self._ended.set()
 

@@ -18,7 +18,7 @@ from lanewise.lanes.cluster import protocol
 from lanewise.lanes.cluster.link import Link
 from lanewise.lanes.cluster.node_calls import ITEM_FAILED
 from lanewise.lanes.cluster.packing import Outgoing
-from lanewise.lanes.cluster.placement import Call, Instruction, Lost, Placement, Send
+from lanewise.lanes.cluster.placement import Call, Instruction, Lost, Placement, Send, Unfit
 from lanewise.lanes.cluster.protocol import NodeFacts
 from lanewise.lanes.cluster.statistics import NodeStatistics
 from lanewise.lanes.process.handles import Shared
@@ -26,6 +26,19 @@ from lanewise.lanes.process.results import not_loaded, not_portable
 from lanewise.model.lane import Failed
 
 _log = logging.getLogger("lanewise")
+
+# What is said of calls that a node has.
+_OF_CALLS = frozenset(
+    (
+        protocol.UNSENT,
+        protocol.UNDEFINED,
+        protocol.ANSWER,
+        protocol.ANSWERS,
+        protocol.FAILED,
+        protocol.ITEM,
+        protocol.ENDED,
+    )
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,6 +82,7 @@ class Crew:
             protocol.NODE_UP: self._node_up,
             protocol.NODE_DOWN: lambda number, _seq, body: self.node_down(number, _text(body)),
             protocol.UNSENT: self._unsent,
+            protocol.UNDEFINED: self._undefined,
             protocol.ANSWER: self._answer,
             protocol.ANSWERS: self._answers,
             protocol.FAILED: self._failed,
@@ -89,14 +103,16 @@ class Crew:
     def disconnect(self, reason: str) -> None:
         """The gateway is gone, and with it every node. Idempotent."""
         self._link = None
-        for number in list(self.nodes):
-            self.node_down(number, reason)
+        if self.nodes:
+            self._nodes_down(list(self.nodes), reason)
 
     def frame(self, kind: int, number: int, seq: int, body: Any) -> None:
         """A frame has come that a node or the gateway sent."""
         node = self.nodes.get(number)
         if node is not None:
             node.bytes_in += len(body)
+        elif kind in _OF_CALLS:
+            return  # of a node that is lost: its calls have been told, or are elsewhere now
         self._handlers[kind](number, seq, body)
 
     # --- calls ----------------------------------------------------------------------------------
@@ -190,6 +206,10 @@ class Crew:
                 self._send(one.call, one.node.number)
             elif isinstance(one, Lost):
                 self._lost(one.call, one.node.number)
+            elif isinstance(one, Unfit):
+                self._forget(one.call)
+                error = LaneUnavailableError(self._too_large(one.call), withdrawn=True)
+                _fail(one.call.payload, error)
             else:
                 self._tell(one.call, protocol.CANCEL)
 
@@ -202,9 +222,15 @@ class Crew:
             node.functions.add(head.function)
             body = pickle.dumps(tuple(definition), 5)
             link.send(protocol.DEFINE, number, head.function, [body])
-        for handle in out.shares:
-            if handle.number not in node.shares:
-                self._give(link, number, node, handle)
+        try:
+            for handle in out.shares:
+                if handle.number not in node.shares:
+                    self._give(link, number, node, handle)
+        except OSError as error:
+            # Later: what comes next in the queue may fail likewise, and so on.
+            body = f"its shared object cannot be passed on: {error}".encode()
+            self.loop.call_soon(self._unsent, number, out.seq, body)
+            return
         parts = out.frame_parts()
         node.bytes_out += sum(memoryview(part).nbytes for part in parts)
         link.send(out.kind, number, out.seq, parts)
@@ -212,13 +238,13 @@ class Crew:
             out.stream.wake()
 
     def _give(self, link: Link, number: int, node: NodeView, handle: Shared[Any]) -> None:
-        node.shares.add(handle.number)
         if handle.number not in self._shared:
-            self._shared.add(handle.number)
             with handle.content.as_file() as (fd, sizes):
                 link.pass_on(fd)
                 link.send(protocol.SHARE, handle.number, 0, [sizes])
+            self._shared.add(handle.number)
         link.send(protocol.GIVE, number, handle.number)
+        node.shares.add(handle.number)
 
     def _tell(self, call: Call, kind: int, body: bytes = b"") -> None:
         if call.node is not None and self._link is not None:
@@ -235,6 +261,23 @@ class Crew:
 
     def node_down(self, number: int, reason: str) -> None:
         """A node is gone, or could not be used in the first place."""
+        self._nodes_down([number], reason)
+
+    def _nodes_down(self, numbers: list[int], reason: str) -> None:
+        for number in numbers:
+            self._note_loss(number, reason)
+        instructions = self.placement.nodes_down(numbers)
+        for one in instructions:
+            if isinstance(one, Lost):
+                self._lost(one.call, one.node.number, reason)
+        for number in numbers:
+            self.nodes.pop(number, None)
+        self.on_nodes(reason)
+        if not self.nodes:
+            self._give_back(reason)
+        self._do(one for one in instructions if not isinstance(one, Lost))
+
+    def _note_loss(self, number: int, reason: str) -> None:
         node = self.nodes.get(number)
         if node is not None:
             self.lost_nodes += 1
@@ -243,19 +286,11 @@ class Crew:
         elif reason not in self._refusals:
             self._refusals.add(reason)
             _log.warning("%s", reason)
-        instructions = self.placement.node_down(number)
-        for one in instructions:
-            if isinstance(one, Lost):
-                self._lost(one.call, number, reason)
-        self.nodes.pop(number, None)
-        self.on_nodes(reason)
-        if not self.nodes:
-            self._give_back(reason)
-        self._do(one for one in instructions if not isinstance(one, Lost))
 
     def _lost(self, call: Call, number: int, reason: str = "") -> None:
         out: Outgoing = call.payload
-        self.lost_calls += 1
+        if not out.future.done():  # else nobody misses it
+            self.lost_calls += 1
         node = self.nodes[number]
         error = WorkerDiedError(
             f"the node {node} was lost while it had {out.name}: {reason}. The call may or may not have "
@@ -273,14 +308,18 @@ class Crew:
             words = f"the cluster has no node any more: {reason}"
             _fail(call.payload, LaneUnavailableError(words, withdrawn=True))
 
-    def _unsent(self, _number: int, seq: int, body: Any) -> None:
+    def _unsent(self, number: int, seq: int, body: Any) -> None:
         call = self._calls.get(seq)
-        if call is None:
+        if call is None or call.node is None or call.node.number != number:
             return
         words = f"{call.payload.name} could not be sent to the cluster: {_text(body)}"
         error = LaneUnavailableError(words, withdrawn=True)
         self._over(call, None)
         _fail(call.payload, error)
+
+    def _undefined(self, number: int, function: int, _body: Any) -> None:
+        """A function did not get there: it goes along with its next call."""
+        self.nodes[number].functions.discard(function)
 
     # --- what nodes say -------------------------------------------------------------------------
 
@@ -354,10 +393,8 @@ class Crew:
             return
         (what, written), data = protocol.beheaded(body)
         value = _value(call.payload.name, what, written, data)
-        if isinstance(value, Failed):
-            _fail(call.payload, value.error)
-        else:
-            call.payload.stream.put(value)
+        # What an item raises goes the way of items: the consumer leaves, and the generator is closed.
+        call.payload.stream.put(value)
 
     def _ended(self, number: int, seq: int, _body: Any) -> None:
         call = self._calls.get(seq)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from _lanewise_worker import wire
+from lanewise.lanes.cluster import protocol
 
 # One waits on the node, while two others may be on their way. What comes meanwhile goes with the next:
 # so the busier a node is, the more frames share a message.
@@ -17,6 +18,11 @@ _AT_ONCE = 3
 _LINGER_S = 0.05
 # A node that has not answered for so long is taken for lost; it answers every two seconds at the latest.
 _PATIENCE_S = 30.0
+
+# What goes into Ray's object store, by itself or together, and so may find no room there. All else is
+# small, except a definition that carries much along.
+_MAY_BE_LARGE = frozenset((protocol.CALL, protocol.CHUNK, protocol.STREAM))
+_SMALL_BYTES = 65_536
 
 # A frame's kind, the call that it is about, its bytes.
 Outgoing = tuple[int, int, list[Any]]
@@ -116,15 +122,17 @@ class Exchanges:
         return bool(self._over or self._waiting or self._under_way)
 
     def _sent(self, number: int, frames: list[Outgoing]) -> Any:
-        data = b"".join([part for _, _, parts in frames for part in parts])
         try:
-            return self._agent.exchange.remote(number, data)
+            return self._agent.exchange.remote(number, _joined(frames))
         except Exception as error:
-            if not frames:
+            # What is too large for Ray's object store. The rest goes alone: a node that is not told does
+            # not know functions, and goes on with what nobody wants. And it waits for that number.
+            rest = [frame for frame in frames if _is_small(frame)]
+            if len(rest) == len(frames):
                 raise
-            # What is too large for Ray's object store; the node waits for a message of that number.
-            self._on_unsent(frames, _in_words(error))
-            return self._agent.exchange.remote(number, b"")
+            unsent = [frame for frame in frames if not _is_small(frame)]
+            self._on_unsent(unsent, _in_words(error))
+            return self._agent.exchange.remote(number, _joined(rest))
 
     def _arrived(self, number: int, frames: bytes) -> None:
         with self._arriving:
@@ -146,6 +154,15 @@ class Exchanges:
 def frame_of(kind: int, number: int, seq: int, body: Any = b"") -> list[Any]:
     """Return a frame in pieces."""
     return [wire.HEAD.pack(len(body), kind, 0, number, seq), body]
+
+
+def _joined(frames: list[Outgoing]) -> bytes:
+    return b"".join([part for _, _, parts in frames for part in parts])
+
+
+def _is_small(frame: Outgoing) -> bool:
+    kind, _, parts = frame
+    return kind not in _MAY_BE_LARGE and sum(map(len, parts)) <= _SMALL_BYTES
 
 
 def _in_words(error: BaseException) -> str:

@@ -14,6 +14,8 @@ import mmap
 import os
 import pickle
 import platform
+import select
+import signal
 import socket
 import sys
 import threading
@@ -79,6 +81,8 @@ class Gateway:
         self._shares: dict[int, tuple[bytes, Any]] = {}
         self._seen_s = time.monotonic()
         self._over = threading.Event()
+        # What looking around met last; empty where it went well.
+        self._trouble = ""
 
     # --- the lane -------------------------------------------------------------------------------
 
@@ -167,22 +171,37 @@ class Gateway:
     def _look_around(self) -> None:
         """Meet nodes that have come, and let go of those that are gone."""
         while not self._over.wait(_LOOK_S):
-            alive = {
-                node["NodeID"]: node
-                for node in self._ray.nodes()
-                if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
-            }
-            self._seen_s = time.monotonic()
-            with self._nodes_change:
-                gone = [node for key, node in self._by_id.items() if key not in alive]
-                new = [key for key in alive if self._is_new(key)]
-                for node in gone:
-                    if node.failed_s is not None:  # it never was a node of ours
-                        del self._by_id[node.node_id]
+            try:
+                self._look()
+            except Exception as error:  # noqa: BLE001 - because: the next look may fare better, and without any nodes come and go unseen
+                self._note(f"{type(error).__name__}: {error}")
+            else:
+                self._trouble = ""
+
+    def _look(self) -> None:
+        alive = {
+            node["NodeID"]: node
+            for node in self._ray.nodes()
+            if node["Alive"] and node["Resources"].get("CPU", 0) >= 1
+        }
+        self._seen_s = time.monotonic()
+        with self._nodes_change:
+            gone = [node for key, node in self._by_id.items() if key not in alive]
+            new = [key for key in alive if self._is_new(key)]
             for node in gone:
-                self._lost(node, "the cluster says that the node is gone")
-            for key in new:
-                self._meet(key, alive[key])
+                if node.failed_s is not None:  # it never was a node of ours
+                    del self._by_id[node.node_id]
+        for node in gone:
+            self._lost(node, "the cluster says that the node is gone")
+        for key in new:
+            self._meet(key, alive[key])
+
+    def _note(self, trouble: str) -> None:
+        """Tell it once on stderr, whose end the lane tells should this process end."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            sys.stderr.write(f"the cluster's nodes cannot be looked at: {trouble}\n")
+            sys.stderr.flush()
 
     def _is_new(self, node_id: str) -> bool:
         known = self._by_id.get(node_id)
@@ -194,8 +213,8 @@ class Gateway:
         """End this process where the cluster does not answer any more, whatever blocks its threads."""
         while not self._over.wait(_LOOK_S):
             if time.monotonic() - self._seen_s > _SILENT_S:
-                words = f"the cluster's head has not answered for {_SILENT_S:g} s"
-                self.tell(protocol.TROUBLE, body=words.encode())
+                words = f"the cluster's head has not answered for {_SILENT_S:g} s. {self._trouble}"
+                self.tell(protocol.TROUBLE, body=words.strip().encode())
                 private.clear_away(self._settings["directory"])
                 os._exit(1)
 
@@ -280,8 +299,8 @@ class Gateway:
 
     def _unsent(self, node: _Node, frames: list[Outgoing], reason: str) -> None:
         for kind, seq, _ in frames:
-            if kind in (protocol.CALL, protocol.CHUNK, protocol.STREAM):
-                self.tell(protocol.UNSENT, node.number, seq, reason.encode())
+            said = protocol.UNDEFINED if kind == protocol.DEFINE else protocol.UNSENT
+            self.tell(said, node.number, seq, reason.encode())
 
     def _kill(self, node: _Node) -> None:
         if node.agent is not None:
@@ -363,6 +382,8 @@ def _joined(settings: dict[str, Any]) -> Any:
     Raises:
         Exception: It cannot be had.
     """
+    if settings["address"] != "local":
+        _find(settings["address"])  # first: to import Ray takes a second
     import ray  # noqa: PLC0415 - because: may be missing, which is told in words
 
     options: dict[str, Any] = {"address": settings["address"]}
@@ -370,12 +391,41 @@ def _joined(settings: dict[str, Any]) -> Any:
         options = private.start_options(
             settings["cpus"], settings["directory"], settings["object_store_bytes"]
         )
-    else:
-        _find(settings["address"])
-        if settings["code"]:
-            options["runtime_env"] = {"py_modules": settings["code"]}
+    elif settings["code"]:
+        options["runtime_env"] = {"py_modules": settings["code"]}
     ray.init(log_to_driver=False, configure_logging=False, namespace="lanewise", **options)
     return ray
+
+
+def _watch_the_lane(
+    channel: socket.socket, settings: dict[str, Any], joined: threading.Event
+) -> None:
+    """End what this process does when the lane is gone.
+
+    While the cluster is being joined, which may take minutes, nobody reads what the lane says. And a
+    killed program's end of the socket stays open for as long as a process that it forked has it.
+    """
+    poller = select.poll()
+    poller.register(channel, 0)  # that it was hung up is told anyway
+    while os.getppid() == settings["parent"] and not poller.poll(_LOOK_S * 1_000):
+        continue
+    if joined.is_set():
+        _end_in_time(settings)
+        with contextlib.suppress(OSError):
+            channel.shutdown(socket.SHUT_RDWR)  # the reader ends, and then all else
+        return
+    private.clear_away(settings["directory"])
+    os._exit(1)
+
+
+def _served(gateway: Gateway, said: Iterator[list[wire.Frame]]) -> None:
+    # A service manager that ends a service tells all of its processes at once. This one is needed while
+    # calls end, and goes with its lane. No SIG_IGN, which processes of Ray would inherit.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: None)
+    try:
+        gateway.serve(said)
+    except Exception as error:  # noqa: BLE001 - because: whatever it is, the lane is told, and nothing is left behind
+        gateway.tell(protocol.TROUBLE, body=f"{type(error).__name__}: {error}".encode())
 
 
 def _end_in_time(settings: dict[str, Any]) -> None:
@@ -401,6 +451,9 @@ def main(channel_fd: int, side_fd: int) -> None:
     is_private = settings["address"] == "local"
     if is_private:
         become_subreaper()
+    joined = threading.Event()
+    watching = channel, settings, joined
+    threading.Thread(target=_watch_the_lane, args=watching, daemon=True).start()
     try:
         ray = _joined(settings)
     except Exception as error:  # noqa: BLE001 - because: whatever it is, the lane is told
@@ -408,8 +461,9 @@ def main(channel_fd: int, side_fd: int) -> None:
         with contextlib.suppress(OSError):
             channel.sendall(b"".join(frame_of(protocol.TROUBLE, 0, 0, body)))
     else:
+        joined.set()
         gateway = Gateway(ray, settings, channel, side)
-        gateway.serve(said)
+        _served(gateway, said)
         _end_in_time(settings)
         gateway.end()
         with contextlib.suppress(Exception):

@@ -66,7 +66,8 @@ class Link:
         fds = self._theirs.fileno(), self._their_side.fileno()
         try:
             self.process = subprocess.Popen(  # noqa: S603 - because: this interpreter and a module of this package
-                [sys.executable, "-m", "lanewise.lanes.cluster.gateway", *map(str, fds)],
+                # Without the directory that the program runs in, whose modules are none of the gateway's.
+                [sys.executable, "-P", "-m", "lanewise.lanes.cluster.gateway", *map(str, fds)],
                 pass_fds=fds,
                 stdin=subprocess.DEVNULL,
                 stdout=self._their_err,

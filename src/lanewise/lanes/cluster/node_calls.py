@@ -45,11 +45,13 @@ class NodeCalls:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._rooms: dict[int, _Room] = {}
         self._shares: dict[int, asyncio.Future[Shared[Any]]] = {}
+        # Shared objects that nobody needs any more and that are still on their way.
+        self._unwanted: set[int] = set()
         self._handlers: dict[int, Callable[[int, Any], None]] = {
             protocol.DEFINE: self._define,
             protocol.CALL: partial(self._begin, self._call),
             protocol.CHUNK: partial(self._begin, self._chunk),
-            protocol.STREAM: partial(self._begin, self._stream),
+            protocol.STREAM: self._begin_stream,
             protocol.CANCEL: self._cancel,
             protocol.STOP: self._stop,
             protocol.CREDIT: self._credit,
@@ -67,12 +69,16 @@ class NodeCalls:
         if waiting.done():
             return
         if isinstance(content, Exception):
-            waiting.set_exception(
-                LaneUnavailableError(f"the shared object could not be kept on the node: {content}")
-            )
+            why = f"the shared object could not be kept on the node: {content}"
+            # The calls that need it have not begun.
+            waiting.set_exception(LaneUnavailableError(why, withdrawn=True))
             waiting.exception()  # seen: perhaps nobody asks
         else:
             waiting.set_result(Shared(self._lane.handles, content, number=number))
+        if number in self._unwanted:
+            # A call may wait for it yet, and keeps it for as long as it runs.
+            self._unwanted.discard(number)
+            del self._shares[number]
 
     @property
     def is_busy(self) -> bool:
@@ -90,6 +96,22 @@ class NodeCalls:
             self._guarded(how, seq, CallHead(*head), rest)
         )
         self._running[seq] = task
+        task.add_done_callback(partial(self._over, seq))
+
+    def _begin_stream(self, seq: int, body: Any) -> None:
+        # Now: what is said of a stream may come in the same message as the stream.
+        self._rooms[seq] = _Room()
+        self._begin(self._stream, seq, body)
+
+    def _over(self, seq: int, _task: asyncio.Task[None]) -> None:
+        """Tell the end of a call that was cancelled before its first step: nothing of it has run."""
+        if seq in self._running:
+            self._tell(protocol.FAILED, seq, pickle.dumps(None))
+            self._drop(seq)
+
+    def _drop(self, seq: int) -> None:
+        del self._running[seq]
+        self._rooms.pop(seq, None)
 
     async def _guarded(
         self, how: Callable[..., Any], seq: int, head: CallHead, body: memoryview
@@ -108,8 +130,7 @@ class NodeCalls:
             told = LaneUnavailableError(f"the node could not run {head.name}: {error!r}")
             self._tell(protocol.FAILED, seq, pickle.dumps(told, 5))
         finally:
-            del self._running[seq]
-            self._rooms.pop(seq, None)
+            self._drop(seq)
 
     def _cancel(self, seq: int, _body: Any) -> None:
         task = self._running.get(seq)
@@ -127,7 +148,11 @@ class NodeCalls:
             room.add(protocol.ROOM.unpack(body)[0])
 
     def _forget(self, number: int, _body: Any) -> None:
-        self._shares.pop(number, None)
+        waiting = self._shares.get(number)
+        if waiting is not None and waiting.done():
+            del self._shares[number]
+        else:  # it is copied beside the frames, and may come after them
+            self._unwanted.add(number)
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -152,7 +177,7 @@ class NodeCalls:
         self._tell(protocol.ANSWERS, seq, *protocol.headed((run_s,), pickle.dumps(answers, 5)))
 
     async def _stream(self, seq: int, head: CallHead, body: memoryview) -> None:
-        room = self._rooms[seq] = _Room()
+        room = self._rooms[seq]
         args = await self._arguments(head, body)
         items = self._lane.stream(
             self._far(FarStream, head), "default", args, {}, _terms(head, None)
@@ -180,7 +205,10 @@ class NodeCalls:
 
     def _far(self, kind: type[FarCall], head: CallHead, definition: bytes = b"") -> FarCall:
         if head.function:
-            known = self._functions[head.function]
+            known = self._functions.get(head.function)
+            if known is None:  # what it stands for could not be sent here
+                why = f"the node does not know {head.name}"
+                raise LaneUnavailableError(why, withdrawn=True)
             return kind(known.pickled, known.name, known.module, known.digest, head.context)
         return kind(definition, head.name, head.module, "", head.context)
 

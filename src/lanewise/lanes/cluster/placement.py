@@ -7,6 +7,7 @@ What it holds to:
 * A call that was sent is never sent again, unless it is idempotent and its node is lost.
 * What a node has been sent never asks for more than it has; calls that take less time than a message
   are counted as less than they ask for, so that a node has some ahead and need not wait for the next.
+* What no node that is left could ever run does not wait, nor keep others waiting.
 * First come, first served; where the next call asks for more than any node has free, smaller ones may
   pass it, but not for ever.
 """
@@ -14,7 +15,7 @@ What it holds to:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -108,7 +109,13 @@ class Lost(NamedTuple):
     node: Node
 
 
-Instruction = Send | Stop | Lost
+class Unfit(NamedTuple):
+    """That call waited, and of the nodes that are left none could run it."""
+
+    call: Call
+
+
+Instruction = Send | Stop | Lost | Unfit
 
 
 class Placement:
@@ -159,22 +166,26 @@ class Placement:
 
     def node_down(self, number: int) -> list[Instruction]:
         """A node went, and with it what it had. Idempotent."""
-        node = self.nodes.pop(number, None)
-        if node is None:
-            return []
+        return self.nodes_down([number])
+
+    def nodes_down(self, numbers: Iterable[int]) -> list[Instruction]:
+        """Nodes went together: what they had goes to none of them."""
+        gone = [self.nodes.pop(number) for number in numbers if number in self.nodes]
         lost: list[Instruction] = []
         again: list[Call] = []
-        for call in node.calls:
-            call.node = None
-            if call.idempotent and call.attempts < _MAX_ATTEMPTS:
-                call.state = "queued"
-                again.append(call)
-            else:
-                call.state = "over"
-                lost.append(Lost(call, node))
-        node.calls.clear()
+        for node in gone:
+            for call in node.calls:
+                call.node = None
+                if call.idempotent and call.attempts < _MAX_ATTEMPTS:
+                    call.state = "queued"
+                    again.append(call)
+                else:
+                    call.state = "over"
+                    lost.append(Lost(call, node))
+            node.calls.clear()
         self._queue.extendleft(reversed(again))
-        return [*lost, *self._dispatched()]
+        unfit = self._unfit() if gone else []
+        return [*lost, *unfit, *self._dispatched()]
 
     # --- calls ----------------------------------------------------------------------------------
 
@@ -219,6 +230,17 @@ class Placement:
         return calls
 
     # --- placing --------------------------------------------------------------------------------
+
+    def _unfit(self) -> list[Instruction]:
+        """Take out of the queue what no node could run; where there is no node, others may come."""
+        if not self.nodes:
+            return []
+        unfit = [call for call in self._queue if not self.could_run(call)]
+        if unfit:
+            self._queue = deque(call for call in self._queue if self.could_run(call))
+        for call in unfit:
+            call.state = "over"
+        return [Unfit(call) for call in unfit]
 
     def _ran(self, function: Hashable, run_s: float) -> None:
         known = self._known_s.get(function)

@@ -35,6 +35,7 @@ NODE_UP = 33
 NODE_DOWN = 34
 UNSENT = 35  # a call did not get to the node
 TROUBLE = 36  # the cluster cannot be used; the gateway ends
+UNDEFINED = 37  # a DEFINE did not get to the node [node; the sequence number is the function's]
 
 # From a node to the lane.
 ANSWER = 48  # a call returned or raised
