@@ -195,7 +195,7 @@ class Checks:
             return None
         right = test.comparators[0]
         zero = isinstance(right, ast.Constant) and right.value in (0, 1)
-        empty = zero and isinstance(test.ops[0], (ast.Eq, ast.LtE))
+        empty = isinstance(test.ops[0], (ast.Eq, ast.LtE) if zero else (ast.Lt, ast.LtE))
         about: About = "size" if zero else "bound"
         return _Fact(shared, about, "absent" if empty else "present", test)
 

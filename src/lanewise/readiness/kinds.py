@@ -51,7 +51,9 @@ _CONTAINERS = (
     "collections.defaultdict", "collections.OrderedDict", "collections.Counter",
     "collections.deque", "collections.UserDict", "collections.UserList", "collections.ChainMap",
     "weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.WeakSet", "array.array",
-    "types.SimpleNamespace",
+    "types.SimpleNamespace", "builtins.dict.fromkeys", "json.load", "json.loads",
+    "tomllib.load", "tomllib.loads", "yaml.safe_load", "pickle.load", "pickle.loads",
+    "shelve.open", "numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "numpy.array",
 )  # fmt: skip
 _LOCALS = (
     "threading.local", "_threading_local.local", "asgiref.local.Local", "werkzeug.local.Local",

@@ -342,3 +342,19 @@ def enclosing_method(function: Function | None) -> Function | None:
     while current is not None and current.owner is None:
         current = current.parent
     return current
+
+
+def gives(function: Function) -> ast.expr | None:
+    """Return the one value that a function without other statements returns, else None.
+
+    A docstring, asserts and local names for what lies on the way are no such statements.
+    """
+    if isinstance(function.node, ast.Lambda):
+        return function.node.body
+    *before, last = function.body
+    plain = all(
+        (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+        or isinstance(s, (ast.Assert, ast.Global, ast.Assign, ast.AnnAssign))
+        for s in before
+    )
+    return last.value if plain and isinstance(last, ast.Return) else None

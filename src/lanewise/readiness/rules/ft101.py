@@ -21,6 +21,8 @@ _FIX = (
     "or let each thread count for itself and add up at the end"
 )
 _LAZY = (ast.BoolOp, ast.IfExp)  # X = X or make(): FT103's business
+# ``{**old, "until": until}``, ``[*old, new]``: a new one that holds what the old one held.
+_DISPLAYS = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
 # Steps from one local name to another.
 _MOST_LOCALS = 4
 _COUNTER_METHODS = ("update", "subtract")
@@ -296,14 +298,15 @@ def _computed(  # noqa: PLR0913 - because: both statements of one update
     context: Context,
 ) -> bool:
     """``n = total`` and ``total = n + 1``; not ``old = total`` and ``total = old``."""
-    if isinstance(value, ast.Name):
-        if not isinstance(earlier, ast.BinOp):
+    taken = method_call(earlier, "pop") is not None
+    if isinstance(value, ast.Name) and not taken:
+        if not isinstance(earlier, (ast.BinOp, *_DISPLAYS)):
             return False
         return any(
             isinstance(n, ast.expr) and _reads(n, target, shared, function, context)
             for n in ast.walk(earlier)
         )
-    if not isinstance(value, ast.BinOp):
+    if not taken and not isinstance(value, (ast.BinOp, *_DISPLAYS)):
         return False
     return _reads(earlier, target, shared, function, context)
 
@@ -312,7 +315,7 @@ def _reads(
     node: ast.expr, target: ast.expr, shared: Shared, function: Function, context: Context
 ) -> bool:
     if isinstance(target, ast.Subscript):
-        receiver = method_call(node, "get")
+        receiver = method_call(node, "get", "pop")
         if receiver is not None and isinstance(node, ast.Call) and node.args:
             alike = same(node.args[0], target.slice)
             return alike and _is_same(receiver, target.value, function, context)

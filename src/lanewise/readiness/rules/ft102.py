@@ -26,6 +26,7 @@ class _Judged:
 
 
 _LOCK = "hold one lock around the check and the change"
+_PUT_IN = frozenset({"append", "appendleft", "add", "heappush"})
 _SETDEFAULT = (
     "hold one lock around the check and the store, or store with setdefault() and go on with what it "
     "returns"
@@ -84,8 +85,10 @@ def _matters(check: Check, change: Change) -> bool:
     if change.method == "setdefault" or change.effect in ("clear", "other"):
         return False
     if check.answer == "absent":
-        # One more than the bound allows is nobody's loss.
-        return check.about != "bound" and change.effect in ("store", "insert")
+        if check.about == "bound":
+            # One more than the bound allows is nobody's loss in a cache; among seats it is.
+            return change.method in _PUT_IN
+        return change.effect in ("store", "insert")
     return change.effect == "remove" and change.raises_when_gone
 
 
@@ -94,6 +97,8 @@ def _judge(act: Act, function: Function, context: Context) -> _Judged | None:
     assert change is not None
     if change.effect == "remove":
         return _judge_removal(act)
+    if act.check.about == "bound":
+        return _Judged("warning", "both find room, and more is put in than it may hold", _LOCK)
     if change.method == "add":
         return _judge_once_only(act)
     if change.method in ("append", "insert", "appendleft") and act.check.about == "key":
@@ -118,6 +123,12 @@ def _judge_store(act: Act, change: Change, function: Function, context: Context)
     effect = context.values.effect(change.value, function)
     if effect is not None:
         return _Judged("warning", f"what {effect}() does besides is done twice", _LOCK)
+    asked = context.values.asks(change.value, function)
+    if asked is not None:
+        return _Judged(
+            "warning", f"each asks again with {asked}(), and an older answer can replace a newer one",
+            _LOCK,
+        )  # fmt: skip
     return _Judged("info", "the work is done twice, with the same result", _SETDEFAULT)
 
 
