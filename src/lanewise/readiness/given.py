@@ -178,5 +178,3 @@ def _arguments(call: ast.Call, target: Function, *, bound: bool) -> Iterator[tup
     for keyword in call.keywords:
         if keyword.arg in target.params:
             yield keyword.arg, keyword.value
-
-

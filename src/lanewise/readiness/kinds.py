@@ -94,7 +94,7 @@ def kind_of_call(dotted: str) -> Kind:
     module, _, name = dotted.rpartition(".")
     if name in _SAFE_ITERATORS:
         return Kind.OTHER
-    if module == "itertools" and name != "tee":
+    if module.partition(".")[0] == "itertools" and name != "tee":  # chain.from_iterable as well
         return Kind.ITERATOR
     return Kind.OTHER
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Literal
 
 from lanewise.readiness.findings import Place
+from lanewise.readiness.guarded import guarded_attributes
 from lanewise.readiness.held import Held, copies_defaults, is_cached, is_class_var
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
@@ -18,6 +19,7 @@ from lanewise.readiness.modules import (
     Module,
     enclosing_method,
     gives,
+    looped_over,
 )
 from lanewise.readiness.namespaces import bounds_of, is_state, keeps_items, server_of
 from lanewise.readiness.project import Entity, Project, Variable, merged, place_of
@@ -63,6 +65,7 @@ class Resolver:
         self.maker = Maker(project)
         self._copying: dict[ClassInfo, bool] = {}
         self._states: dict[str, Shared] = {}
+        self._guarded: dict[ClassInfo, frozenset[str]] = {}
         self.crowded: set[Function] = set()
         """Functions that several threads run at once, set once entry points are known."""
         self.crowded_classes: set[ClassInfo] = set()
@@ -123,7 +126,11 @@ class Resolver:
         """
         if info in self.crowded_classes:
             return True
-        return self._held.holds(info, enclosing_method(function), name)
+        if self._held.holds(info, enclosing_method(function), name):
+            return True
+        if info not in self._guarded:
+            self._guarded[info] = guarded_attributes(info, self.project, self.maker)
+        return name in self._guarded[info]
 
     # --- what an expression stands for ------------------------------------------------------------
 
@@ -199,7 +206,13 @@ class Resolver:
             return self._default(name, function)
         if len(bounds) != 1 or name in function.params or bounds[0].entered:
             return None
-        value = bounds[0].value
+        return self._bound_to(bounds[0], function, steps)
+
+    def _bound_to(self, bound: Bound, function: Function, steps: int) -> Shared | None:
+        value = bound.value
+        if value is None:
+            looped = looped_over(bound, function)
+            return None if looped is None else _inside(self.resolve(looped, function, steps + 1))
         if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
             return self._alias(self.resolve(value, function, steps + 1))
         return None
@@ -213,9 +226,7 @@ class Resolver:
         if made.kind is not Kind.CONTAINER:
             return None
         place = Place(info.module.relative, info.node.lineno)
-        return Shared(
-            info.full_name, info.name, made.kind, made.type_name, "instance", place, info
-        )
+        return Shared(info.full_name, info.name, made.kind, made.type_name, "instance", place, info)
 
     @staticmethod
     def _alias(found: Shared | None) -> Shared | None:
@@ -368,9 +379,7 @@ class Resolver:
         value = gives(getter)
         return None if value is None else self._alias(self.resolve(value, getter, steps + 1))
 
-    def _on_self(
-        self, info: ClassInfo, name: str, function: Function, steps: int
-    ) -> Shared | None:
+    def _on_self(self, info: ClassInfo, name: str, function: Function, steps: int) -> Shared | None:
         if self._is_of_thread(info, name):
             return None
         instance = self.instance_attribute(info, name)
@@ -384,7 +393,7 @@ class Resolver:
         own = self.copies_defaults(info) and not is_class_var(self.project, info, name)
         if not own or self._is_metaclass(info):
             return shared
-        return replace(shared, scope="instance") if self.is_held(info, function) else None
+        return replace(shared, scope="instance") if self.is_held(info, function, name) else None
 
     def _given_to_many(self, info: ClassInfo, name: str) -> Shared | None:
         """``self.stats = stats`` in a thread's constructor, where all threads are given the same."""

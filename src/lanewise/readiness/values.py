@@ -187,11 +187,14 @@ class Values:
         values = [node]
         if isinstance(node, ast.Name) and node.id not in function.globals:
             values = [b.value for b in function.bound.get(node.id, []) if b.value is not None]
+        awaited = next((v for v in values if isinstance(v, ast.Await)), None)
+        if awaited is not None:
+            return last_name(awaited.value) or "await"
         for call in (n for value in values for n in ast.walk(value) if isinstance(n, ast.Call)):
-            words = words_of(last_name(call.func))
-            if words and words[0] in _ASKS:
-                return last_name(call.func)
             called = self._project.entity(call.func, function, function.module)
+            words = words_of(last_name(call.func))
+            if words and words[0] in _ASKS and not isinstance(called, Function):
+                return last_name(call.func)
             if isinstance(called, Function):
                 returned = [n.value for n in called.nodes if isinstance(n, ast.Return)]
                 found = next((a for r in returned if (a := self.asks(r, called, steps + 1))), None)
