@@ -12,7 +12,7 @@ from lanewise.readiness.syntax import walk_inside
 
 
 def guarded_attributes(info: ClassInfo, project: Project, maker: Maker) -> frozenset[str]:
-    """Return the attributes that some method uses under a lock of the instance's own.
+    """Return the attributes that some method changes or returns under a lock of the instance's own.
 
     Args:
         info: The class; its ancestors within the project count as well.
@@ -51,7 +51,24 @@ def _under(method: Function, own: str, locks: set[str]) -> set[str]:
         and any(_is_own(item.context_expr, own) in locks for item in node.items)
         for inner in walk_inside(node.body)
         if isinstance(inner, ast.Attribute) and _is_own(inner, own)
+        if _is_meant(inner, method)
     }
+
+
+def _is_meant(node: ast.Attribute, method: Function) -> bool:
+    """It is changed under the lock, or returned; one that is only asked may be one thread's own."""
+    parents = method.module.parents
+    top: ast.AST = node
+    parent = parents.get(top)
+    while isinstance(parent, (ast.Subscript, ast.Attribute)) and parent.value is top:
+        top, parent = parent, parents.get(parent)
+    if isinstance(top, (ast.Attribute, ast.Subscript)) and not isinstance(top.ctx, ast.Load):
+        return True
+    if isinstance(parent, ast.Call) and parent.func is top and top is not node:
+        return True  # self.waiting.append(x)
+    while parent is not None and not isinstance(parent, ast.stmt):
+        parent = parents.get(parent)
+    return isinstance(parent, ast.Return)
 
 
 def _is_own(node: ast.AST, own: str) -> str:

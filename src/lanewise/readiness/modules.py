@@ -373,3 +373,12 @@ def looped_over(bound: Bound, function: Function) -> ast.expr | None:
     if isinstance(call, ast.Call) and last_name(call) in ("list", "tuple") and len(call.args) == 1:
         call = call.args[0]
     return method_call(call, method)
+
+
+def is_swap(bound: Bound, module: Module) -> bool:
+    """``mine, self.waiting = self.waiting, []``: from then on nobody else has what was in it."""
+    pair = module.parents.get(bound.node)
+    if bound.value is None or not isinstance(pair, ast.Tuple):
+        return False
+    given = ast.unparse(bound.value)
+    return any(one is not bound.node and ast.unparse(one) == given for one in pair.elts)

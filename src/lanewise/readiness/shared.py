@@ -19,6 +19,7 @@ from lanewise.readiness.modules import (
     Module,
     enclosing_method,
     gives,
+    is_swap,
     looped_over,
 )
 from lanewise.readiness.namespaces import bounds_of, is_state, keeps_items, server_of
@@ -210,6 +211,8 @@ class Resolver:
 
     def _bound_to(self, bound: Bound, function: Function, steps: int) -> Shared | None:
         value = bound.value
+        if is_swap(bound, function.module):
+            return None
         if value is None:
             looped = looped_over(bound, function)
             return None if looped is None else _inside(self.resolve(looped, function, steps + 1))

@@ -65,6 +65,8 @@ _ASYNC: dict[str, frozenset[str]] = {
 }
 _METHODS = _READS.union(*(made.methods for made in (*_SINGLE.values(), _CURSOR)))
 _ON_THREADS = ("thread", "call on an executor")
+# The loop runs what these are given, too.
+_BY_LOOP = frozenset({"add_done_callback", "add_task", "add_job", "spawn"})
 _THREADSAFE = frozenset({"call_soon_threadsafe", "run_coroutine_threadsafe"})
 
 
@@ -182,7 +184,12 @@ def _of_loop(
 
 def _begins_on_thread(function: Function, context: Context) -> bool:
     """A thread starts with it, or with all who call it; further away a loop's thread may come to it."""
-    begun = {f for f, entry in context.entries.found.items() if entry.what in _ON_THREADS}
+    given = {
+        h.target for h in context.entries.hand_overs
+        if h.what in _ON_THREADS and not (h.in_turn and last_name(h.node.func) in _BY_LOOP)
+    }  # fmt: skip
+    declared = {f for f, entry in context.entries.found.items() if entry.what == "thread"}
+    begun = given | declared
     callers = [use.function for use in context.references.of(function) if use.how == "call"]
     return function in begun or (bool(callers) and all(caller in begun for caller in callers))
 
