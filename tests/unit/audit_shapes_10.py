@@ -1,4 +1,4 @@
-"""Steps that belong together, and objects not made for threads."""
+"""Steps that belong together."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from tests.unit.audit_shape import Shape
 STEPS: list[Shape] = [
     Shape(
         "taken out and put back",
-        (
-            "FT102",
-            "FT101",
-        ),
+        ("FT102", "FT101"),
         """
         import threading
         class LeaseTable:
@@ -40,10 +37,7 @@ STEPS: list[Shape] = [
     ),
     Shape(
         "numbered by the length",
-        (
-            "FT102",
-            "FT101",
-        ),
+        ("FT102", "FT101"),
         """
         import threading
         rows = []
@@ -133,11 +127,7 @@ STEPS: list[Shape] = [
     ),
     Shape(
         "a token that is awaited",
-        (
-            "FT101",
-            "FT102",
-            "FT103",
-        ),
+        ("FT101", "FT102", "FT103"),
         """
         import asyncio
         _token = None
@@ -161,11 +151,7 @@ STEPS: list[Shape] = [
     ),
     Shape(
         "an item claimed in a loop",
-        (
-            "FT102",
-            "FT101",
-            "FT103",
-        ),
+        ("FT102", "FT101", "FT103"),
         """
         import threading
         JOBS = {1: {"owner": None}, 2: {"owner": None}}
@@ -258,10 +244,7 @@ STEPS: list[Shape] = [
     ),
     Shape(
         "a batch cut off",
-        (
-            "FT101",
-            "FT102",
-        ),
+        ("FT101", "FT102"),
         """
         import threading
         pending = []
@@ -288,11 +271,7 @@ STEPS: list[Shape] = [
     ),
     Shape(
         "a place that is looked up",
-        (
-            "FT102",
-            "FT101",
-            "FT107",
-        ),
+        ("FT102", "FT101", "FT107"),
         """
         import bisect
         import threading
@@ -319,11 +298,164 @@ STEPS: list[Shape] = [
         """,
     ),
     Shape(
+        "searched, then put in",
+        ("FT102",),
+        """
+        import secrets
+        import threading
+        import time
+        class Session:
+            def __init__(self, user):
+                self.user = user
+                self.started = time.time()
+        class SessionStore:
+            def __init__(self):
+                self._sessions = {}
+            def login(self, user):
+                for sid, s in self._sessions.items():
+                    if s.user == user:
+                        return sid
+                sid = secrets.token_hex(8)
+                self._sessions[sid] = Session(user)
+                return sid
+        store = SessionStore()
+        """,
+        """
+        import secrets
+        import threading
+        import time
+        class Session:
+            def __init__(self, user):
+                self.user = user
+                self.started = time.time()
+        class SessionStore:
+            def __init__(self):
+                self._sessions = {}
+                self._mutex = threading.RLock()
+            def login(self, user):
+                with self._mutex:
+                    for sid, s in self._sessions.items():
+                        if s.user == user:
+                            return sid
+                    sid = secrets.token_hex(8)
+                    self._sessions[sid] = Session(user)
+                    return sid
+        store = SessionStore()
+        """,
+    ),
+    Shape(
+        "looked at in a try",
+        ("FT102",),
+        """
+        import threading
+        _undo = []
+        def undo():
+            try:
+                action = _undo[-1]
+            except IndexError:
+                return False
+            _undo.pop()
+            action()
+            return True
+        """,
+        """
+        import threading
+        _undo = []
+        _undo_lock = threading.Lock()
+        def undo():
+            with _undo_lock:
+                try:
+                    action = _undo[-1]
+                except IndexError:
+                    return False
+                _undo.pop()
+            action()
+            return True
+        """,
+    ),
+    Shape(
+        "a query that is kept",
+        ("FT102",),
+        """
+        import threading
+        from django.db import models
+        class Category(models.Model):
+            slug = models.SlugField()
+            _by_slug = {}
+            @classmethod
+            def lookup(cls, slug):
+                if slug not in cls._by_slug:
+                    cls._by_slug[slug] = cls.objects.get(slug=slug)
+                return cls._by_slug[slug]
+        """,
+        """
+        import threading
+        from django.db import models
+        class Category(models.Model):
+            slug = models.SlugField()
+            _by_slug = {}
+            _slug_lock = threading.Lock()
+            @classmethod
+            def lookup(cls, slug):
+                with cls._slug_lock:
+                    if slug not in cls._by_slug:
+                        cls._by_slug[slug] = cls.objects.get(slug=slug)
+                    return cls._by_slug[slug]
+        """,
+    ),
+    Shape(
+        "a lease that is over",
+        ("FT101", "FT102"),
+        """
+        import threading
+        import time
+        leader = {"id": None, "until": 0}
+        def elect(me):
+            if leader["until"] < time.time():
+                leader.update(id=me, until=time.time() + 10)
+            return leader["id"] == me
+        """,
+        """
+        import threading
+        import time
+        leader = {"id": None, "until": 0}
+        leader_lock = threading.Lock()
+        def elect(me):
+            with leader_lock:
+                if leader["until"] < time.time():
+                    leader.update(id=me, until=time.time() + 10)
+                return leader["id"] == me
+        """,
+    ),
+    Shape(
+        "two items that change places",
+        ("FT101",),
+        """
+        import random
+        import threading
+        order = list(range(52))
+        def shuffle_two():
+            i, j = random.sample(range(52), 2)
+            tmp = order[i]
+            order[i] = order[j]
+            order[j] = tmp
+        """,
+        """
+        import random
+        import threading
+        order = list(range(52))
+        order_lock = threading.Lock()
+        def shuffle_two():
+            i, j = random.sample(range(52), 2)
+            with order_lock:
+                tmp = order[i]
+                order[i] = order[j]
+                order[j] = tmp
+        """,
+    ),
+    Shape(
         "seats that are counted",
-        (
-            "FT102",
-            "FT101",
-        ),
+        ("FT102", "FT101"),
         """
         import threading
         from flask import Flask, abort, request
@@ -365,182 +497,6 @@ STEPS: list[Shape] = [
             if not WORKSHOPS[wid].book(request.form["who"]):
                 abort(409)
             return "ok"
-        """,
-    ),
-    Shape(
-        "an asyncio queue fed by a thread",
-        ("FT111",),
-        """
-        import asyncio
-        import threading
-        queue: asyncio.Queue = asyncio.Queue()
-        loop = asyncio.new_event_loop()
-        def producer(items):
-            for item in items:
-                queue.put_nowait(item)
-        def start(items):
-            threading.Thread(target=loop.run_forever, daemon=True).start()
-            threading.Thread(target=producer, args=(items,)).start()
-        """,
-        """
-        import asyncio
-        import threading
-        queue: asyncio.Queue = asyncio.Queue()
-        loop = asyncio.new_event_loop()
-        def producer(items):
-            for item in items:
-                loop.call_soon_threadsafe(queue.put_nowait, item)
-        def start(items):
-            threading.Thread(target=loop.run_forever, daemon=True).start()
-            threading.Thread(target=producer, args=(items,)).start()
-        """,
-    ),
-    Shape(
-        "a cursor for all requests",
-        ("FT111",),
-        """
-        import sqlite3
-        import threading
-        from flask import Flask, jsonify
-        app = Flask(__name__)
-        conn = sqlite3.connect("app.db", check_same_thread=False)
-        cur = conn.cursor()
-        @app.get("/users/<int:uid>")
-        def user(uid):
-            cur.execute("select name from users where id = ?", (uid,))
-            row = cur.fetchone()
-            return jsonify(name=row[0] if row else None)
-        """,
-        """
-        import sqlite3
-        import threading
-        from flask import Flask, jsonify
-        app = Flask(__name__)
-        conn = sqlite3.connect("app.db", check_same_thread=False)
-        cur = conn.cursor()
-        db_lock = threading.Lock()
-        @app.get("/users/<int:uid>")
-        def user(uid):
-            with db_lock:
-                cur.execute("select name from users where id = ?", (uid,))
-                row = cur.fetchone()
-            return jsonify(name=row[0] if row else None)
-        """,
-    ),
-    Shape(
-        "an asyncio event set by a thread",
-        ("FT111",),
-        """
-        import asyncio
-        import threading
-        class Bridge:
-            def __init__(self, loop):
-                self.loop = loop
-                self.done = asyncio.Event()
-            def work(self, job):
-                job()
-                self.done.set()
-            def start(self, job):
-                threading.Thread(target=self.work, args=(job,)).start()
-            async def wait(self):
-                await self.done.wait()
-        """,
-        """
-        import asyncio
-        import threading
-        class Bridge:
-            def __init__(self, loop):
-                self.loop = loop
-                self.done = asyncio.Event()
-            def work(self, job):
-                job()
-                self.loop.call_soon_threadsafe(self.done.set)
-            def start(self, job):
-                threading.Thread(target=self.work, args=(job,)).start()
-            async def wait(self):
-                await self.done.wait()
-        """,
-    ),
-    Shape(
-        "a connection for all threads",
-        ("FT111",),
-        """
-        import sqlite3
-        import threading
-        _db = sqlite3.connect("queue.db", check_same_thread=False)
-        def push(body):
-            _db.execute("insert into q(body) values (?)", (body,))
-            _db.commit()
-        def worker():
-            while True:
-                push("tick")
-        for _ in range(3):
-            threading.Thread(target=worker, daemon=True).start()
-        """,
-        """
-        import sqlite3
-        import threading
-        _db = sqlite3.connect("queue.db", check_same_thread=False)
-        _db_lock = threading.Lock()
-        def push(body):
-            with _db_lock:
-                _db.execute("insert into q(body) values (?)", (body,))
-                _db.commit()
-        def worker():
-            while True:
-                push("tick")
-        for _ in range(3):
-            threading.Thread(target=worker, daemon=True).start()
-        """,
-    ),
-    Shape(
-        "a stream for all requests",
-        ("FT111",),
-        """
-        import threading
-        import zlib
-        from flask import Flask, request
-        app = Flask(__name__)
-        _packer = zlib.compressobj()
-        @app.post("/log")
-        def log():
-            chunk = _packer.compress(request.data)
-            chunk += _packer.flush(zlib.Z_SYNC_FLUSH)
-            return chunk
-        """,
-        """
-        import threading
-        import zlib
-        from flask import Flask, request
-        app = Flask(__name__)
-        _packer = zlib.compressobj()
-        _packer_lock = threading.Lock()
-        @app.post("/log")
-        def log():
-            with _packer_lock:
-                chunk = _packer.compress(request.data)
-                chunk += _packer.flush(zlib.Z_SYNC_FLUSH)
-            return chunk
-        """,
-    ),
-    Shape(
-        "a file whose place is set",
-        ("FT111",),
-        """
-        import threading
-        _fh = open("/srv/blob.bin", "rb")
-        def read_at(offset, size):
-            _fh.seek(offset)
-            return _fh.read(size)
-        """,
-        """
-        import threading
-        _fh = open("/srv/blob.bin", "rb")
-        _fh_lock = threading.Lock()
-        def read_at(offset, size):
-            with _fh_lock:
-                _fh.seek(offset)
-                return _fh.read(size)
         """,
     ),
 ]

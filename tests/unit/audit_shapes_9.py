@@ -49,11 +49,7 @@ GIVEN: list[Shape] = [
     ),
     Shape(
         "a partial that is mapped",
-        (
-            "FT102",
-            "FT101",
-            "FT107",
-        ),
+        ("FT102", "FT101", "FT107"),
         """
         import threading
         from functools import partial
@@ -286,10 +282,7 @@ GIVEN: list[Shape] = [
     ),
     Shape(
         "a dataclass with its own lock",
-        (
-            "FT101",
-            "FT102",
-        ),
+        ("FT101", "FT102"),
         """
         import threading
         from dataclasses import dataclass, field
@@ -324,11 +317,7 @@ GIVEN: list[Shape] = [
     ),
     Shape(
         "objects in a comprehension",
-        (
-            "FT101",
-            "FT102",
-            "FT103",
-        ),
+        ("FT101", "FT102", "FT103"),
         """
         import threading
         class Order:
@@ -358,6 +347,96 @@ GIVEN: list[Shape] = [
         ORDERS = {n: Order(n) for n in range(100)}
         def webhook(oid, charge):
             ORDERS[oid].pay(charge)
+        """,
+    ),
+    Shape(
+        "objects put into a dict on demand",
+        ("FT101",),
+        """
+        import threading
+        import time
+        from dataclasses import dataclass, field
+        @dataclass
+        class Circuit:
+            failures: int = 0
+            opened_at: float | None = None
+            def fail(self):
+                self.failures += 1
+                if self.failures > 3:
+                    self.opened_at = time.time()
+        circuits: dict[str, Circuit] = {}
+        def on_error(service):
+            circuits.setdefault(service, Circuit()).fail()
+        """,
+        """
+        import threading
+        import time
+        from dataclasses import dataclass, field
+        @dataclass
+        class Circuit:
+            failures: int = 0
+            opened_at: float | None = None
+            lock: threading.Lock = field(default_factory=threading.Lock)
+            def fail(self):
+                with self.lock:
+                    self.failures += 1
+                    if self.failures > 3:
+                        self.opened_at = time.time()
+        circuits: dict[str, Circuit] = {}
+        def on_error(service):
+            circuits.setdefault(service, Circuit()).fail()
+        """,
+    ),
+    Shape(
+        "an object of the enclosing call",
+        ("FT101",),
+        """
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+        class Progress:
+            def __init__(self):
+                self._done = 0
+            @property
+            def done(self):
+                return self._done
+            @done.setter
+            def done(self, value):
+                self._done = value
+            def bump(self):
+                self.done += 1
+        def work(items, fn):
+            p = Progress()
+            def one(item):
+                fn(item)
+                p.bump()
+            with ThreadPoolExecutor() as ex:
+                list(ex.map(one, items))
+            return p.done
+        """,
+        """
+        import threading
+        from concurrent.futures import ThreadPoolExecutor
+        class Progress:
+            def __init__(self):
+                self._done = 0
+                self._lock = threading.Lock()
+            @property
+            def done(self):
+                return self._done
+            @done.setter
+            def done(self, value):
+                self._done = value
+            def bump(self):
+                with self._lock:
+                    self.done += 1
+        def work(items, fn):
+            p = Progress()
+            def one(item):
+                fn(item)
+                p.bump()
+            with ThreadPoolExecutor() as ex:
+                list(ex.map(one, items))
+            return p.done
         """,
     ),
 ]

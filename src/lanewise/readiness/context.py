@@ -75,7 +75,18 @@ class Context:
         for function in self.references.handed_out:
             self.resolver.crowded.add(function)
         self._spread_crowds()
+        self._crowd_classes()
         self._given.by_hand_overs(self.entries.hand_overs)
+
+    def _crowd_classes(self) -> None:
+        """An object of the enclosing call, of which several threads call the methods."""
+        for function in list(self.resolver.crowded):
+            for node in function.nodes:
+                if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+                    continue
+                shared = self.resolver.resolve(node.value, function)
+                if shared is not None and shared.scope == "closure" and shared.info is not None:
+                    self.resolver.crowded_classes.update(self.project.bases(shared.info))
 
     def _spread_crowds(self) -> None:
         """Inner functions that such functions call run as often at once."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lanewise.readiness.making import Maker
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.project import Project, Variable
-from lanewise.readiness.syntax import last_name, walk_inside
+from lanewise.readiness.syntax import last_name, method_call, walk_inside
 
 # Of these a framework or the logging module keeps one instance, and calls it from every thread.
 _KEPT_BASES = frozenset(
@@ -259,6 +259,8 @@ def _on_what_is_held(
 ) -> Iterator[ClassInfo]:
     nodes = module.nodes if function is None else function.nodes
     for node in nodes:
+        if isinstance(node, ast.Call):
+            yield from _put_into(node, function, module, project, maker)
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
             continue
         if node in module.main_guard:
@@ -273,6 +275,19 @@ def _on_what_is_held(
                 info = maker.made(node.value, function, module).info
                 if info is not None:
                     yield info
+
+
+def _put_into(
+    call: ast.Call, function: Function | None, module: Module, project: Project, maker: Maker
+) -> Iterator[ClassInfo]:
+    """``CIRCUITS.setdefault(name, Circuit())``, into a container of the module's."""
+    receiver = method_call(call, "setdefault", "append", "add")
+    if receiver is None or not call.args or call in module.main_guard:
+        return
+    if isinstance(project.entity(receiver, function, module), Variable):
+        info = maker.made(call.args[-1], function, module).info
+        if info is not None:
+            yield info
 
 
 def copies_defaults(project: Project, info: ClassInfo) -> bool:

@@ -56,6 +56,7 @@ _ASKS = frozenset(
         "getaddrinfo", "gethostbyname", "check_output", "recv",
     }
 )  # fmt: skip
+_FAR = ("requests.", "httpx.", "urllib.request.")
 _REFERENCES = frozenset({"weakref.ref", "weakref.proxy", "weakref.ReferenceType"})
 _CLASS_NAME = re.compile(r"^_*[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
 _EMPTY = frozenset({"dict", "list", "set", "defaultdict", "OrderedDict", "deque", "Counter", "bytearray",
@@ -180,6 +181,15 @@ class Values:
         )
         return called.name if writes or calls else None
 
+    @staticmethod
+    def _is_far(func: ast.expr, called: object) -> bool:
+        """By its name, by the library, or as a query of a model of Django."""
+        if isinstance(called, External) and called.dotted.startswith(_FAR):
+            return True
+        words = words_of(last_name(func))
+        by_name = bool(words) and words[0] in _ASKS and not isinstance(called, Function)
+        return by_name or ".objects." in ast.unparse(func)
+
     def asks(self, node: ast.expr | None, function: Function, steps: int = 0) -> str | None:
         """Name the call of a value that asks a file, a database or another machine."""
         if node is None or steps > 1:
@@ -192,8 +202,7 @@ class Values:
             return last_name(awaited.value) or "await"
         for call in (n for value in values for n in ast.walk(value) if isinstance(n, ast.Call)):
             called = self._project.entity(call.func, function, function.module)
-            words = words_of(last_name(call.func))
-            if words and words[0] in _ASKS and not isinstance(called, Function):
+            if self._is_far(call.func, called):
                 return last_name(call.func)
             if isinstance(called, Function):
                 returned = [n.value for n in called.nodes if isinstance(n, ast.Return)]

@@ -11,7 +11,7 @@ from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import Bound, Function
-from lanewise.readiness.rules.decided import decided_twice
+from lanewise.readiness.rules.decided import decided_twice, moved_items
 from lanewise.readiness.rules.taken import taken_in_two_steps
 from lanewise.readiness.shared import Shared
 from lanewise.readiness.syntax import attribute_meant, last_name, method_call, same
@@ -47,6 +47,7 @@ def find(context: Context) -> Iterator[Sighting]:
             elif isinstance(node, ast.If):
                 yield from _outdone(node, function, context)
     yield from _under_different_locks(context)
+    yield from moved_items(context)
     yield from taken_in_two_steps(context)
     yield from decided_twice(context)
 

@@ -12,7 +12,12 @@ from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.modules import Function
 from lanewise.readiness.rules.common import Act, returns_fresh, unguarded
-from lanewise.readiness.rules.looked import counted_then_put, looked_then_removed, made_on_look_up
+from lanewise.readiness.rules.looked import (
+    counted_then_put,
+    looked_then_removed,
+    made_on_look_up,
+    searched_then_put,
+)
 from lanewise.readiness.syntax import walk_inside
 
 RULE = "FT102"
@@ -58,6 +63,7 @@ def find(context: Context) -> Iterator[Sighting]:
     yield from looked_then_removed(context)
     yield from made_on_look_up(context)
     yield from counted_then_put(context)
+    yield from searched_then_put(context)
 
 
 def _short(text: str, most: int = 60) -> str:
