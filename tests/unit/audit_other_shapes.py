@@ -11,8 +11,11 @@ from tests.unit.audit_shapes_5 import SERVICES
 from tests.unit.audit_shapes_6 import FRAMEWORKS
 from tests.unit.audit_shapes_7 import COLLECTIONS
 from tests.unit.audit_shapes_8 import STATEMENTS
+from tests.unit.audit_shapes_9 import GIVEN
+from tests.unit.audit_shapes_10 import STEPS
+from tests.unit.audit_shapes_11 import NOT_FOR_THREADS
 
 SHAPES: list[Shape] = [
     *FIRST, *SECOND, *THIRD, *ALIKE, *SERVICES, *FRAMEWORKS, *COLLECTIONS,
-    *STATEMENTS,
+    *STATEMENTS, *GIVEN, *STEPS, *NOT_FOR_THREADS,
 ]  # fmt: skip

@@ -107,8 +107,12 @@ class Checks:
             region = [*handler.body]
             if not leaves(handler.body):
                 region += following(node, function)
+            went_well = [*node.body[1:], *node.orelse]
+            if leaves(handler.body):
+                went_well += following(node, function)
             for fact in self._tried(node.body, names, function):
                 yield _check(fact, "absent", region)
+                yield _check(fact, "present", went_well)
 
     def _tried(self, body: list[ast.stmt], names: set[str], function: Function) -> Iterator[_Fact]:
         if not body or isinstance(body[0], (ast.If, ast.For, ast.While, ast.With, ast.Try)):
@@ -195,7 +199,7 @@ class Checks:
             return None
         right = test.comparators[0]
         zero = isinstance(right, ast.Constant) and right.value in (0, 1)
-        empty = zero and isinstance(test.ops[0], (ast.Eq, ast.LtE))
+        empty = isinstance(test.ops[0], (ast.Eq, ast.LtE) if zero else (ast.Lt, ast.LtE))
         about: About = "size" if zero else "bound"
         return _Fact(shared, about, "absent" if empty else "present", test)
 

@@ -11,7 +11,7 @@ from lanewise.readiness.changes import Change, change_of, changed
 from lanewise.readiness.checks import Check, Checks
 from lanewise.readiness.entry_points import EntryPoints
 from lanewise.readiness.findings import Level, Place
-from lanewise.readiness.hand_overs import HandOver, loop_around, thread_objects
+from lanewise.readiness.given import Given
 from lanewise.readiness.kinds import NEVER_SHARED, Kind
 from lanewise.readiness.locks import Locks, Regions
 from lanewise.readiness.modules import ClassInfo, Function, enclosing_method
@@ -55,8 +55,10 @@ class Context:
         self.locks = Locks(self.resolver)
         self.references = References(project, self.resolver.maker)
         self.entries = EntryPoints(project, self.resolver.maker)
+        self._given = Given(self.resolver, self.references)
         self._mark_crowds()
         self.locks.held_by_callers = self.references.held_by_callers(self.locks)
+        self._given.by_calls(self.running, self.locks)
         self.reach = Reach(project, self.resolver, self.entries)
         self.values = Values(project)
         self.checks = Checks(self.resolver)
@@ -73,9 +75,18 @@ class Context:
         for function in self.references.handed_out:
             self.resolver.crowded.add(function)
         self._spread_crowds()
-        once: set[tuple[Function, Function, str, str]] = set()
-        for hand_over in (*self.entries.hand_overs, *thread_objects(self.project)):
-            self._mark_params(hand_over, once)
+        self._crowd_classes()
+        self._given.by_hand_overs(self.entries.hand_overs)
+
+    def _crowd_classes(self) -> None:
+        """An object of the enclosing call, of which several threads call the methods."""
+        for function in list(self.resolver.crowded):
+            for node in function.nodes:
+                if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+                    continue
+                shared = self.resolver.resolve(node.value, function)
+                if shared is not None and shared.scope == "closure" and shared.info is not None:
+                    self.resolver.crowded_classes.update(self.project.bases(shared.info))
 
     def _spread_crowds(self) -> None:
         """Inner functions that such functions call run as often at once."""
@@ -92,38 +103,6 @@ class Context:
                 if called.parent is not function and called not in self.resolver.crowded:
                     self.resolver.crowded.add(called)
                     waiting.append(called)
-
-    def _mark_params(
-        self, hand_over: HandOver, once: set[tuple[Function, Function, str, str]]
-    ) -> None:
-        """What is bound before a loop of hand-overs and given by each of them is shared by all.
-
-        So is what two hand-overs give; those that were seen once are noted in ``once``.
-        """
-        target, giver = hand_over.target, hand_over.function
-        if giver is None or hand_over.in_turn:
-            return
-        loop = loop_around(hand_over.node, giver.module, giver)
-        skip = 1 if hand_over.bound else 0
-        for name, argument in (
-            *zip(target.params[skip:], hand_over.arguments, strict=False),
-            *((name, value) for name, value in hand_over.named if name in target.params),
-        ):
-            if not isinstance(argument, ast.Name) or argument.id not in giver.bound:
-                continue
-            bounds = giver.bound[argument.id]
-            if loop is None:
-                given = (giver, target, name, argument.id)
-                if given not in once or len(bounds) != 1:
-                    once.add(given)
-                    continue
-            elif any(bound.node is inner for bound in bounds for inner in ast.walk(loop)):
-                continue
-            made = self.resolver.maker.merged(bounds, giver, giver.module)
-            if made.kind is not Kind.OTHER:
-                self.resolver.shared_params[target, name] = made
-                if made.info is not None:
-                    self.resolver.crowded_classes.update(self.project.bases(made.info))
 
     @cached_property
     def running(self) -> list[Function]:

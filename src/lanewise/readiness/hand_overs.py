@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from lanewise.readiness.making import Maker
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.project import External, Project
-from lanewise.readiness.syntax import last_name
+from lanewise.readiness.syntax import COMMON_NAMES, last_name
 
 _FIRST_ARGUMENT = frozenset(
     {
@@ -219,6 +220,9 @@ class HandOvers:
         if isinstance(node, ast.Attribute):
             info = self._class_of(node.value, function, module)
             method = None if info is None else self._project.method(info, node.attr)
+            params = [] if function is None else function.params
+            if info is None and isinstance(node.value, ast.Name) and node.value.id in params:
+                method = self._only_one_called(node.attr)
             if method is not None:
                 return [(method, True)]
         if isinstance(node, (ast.Name, ast.Attribute)):
@@ -226,6 +230,19 @@ class HandOvers:
             if isinstance(entity, Function):
                 return [(entity, False)]
         return []
+
+    @cached_property
+    def _methods(self) -> dict[str, list[Function]]:
+        found: dict[str, list[Function]] = {}
+        for function in self._project.functions:
+            if function.owner is not None:
+                found.setdefault(function.name, []).append(function)
+        return found
+
+    def _only_one_called(self, name: str) -> Function | None:
+        """The method of a parameter's, where one class alone has a method of that name."""
+        methods = self._methods.get(name, [])
+        return methods[0] if len(methods) == 1 and name not in COMMON_NAMES else None
 
     def _partial(
         self, node: ast.expr, function: Function | None, module: Module

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from lanewise.readiness.making import Maker
 from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
 from lanewise.readiness.project import Project, Variable
-from lanewise.readiness.syntax import last_name, walk_inside
+from lanewise.readiness.syntax import last_name, method_call, walk_inside
 
 # Of these a framework or the logging module keeps one instance, and calls it from every thread.
 _KEPT_BASES = frozenset(
     {"celery.Task", "celery.app.task.Task", "django.apps.AppConfig", "django.contrib.admin.ModelAdmin",
      "logging.Handler", "logging.StreamHandler", "logging.FileHandler", "logging.Filter",
      "logging.Formatter", "logging.LoggerAdapter"}
+)  # fmt: skip
+_DISPLAYS = (
+    ast.Dict, ast.List, ast.Set, ast.Tuple, ast.DictComp, ast.ListComp, ast.SetComp,
 )  # fmt: skip
 _FIELDS = frozenset({"field", "Field", "ib", "attrib"})
 _CACHES = frozenset({"cache", "lru_cache", "cached"})
@@ -149,19 +152,26 @@ def _instances(project: Project, maker: Maker) -> Iterator[ClassInfo]:
                     yield info
         yield from _inside_displays(module, maker)
         for current in module.all_classes:
-            if project.base_names(current) & _KEPT_BASES:
-                yield current
-            for bounds in current.body.values():
-                # ``x: X = field(default_factory=X)`` makes one for each instance.
-                kept = [b for b in bounds if b.value is None or last_name(b.value) not in _FIELDS]
-                info = maker.merged(kept, None, module).info
-                if info is not None:
-                    yield info
+            yield from _of_class_body(current, project, maker)
         for function in module.all_functions:
+            yield from _by_class(function, project, maker)
             yield from _by_cached(function, maker)
             yield from _decorating(function, project)
             yield from _on_what_is_held(module, function, project, maker)
         yield from _on_what_is_held(module, None, project, maker)
+
+
+def _of_class_body(current: ClassInfo, project: Project, maker: Maker) -> Iterator[ClassInfo]:
+    if project.base_names(current) & _KEPT_BASES:
+        yield current
+    for bounds in current.body.values():
+        # ``x: X = field(default_factory=X)`` makes one for each instance.
+        kept = [b for b in bounds if b.value is None or last_name(b.value) not in _FIELDS]
+        info = maker.merged(kept, None, current.module).info
+        if info is not None:
+            yield info
+    if _is_single(current, project):
+        yield current
 
 
 def _is_of_program(module: Module, name: str) -> bool:
@@ -173,12 +183,50 @@ def _is_of_program(module: Module, name: str) -> bool:
 def _inside_displays(module: Module, maker: Maker) -> Iterator[ClassInfo]:
     for bounds in module.names.values():
         for bound in bounds:
-            if isinstance(bound.value, (ast.Dict, ast.List, ast.Set, ast.Tuple)):
+            if isinstance(bound.value, _DISPLAYS):
                 for node in walk_inside([bound.value]):  # not into lambdas: those run later
                     if isinstance(node, ast.Call):
                         info = maker.made(node, None, module).info
                         if info is not None:
                             yield info
+
+
+def _is_single(info: ClassInfo, project: Project) -> bool:
+    """``class Settings(metaclass=Singleton)``, ``@singleton class Settings``."""
+    names = [last_name(d) for d in info.node.decorator_list]
+    names += [last_name(k.value) for c in project.bases(info) for k in c.node.keywords]
+    return any("singleton" in name.lower() for name in names)
+
+
+def _by_class(function: Function, project: Project, maker: Maker) -> Iterator[ClassInfo]:
+    """``cls._shared = cls()``: the class keeps the one instance that it hands out."""
+    method = enclosing_method(function)
+    own = method.params[:1] if method is not None and method.kind_of_method == "class" else []
+    for node in function.nodes:
+        if not isinstance(node, ast.Assign):
+            continue
+        for target in node.targets:
+            if not isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Name):
+                continue
+            holder = project.entity(target.value, function, function.module)
+            mine = method is not None and [target.value.id] == own
+            if not mine and not isinstance(holder, ClassInfo):
+                continue
+            info = maker.made(node.value, function, function.module).info
+            if info is None and mine and method is not None and _makes(node.value, own, function):
+                info = method.owner
+            if info is not None:
+                yield info
+
+
+def _makes(value: ast.expr, own: list[str], function: Function) -> bool:
+    """``cls()`` and ``super().__new__(cls)``, at once or by a local name."""
+    if isinstance(value, ast.Name):
+        bounds = function.bound.get(value.id, [])
+        return any(isinstance(b.value, ast.Call) and _makes(b.value, own, function) for b in bounds)
+    return isinstance(value, ast.Call) and (
+        [last_name(value.func)] == own or last_name(value.func) == "__new__"
+    )
 
 
 def _by_cached(function: Function, maker: Maker) -> Iterator[ClassInfo]:
@@ -211,6 +259,8 @@ def _on_what_is_held(
 ) -> Iterator[ClassInfo]:
     nodes = module.nodes if function is None else function.nodes
     for node in nodes:
+        if isinstance(node, ast.Call):
+            yield from _put_into(node, function, module, project, maker)
         if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Call):
             continue
         if node in module.main_guard:
@@ -225,6 +275,19 @@ def _on_what_is_held(
                 info = maker.made(node.value, function, module).info
                 if info is not None:
                     yield info
+
+
+def _put_into(
+    call: ast.Call, function: Function | None, module: Module, project: Project, maker: Maker
+) -> Iterator[ClassInfo]:
+    """``CIRCUITS.setdefault(name, Circuit())``, into a container of the module's."""
+    receiver = method_call(call, "setdefault", "append", "add")
+    if receiver is None or not call.args or call in module.main_guard:
+        return
+    if isinstance(project.entity(receiver, function, module), Variable):
+        info = maker.made(call.args[-1], function, module).info
+        if info is not None:
+            yield info
 
 
 def copies_defaults(project: Project, info: ClassInfo) -> bool:

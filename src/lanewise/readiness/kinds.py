@@ -51,7 +51,9 @@ _CONTAINERS = (
     "collections.defaultdict", "collections.OrderedDict", "collections.Counter",
     "collections.deque", "collections.UserDict", "collections.UserList", "collections.ChainMap",
     "weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.WeakSet", "array.array",
-    "types.SimpleNamespace",
+    "types.SimpleNamespace", "builtins.dict.fromkeys", "json.load", "json.loads",
+    "tomllib.load", "tomllib.loads", "yaml.safe_load", "pickle.load", "pickle.loads",
+    "shelve.open", "numpy.zeros", "numpy.ones", "numpy.empty", "numpy.full", "numpy.array",
 )  # fmt: skip
 _LOCALS = (
     "threading.local", "_threading_local.local", "asgiref.local.Local", "werkzeug.local.Local",
@@ -92,7 +94,7 @@ def kind_of_call(dotted: str) -> Kind:
     module, _, name = dotted.rpartition(".")
     if name in _SAFE_ITERATORS:
         return Kind.OTHER
-    if module == "itertools" and name != "tee":
+    if module.partition(".")[0] == "itertools" and name != "tee":  # chain.from_iterable as well
         return Kind.ITERATOR
     return Kind.OTHER
 

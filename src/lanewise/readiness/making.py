@@ -134,6 +134,9 @@ class Maker:
 def _of_display(node: ast.expr) -> Made:
     if isinstance(node, _CONTAINER_DISPLAYS):
         return Made(Kind.CONTAINER, type(node).__name__.removesuffix("Comp").lower())
+    if isinstance(node, ast.BinOp):  # [0] * 16
+        sides = [_of_display(side) for side in (node.left, node.right)]
+        return next((m for m in sides if m.kind is Kind.CONTAINER), _number(sides))
     if isinstance(node, ast.GeneratorExp):
         return Made(Kind.GENERATOR, "generator expression")
     if isinstance(node, ast.Constant):
@@ -141,6 +144,11 @@ def _of_display(node: ast.expr) -> Made:
     if isinstance(node, (ast.Tuple, ast.JoinedStr)):
         return Made(Kind.CONSTANT, type(node).__name__.lower())
     return UNKNOWN
+
+
+def _number(sides: list[Made]) -> Made:
+    """``60 * 60``."""
+    return sides[0] if all(m.kind is Kind.NUMBER for m in sides) else UNKNOWN
 
 
 def _kind_of_constant(value: object) -> Kind:

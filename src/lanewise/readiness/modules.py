@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from lanewise.readiness.syntax import FunctionNode
+from lanewise.readiness.syntax import FunctionNode, last_name, method_call
 
 # One object each in the whole interpreter: they have no place of their own.
 _TOKENS = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
@@ -342,3 +342,43 @@ def enclosing_method(function: Function | None) -> Function | None:
     while current is not None and current.owner is None:
         current = current.parent
     return current
+
+
+def gives(function: Function) -> ast.expr | None:
+    """Return the one value that a function without other statements returns, else None.
+
+    A docstring, asserts and local names for what lies on the way are no such statements.
+    """
+    if isinstance(function.node, ast.Lambda):
+        return function.node.body
+    *before, last = function.body
+    plain = all(
+        (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+        or isinstance(s, (ast.Assert, ast.Global, ast.Assign, ast.AnnAssign))
+        for s in before
+    )
+    return last.value if plain and isinstance(last, ast.Return) else None
+
+
+def looped_over(bound: Bound, function: Function) -> ast.expr | None:
+    """Return the mapping that a loop takes a value from: ``for key, job in JOBS.items()``."""
+    parents = function.module.parents
+    target: ast.AST = bound.node
+    parent, method = parents.get(target), "values"
+    if isinstance(parent, ast.Tuple) and len(parent.elts) == 2 and parent.elts[1] is target:  # noqa: PLR2004 - because: key and value
+        target, parent, method = parent, parents.get(parent), "items"
+    if not isinstance(parent, (ast.For, ast.comprehension)) or parent.target is not target:
+        return None
+    call = parent.iter
+    if isinstance(call, ast.Call) and last_name(call) in ("list", "tuple") and len(call.args) == 1:
+        call = call.args[0]
+    return method_call(call, method)
+
+
+def is_swap(bound: Bound, module: Module) -> bool:
+    """``mine, self.waiting = self.waiting, []``: from then on nobody else has what was in it."""
+    pair = module.parents.get(bound.node)
+    if bound.value is None or not isinstance(pair, ast.Tuple):
+        return False
+    given = ast.unparse(bound.value)
+    return any(one is not bound.node and ast.unparse(one) == given for one in pair.elts)

@@ -34,6 +34,8 @@ def application(
         return _is_request(node.value, function)
     if isinstance(node, ast.Name) and function is not None and node.id in function.params:
         return node.id in _TO_APPLICATION  # def lifespan(app)
+    if isinstance(node, ast.Name) and _made_around(node.id, function, project):
+        return True
     entity = project.entity(node, function, module)
     if isinstance(entity, External):
         return entity.dotted in _CURRENT
@@ -41,6 +43,19 @@ def application(
         isinstance(bound.value, ast.Call)
         and _makes_application(bound.value, entity.module, project)
         for bound in entity.bounds
+    )
+
+
+def _made_around(name: str, function: Function | None, project: Project) -> bool:
+    """``app = Flask(__name__)`` in a factory, seen from the handlers that it defines."""
+    scope = None if function is None else function.parent
+    while scope is not None and name not in scope.locals:
+        scope = scope.parent
+    if scope is None or function is None or name in function.locals:
+        return False
+    return any(
+        isinstance(bound.value, ast.Call) and _makes_application(bound.value, scope.module, project)
+        for bound in scope.bound.get(name, [])
     )
 
 

@@ -10,12 +10,9 @@ from lanewise.readiness.kinds import Kind
 from lanewise.readiness.modules import ClassInfo, Function
 from lanewise.readiness.project import Project
 from lanewise.readiness.shared import Resolver
+from lanewise.readiness.syntax import COMMON_NAMES
 
 _MOST_NAMESAKES = 3  # a method name that more classes define says too little
-# Names of the standard types' own methods: ``x.get()`` is hardly ever the project's.
-_COMMON = frozenset(
-    name for kind in (dict, list, set, str, bytes, tuple, int) for name in dir(kind)
-) | {"run", "close", "open", "read", "write", "send", "start", "stop", "put", "set", "main", "name"}
 
 
 class Reach:
@@ -91,7 +88,7 @@ class Reach:
         if info is not None:
             return self._overridden(info, node.attr)
         namesakes = self._methods.get(node.attr, [])
-        if node.attr in _COMMON or len(namesakes) > _MOST_NAMESAKES:
+        if node.attr in COMMON_NAMES or len(namesakes) > _MOST_NAMESAKES:
             return []
         return namesakes
 

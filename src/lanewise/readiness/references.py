@@ -203,8 +203,9 @@ class References:
                 or (use.how == "call" and use.function is None)
                 for use in self.of(function)
             )
-            if at_import:
-                found.update(_inner(function))
+            inner = _inner(function)
+            if at_import or any(_is_wrapper(f) for f in inner):
+                found.update(inner)
         return found
 
     def held_by_callers(self, locks: Locks) -> set[Function]:
@@ -265,6 +266,11 @@ def _inner(function: Function) -> set[Function]:
             if inner is not None:
                 found |= {inner} | _inner(inner)
     return found
+
+
+def _is_wrapper(function: Function) -> bool:
+    """``@wraps(fn)`` above it: what it is returned by is a decorator, whoever uses it."""
+    return any(last_name(decorator) == "wraps" for decorator in function.decorators)
 
 
 def _how(node: ast.expr, module: Module) -> str:

@@ -8,10 +8,20 @@ from functools import cached_property
 from typing import Literal
 
 from lanewise.readiness.findings import Place
+from lanewise.readiness.guarded import guarded_attributes
 from lanewise.readiness.held import Held, copies_defaults, is_cached, is_class_var
 from lanewise.readiness.kinds import Kind
 from lanewise.readiness.making import Made, Maker
-from lanewise.readiness.modules import Bound, ClassInfo, Function, Module, enclosing_method
+from lanewise.readiness.modules import (
+    Bound,
+    ClassInfo,
+    Function,
+    Module,
+    enclosing_method,
+    gives,
+    is_swap,
+    looped_over,
+)
 from lanewise.readiness.namespaces import bounds_of, is_state, keeps_items, server_of
 from lanewise.readiness.project import Entity, Project, Variable, merged, place_of
 from lanewise.readiness.syntax import attribute_meant, default_of, last_name, method_call
@@ -56,12 +66,15 @@ class Resolver:
         self.maker = Maker(project)
         self._copying: dict[ClassInfo, bool] = {}
         self._states: dict[str, Shared] = {}
+        self._guarded: dict[ClassInfo, frozenset[str]] = {}
         self.crowded: set[Function] = set()
         """Functions that several threads run at once, set once entry points are known."""
         self.crowded_classes: set[ClassInfo] = set()
         """Classes that hand their own methods to several threads."""
         self.shared_params: dict[tuple[Function, str], Made] = {}
         """Parameters for which several threads get the same object."""
+        self.origins: dict[tuple[Function, str], Shared] = {}
+        """Parameters that are given something shared, and what."""
 
     def made(self, node: ast.expr | None, function: Function | None, module: Module) -> Made:
         """Say what a value is."""
@@ -114,7 +127,11 @@ class Resolver:
         """
         if info in self.crowded_classes:
             return True
-        return self._held.holds(info, enclosing_method(function), name)
+        if self._held.holds(info, enclosing_method(function), name):
+            return True
+        if info not in self._guarded:
+            self._guarded[info] = guarded_attributes(info, self.project, self.maker)
+        return name in self._guarded[info]
 
     # --- what an expression stands for ------------------------------------------------------------
 
@@ -140,7 +157,19 @@ class Resolver:
         attribute = attribute_meant(node, "getattr")
         if attribute is not None:
             return self._resolve_attribute(attribute, function, steps)
-        return self._of_cached(node, function)
+        return self._of_cached(node, function) or self._returned(node, function, steps)
+
+    def _returned(self, node: ast.Call, function: Function, steps: int) -> Shared | None:
+        """``_counts()``, ``self._bucket(key)``: a helper that does nothing but give what is shared."""
+        called = self.project.entity(node.func, function, function.module)
+        if isinstance(node.func, ast.Attribute) and not isinstance(called, Function):
+            info = self.self_meant(node.func.value, function)
+            called = None if info is None else self.project.method(info, node.func.attr)
+        if not isinstance(called, Function) or called is function or called.is_generator:
+            return None
+        value = gives(called)
+        found = None if value is None else self.resolve(value, called, steps + 1)
+        return self._alias(found)
 
     def target(self, node: ast.expr, function: Function) -> Shared | None:
         """Return the shared object that an assignment to a target changes."""
@@ -160,6 +189,9 @@ class Resolver:
         if name in function.nonlocals:
             return self._closure(name, function)
         if name in function.locals and name not in function.globals:
+            itself = self._itself(name, function)
+            if itself is not None:
+                return itself
             if name in function.imports:
                 return self._global(name, function)
             return self._resolve_local(name, function, steps)
@@ -168,15 +200,36 @@ class Resolver:
     def _resolve_local(self, name: str, function: Function, steps: int) -> Shared | None:
         bounds = function.bound.get(name, [])
         if name in function.params and not bounds:
+            if (function, name) in self.origins:
+                return self.origins[function, name]
             if (function, name) in self.shared_params:
                 return self._param(name, function)
             return self._default(name, function)
         if len(bounds) != 1 or name in function.params or bounds[0].entered:
             return None
-        value = bounds[0].value
+        return self._bound_to(bounds[0], function, steps)
+
+    def _bound_to(self, bound: Bound, function: Function, steps: int) -> Shared | None:
+        value = bound.value
+        if is_swap(bound, function.module):
+            return None
+        if value is None:
+            looped = looped_over(bound, function)
+            return None if looped is None else _inside(self.resolve(looped, function, steps + 1))
         if isinstance(value, (ast.Name, ast.Attribute, ast.Subscript, ast.Call)):
             return self._alias(self.resolve(value, function, steps + 1))
         return None
+
+    def _itself(self, name: str, function: Function) -> Shared | None:
+        """``self`` of a class that is a dict or a list by itself."""
+        info = self.self_meant(ast.Name(name, ast.Load()), function)
+        if info is None or not self.is_held(info, function):
+            return None
+        made = self.maker.instance(info)
+        if made.kind is not Kind.CONTAINER:
+            return None
+        place = Place(info.module.relative, info.node.lineno)
+        return Shared(info.full_name, info.name, made.kind, made.type_name, "instance", place, info)
 
     @staticmethod
     def _alias(found: Shared | None) -> Shared | None:
@@ -228,7 +281,7 @@ class Resolver:
             return self.class_attribute(info, node.attr)
         info = self.self_meant(node.value, function)
         if info is not None:
-            return self._on_self(info, node.attr, function)
+            return self._on_self(info, node.attr, function, steps)
         entity = self.project.entity(node, function, function.module)
         if isinstance(entity, Variable):
             return self.variable(entity)
@@ -321,7 +374,15 @@ class Resolver:
             return replace(self.class_attribute(info, node.attr), scope=scope)
         return None
 
-    def _on_self(self, info: ClassInfo, name: str, function: Function) -> Shared | None:
+    def _by_property(self, info: ClassInfo, name: str, steps: int) -> Shared | None:
+        """``self.hits``, where a property gives ``self._state["hits"]``."""
+        getter = self.project.method(info, name)
+        if getter is None or not any(last_name(d) == "property" for d in getter.decorators):
+            return None
+        value = gives(getter)
+        return None if value is None else self._alias(self.resolve(value, getter, steps + 1))
+
+    def _on_self(self, info: ClassInfo, name: str, function: Function, steps: int) -> Shared | None:
         if self._is_of_thread(info, name):
             return None
         instance = self.instance_attribute(info, name)
@@ -330,12 +391,12 @@ class Resolver:
                 return instance
             return self._given_to_many(info, name)
         if not any(name in c.body for c in self.project.bases(info)):
-            return None
+            return self._by_property(info, name, steps)
         shared = self.class_attribute(info, name)
         own = self.copies_defaults(info) and not is_class_var(self.project, info, name)
         if not own or self._is_metaclass(info):
             return shared
-        return replace(shared, scope="instance") if self.is_held(info, function) else None
+        return replace(shared, scope="instance") if self.is_held(info, function, name) else None
 
     def _given_to_many(self, info: ClassInfo, name: str) -> Shared | None:
         """``self.stats = stats`` in a thread's constructor, where all threads are given the same."""
@@ -343,9 +404,11 @@ class Resolver:
         if len(bounds) != 1 or not isinstance(bounds[0].value, ast.Name):
             return None
         made, given = bounds[0].function, bounds[0].value.id
-        if made is None or (made, given) not in self.shared_params:
+        if made is None:
             return None
-        return self._param(given, made)
+        if (made, given) in self.origins:
+            return self.origins[made, given]
+        return self._param(given, made) if (made, given) in self.shared_params else None
 
     def _is_of_thread(self, info: ClassInfo, name: str) -> bool:
         """A property that reads what a thread-local holds."""

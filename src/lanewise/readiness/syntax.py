@@ -8,6 +8,10 @@ from collections.abc import Iterator, Sequence
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 DefNode = ast.FunctionDef | ast.AsyncFunctionDef
 BLOCKS = ("body", "orelse", "finalbody")
+# Names of the standard types' own methods: ``x.get()`` is hardly ever the project's.
+COMMON_NAMES = frozenset(
+    name for kind in (dict, list, set, str, bytes, tuple, int) for name in dir(kind)
+) | {"run", "close", "open", "read", "write", "send", "start", "stop", "put", "set", "main", "name"}
 
 
 def dotted_text(node: ast.expr) -> str | None:

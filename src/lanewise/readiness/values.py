@@ -49,6 +49,14 @@ _EFFECTS = frozenset(
         "charge", "enqueue", "submit", "start",
     }
 )  # fmt: skip
+# What comes from outside may differ from one time to the next.
+_ASKS = frozenset(
+    {
+        "fetch", "download", "query", "urlopen", "request", "load", "read", "fetchone", "fetchall",
+        "getaddrinfo", "gethostbyname", "check_output", "recv",
+    }
+)  # fmt: skip
+_FAR = ("requests.", "httpx.", "urllib.request.")
 _REFERENCES = frozenset({"weakref.ref", "weakref.proxy", "weakref.ReferenceType"})
 _CLASS_NAME = re.compile(r"^_*[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
 _EMPTY = frozenset({"dict", "list", "set", "defaultdict", "OrderedDict", "deque", "Counter", "bytearray",
@@ -172,6 +180,36 @@ class Values:
             for inner in called.nodes
         )
         return called.name if writes or calls else None
+
+    @staticmethod
+    def _is_far(func: ast.expr, called: object) -> bool:
+        """By its name, by the library, or as a query of a model of Django."""
+        if isinstance(called, External) and called.dotted.startswith(_FAR):
+            return True
+        words = words_of(last_name(func))
+        by_name = bool(words) and words[0] in _ASKS and not isinstance(called, Function)
+        return by_name or ".objects." in ast.unparse(func)
+
+    def asks(self, node: ast.expr | None, function: Function, steps: int = 0) -> str | None:
+        """Name the call of a value that asks a file, a database or another machine."""
+        if node is None or steps > 1:
+            return None
+        values = [node]
+        if isinstance(node, ast.Name) and node.id not in function.globals:
+            values = [b.value for b in function.bound.get(node.id, []) if b.value is not None]
+        awaited = next((v for v in values if isinstance(v, ast.Await)), None)
+        if awaited is not None:
+            return last_name(awaited.value) or "await"
+        for call in (n for value in values for n in ast.walk(value) if isinstance(n, ast.Call)):
+            called = self._project.entity(call.func, function, function.module)
+            if self._is_far(call.func, called):
+                return last_name(call.func)
+            if isinstance(called, Function):
+                returned = [n.value for n in called.nodes if isinstance(n, ast.Return)]
+                found = next((a for r in returned if (a := self.asks(r, called, steps + 1))), None)
+                if found is not None:
+                    return found
+        return None
 
     @staticmethod
     def _is_own_class(node: ast.expr) -> bool:

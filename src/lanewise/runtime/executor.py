@@ -314,6 +314,7 @@ class _Engine:
             if self._running >= self._limit(fn):
                 return
             with self._guard:
+                # lanewise: ok(FT102: this thread alone takes out, others only append)
                 self._inbox.popleft()
             if future.set_running_or_notify_cancel():
                 self._running += 1

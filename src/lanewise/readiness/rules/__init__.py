@@ -17,6 +17,7 @@ from lanewise.readiness.rules import (
     ft108,
     ft109,
     ft110,
+    ft111,
 )
 
 
@@ -49,6 +50,7 @@ RULES: tuple[Rule, ...] = (
     Rule(ft108.RULE, "process-wide state changed by one request", ft108.find),
     Rule(ft109.RULE, "a thread-local value set at import", ft109.find),
     Rule(ft110.RULE, "a resource cached without a lock", ft110.find),
+    Rule(ft111.RULE, "an object not made for threads, used by several", ft111.find),
     Rule("FT201", "threads that keep each other from running"),
 )
 

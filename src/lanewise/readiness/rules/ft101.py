@@ -10,7 +10,8 @@ from lanewise.readiness.changes import is_own_key
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.kinds import Kind
-from lanewise.readiness.modules import Function
+from lanewise.readiness.modules import Bound, Function
+from lanewise.readiness.rules.decided import decided_twice, moved_items
 from lanewise.readiness.rules.taken import taken_in_two_steps
 from lanewise.readiness.shared import Shared
 from lanewise.readiness.syntax import attribute_meant, last_name, method_call, same
@@ -21,6 +22,8 @@ _FIX = (
     "or let each thread count for itself and add up at the end"
 )
 _LAZY = (ast.BoolOp, ast.IfExp)  # X = X or make(): FT103's business
+# ``{**old, "until": until}``, ``[*old, new]``: a new one that holds what the old one held.
+_DISPLAYS = (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp, ast.SetComp)
 # Steps from one local name to another.
 _MOST_LOCALS = 4
 _COUNTER_METHODS = ("update", "subtract")
@@ -44,7 +47,9 @@ def find(context: Context) -> Iterator[Sighting]:
             elif isinstance(node, ast.If):
                 yield from _outdone(node, function, context)
     yield from _under_different_locks(context)
+    yield from moved_items(context)
     yield from taken_in_two_steps(context)
+    yield from decided_twice(context)
 
 
 def _under_different_locks(context: Context) -> Iterator[Sighting]:
@@ -231,6 +236,20 @@ def _replaced(
 def _read_of(
     target: ast.expr, value: ast.expr, shared: Shared, function: Function, context: Context
 ) -> ast.expr | None:
+    """Return where the new value reads the old one, or what is taken out of it by unpacking."""
+    found = _read_plainly(target, value, shared, function, context)
+    if found is not None or isinstance(value, ast.Name):
+        return found
+    # What is put back as it was taken is no update: ``f, data = cache[k]``, ``cache[k] = f, data``.
+    kept = value.elts if isinstance(value, ast.Tuple) else []
+    names = (n for n in ast.walk(value) if isinstance(n, ast.Name) and n not in kept)
+    taken = (_unpacked(function.bound.get(n.id, []), target.lineno, function) for n in names)
+    return next((t for t in taken if t and _reads(t, target, shared, function, context)), None)
+
+
+def _read_plainly(
+    target: ast.expr, value: ast.expr, shared: Shared, function: Function, context: Context
+) -> ast.expr | None:
     """Return where the new value reads the old one: at once, or in a local a line before."""
     if not isinstance(value, ast.Name):
         for node in ast.walk(value):
@@ -248,6 +267,19 @@ def _read_of(
                 computed = isinstance(value, ast.BinOp) or (origin is not None and origin[1])
                 if origin and computed and _reads(origin[0], target, shared, function, context):
                     return origin[0]
+    return None
+
+
+def _unpacked(bounds: list[Bound], line: int, function: Function) -> ast.expr | None:
+    """``start, used = window``: what a local name was taken out of, before a line."""
+    for bound in bounds:
+        parent = function.module.parents.get(bound.node)
+        above = None if parent is None else function.module.parents.get(parent)
+        if not isinstance(parent, ast.Tuple) or not isinstance(above, ast.Assign):
+            continue
+        plain = isinstance(above.value, (ast.Name, ast.Attribute, ast.Subscript))
+        if plain and above.lineno < line:
+            return above.value
     return None
 
 
@@ -296,14 +328,15 @@ def _computed(  # noqa: PLR0913 - because: both statements of one update
     context: Context,
 ) -> bool:
     """``n = total`` and ``total = n + 1``; not ``old = total`` and ``total = old``."""
-    if isinstance(value, ast.Name):
-        if not isinstance(earlier, ast.BinOp):
+    taken = method_call(earlier, "pop") is not None
+    if isinstance(value, ast.Name) and not taken:
+        if not isinstance(earlier, (ast.BinOp, *_DISPLAYS)):
             return False
         return any(
             isinstance(n, ast.expr) and _reads(n, target, shared, function, context)
             for n in ast.walk(earlier)
         )
-    if not isinstance(value, ast.BinOp):
+    if not taken and not isinstance(value, (ast.BinOp, *_DISPLAYS)):
         return False
     return _reads(earlier, target, shared, function, context)
 
@@ -312,7 +345,7 @@ def _reads(
     node: ast.expr, target: ast.expr, shared: Shared, function: Function, context: Context
 ) -> bool:
     if isinstance(target, ast.Subscript):
-        receiver = method_call(node, "get")
+        receiver = method_call(node, "get", "pop")
         if receiver is not None and isinstance(node, ast.Call) and node.args:
             alike = same(node.args[0], target.slice)
             return alike and _is_same(receiver, target.value, function, context)

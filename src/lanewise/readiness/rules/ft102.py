@@ -12,7 +12,12 @@ from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.findings import Level
 from lanewise.readiness.modules import Function
 from lanewise.readiness.rules.common import Act, returns_fresh, unguarded
-from lanewise.readiness.rules.looked import looked_then_removed, made_on_look_up
+from lanewise.readiness.rules.looked import (
+    counted_then_put,
+    looked_then_removed,
+    made_on_look_up,
+    searched_then_put,
+)
 from lanewise.readiness.syntax import walk_inside
 
 RULE = "FT102"
@@ -26,6 +31,7 @@ class _Judged:
 
 
 _LOCK = "hold one lock around the check and the change"
+_PUT_IN = frozenset({"append", "appendleft", "add", "heappush"})
 _SETDEFAULT = (
     "hold one lock around the check and the store, or store with setdefault() and go on with what it "
     "returns"
@@ -56,6 +62,8 @@ def find(context: Context) -> Iterator[Sighting]:
             )
     yield from looked_then_removed(context)
     yield from made_on_look_up(context)
+    yield from counted_then_put(context)
+    yield from searched_then_put(context)
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -84,8 +92,10 @@ def _matters(check: Check, change: Change) -> bool:
     if change.method == "setdefault" or change.effect in ("clear", "other"):
         return False
     if check.answer == "absent":
-        # One more than the bound allows is nobody's loss.
-        return check.about != "bound" and change.effect in ("store", "insert")
+        if check.about == "bound":
+            # One more than the bound allows is nobody's loss in a cache; among seats it is.
+            return change.method in _PUT_IN
+        return change.effect in ("store", "insert")
     return change.effect == "remove" and change.raises_when_gone
 
 
@@ -94,6 +104,8 @@ def _judge(act: Act, function: Function, context: Context) -> _Judged | None:
     assert change is not None
     if change.effect == "remove":
         return _judge_removal(act)
+    if act.check.about == "bound":
+        return _Judged("warning", "both find room, and more is put in than it may hold", _LOCK)
     if change.method == "add":
         return _judge_once_only(act)
     if change.method in ("append", "insert", "appendleft") and act.check.about == "key":
@@ -110,15 +122,37 @@ def _judge_store(act: Act, change: Change, function: Function, context: Context)
         )  # fmt: skip
     if act.check.about == "size":
         return _judge_filling(act)
+    why = _differs(act, change, function, context)
+    if why is not None:
+        return _Judged("warning", *why)
+    return _Judged("info", "the work is done twice, with the same result", _SETDEFAULT)
+
+
+def _differs(
+    act: Act, change: Change, function: Function, context: Context
+) -> tuple[str, str] | None:
+    """Why it matters that a value is made twice, and what to do about it."""
     if returns_fresh(change.value, act.node, function, context):
-        return _Judged(
-            "warning", "each thread goes on with a value of its own, and only one is kept",
-            _SETDEFAULT,
-        )  # fmt: skip
+        return "each thread goes on with a value of its own, and only one is kept", _SETDEFAULT
     effect = context.values.effect(change.value, function)
     if effect is not None:
-        return _Judged("warning", f"what {effect}() does besides is done twice", _LOCK)
-    return _Judged("info", "the work is done twice, with the same result", _SETDEFAULT)
+        return f"what {effect}() does besides is done twice", _LOCK
+    asked = context.values.asks(change.value, function)
+    if asked is not None:
+        return f"each asks again with {asked}(), and an older answer can replace a newer one", _LOCK
+    if _refuses(act, function):
+        return "both find the key free, and the second takes it from the first", _LOCK
+    return None
+
+
+def _refuses(act: Act, function: Function) -> bool:
+    """``if name in taken: raise ...``: each key is promised to one caller only."""
+    parent = function.module.parents.get(act.check.node)
+    while isinstance(parent, (ast.BoolOp, ast.UnaryOp, ast.Compare)):
+        parent = function.module.parents.get(parent)
+    return isinstance(parent, ast.If) and any(
+        isinstance(block[-1], ast.Raise) for block in (parent.body, parent.orelse) if block
+    )
 
 
 def _judge_removal(act: Act) -> _Judged:

@@ -137,6 +137,12 @@ def _judge_value(
     effect = context.values.effect(value, function)
     if effect is not None:
         return "warning", f"what {effect}() does besides is done twice"
+    asked = context.values.asks(value, function)
+    if asked is not None:
+        return (
+            "warning",
+            f"each asks again with {asked}(), and an older answer can replace a newer one",
+        )
     return "info", "the work is done twice, with the same result"
 
 

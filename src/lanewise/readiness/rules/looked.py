@@ -6,16 +6,18 @@ import ast
 from collections.abc import Iterator
 
 from lanewise.readiness.changes import Change, change_of, changed, is_own_key
+from lanewise.readiness.checks import following
 from lanewise.readiness.context import Context, Sighting
 from lanewise.readiness.modules import Function
 from lanewise.readiness.project import External
 from lanewise.readiness.shared import Shared
-from lanewise.readiness.syntax import method_call, same
+from lanewise.readiness.syntax import last_name, method_call, same, walk_inside
 
 _FIX = (
     "hold one lock around looking and removing, or let one call do both: pop(), popleft(), "
     "pop(key, None) and see what it returns"
 )
+_PLACES = frozenset({"len", "bisect", "bisect_left", "bisect_right"})
 _CHOOSERS = frozenset({"builtins.next", "builtins.min", "builtins.max", "random.choice"})
 
 
@@ -53,6 +55,89 @@ def made_on_look_up(context: Context) -> Iterator[Sighting]:
                 continue  # FT105 has those of classes
             if not context.regions(node, function, shared):
                 yield _made_twice(change, item, shared, function)
+
+
+def searched_then_put(context: Context) -> Iterator[Sighting]:
+    """Yield every insertion that follows a search of the same container without an answer."""
+    for function in context.running:
+        for node in function.nodes:
+            if not isinstance(node, ast.For) or not _ends_when_found(node):
+                continue
+            looked = method_call(node.iter, "items", "values", "keys") or node.iter
+            shared = context.resolver.resolve(looked, function)
+            if shared is None or shared.is_item or not context.counts(shared, function):
+                continue
+            put = _put_after(node, shared, function, context)
+            if put is not None:
+                yield Sighting(
+                    "FT102", "warning", function, put.node, shared.key,
+                    f"{shared.short} is searched first, and what is not found is put in "
+                    f"({ast.unparse(put.node)[:60]}): two threads can both search in vain",
+                    "hold one lock around the search and the change",
+                    shared.defined,
+                )  # fmt: skip
+
+
+def _ends_when_found(loop: ast.For) -> bool:
+    return any(
+        isinstance(inner, ast.If)
+        and inner.body
+        and isinstance(inner.body[-1], (ast.Return, ast.Raise))
+        for inner in loop.body
+    )
+
+
+def _put_after(
+    loop: ast.For, shared: Shared, function: Function, context: Context
+) -> Change | None:
+    held = context.regions(loop, function, shared)
+    for node in walk_inside(list(following(loop, function))):
+        change = change_of(node, function)
+        if change is None or change.effect not in ("insert", "store"):
+            continue
+        if not _is(change.holder, shared, function, context):
+            continue
+        if not held & context.regions(change.node, function, shared):
+            return change
+    return None
+
+
+def counted_then_put(context: Context) -> Iterator[Sighting]:
+    """Yield every insertion of what is numbered by the container itself: ``id = len(rows) + 1``."""
+    for function in context.running:
+        for node in function.nodes:
+            change = change_of(node, function)
+            if change is None or change.effect not in ("insert", "store"):
+                continue
+            shared = changed(change, function, context.resolver)
+            if shared is None or not context.counts(shared, function):
+                continue
+            held = context.regions(change.node, function, shared)
+            for length in _lengths(change, function):
+                if not _is(length.args[0], shared, function, context):
+                    continue
+                if not held & context.regions(length, function, shared):
+                    yield Sighting(
+                        "FT102", "warning", function, change.node, shared.key,
+                        f"between {ast.unparse(length)} and the change ({ast.unparse(change.node)[:60]}) "
+                        "another thread can put something in: the number is another's by then",
+                        "hold one lock around both, or number with itertools.count()",
+                        shared.defined,
+                    )  # fmt: skip
+                    break
+
+
+def _lengths(change: Change, function: Function) -> Iterator[ast.Call]:
+    """The calls of ``len`` and ``bisect`` in what is put in, at once or by a local name."""
+    given = [part for part in (change.key, change.value) if part is not None]
+    names = [n for part in given for n in ast.walk(part) if isinstance(n, ast.Name)]
+    for name in names:
+        if name.id in function.locals and name.id not in function.globals:
+            given += [b.value for b in function.bound.get(name.id, []) if b.value is not None]
+    for part in given:
+        for node in ast.walk(part):
+            if isinstance(node, ast.Call) and last_name(node) in _PLACES and node.args:
+                yield node
 
 
 def _made_twice(

@@ -44,6 +44,12 @@ def _emptied(node: ast.AST) -> Iterator[ast.expr]:
     receiver = method_call(node, "clear")
     if receiver is not None:
         yield receiver
+    if isinstance(node, ast.Delete):  # del PENDING[:n], after a copy of those
+        yield from (
+            t.value
+            for t in node.targets
+            if isinstance(t, ast.Subscript) and isinstance(t.slice, ast.Slice)
+        )
 
 
 def _taken(target: ast.expr, function: Function, context: Context) -> Shared | None:
