@@ -28,6 +28,9 @@ class FakeLane:
             raise NotPortableError(f"the {self.name} lane has no such module")
         return self.name
 
+    async def close(self, grace_s=None):
+        """Nothing is open."""
+
 
 def plain():
     """Stands for what is computed."""
@@ -52,9 +55,13 @@ class Calls:
         """Send one; return where it ran."""
         decision = Decision(lane, "default", "for a test", known=self.known)
         options = CallOptions(lane=pinned)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return await self.dispatcher.call(self.task, (), {}, PLAIN_TERMS, options, decision)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return await self.dispatcher.call(self.task, (), {}, PLAIN_TERMS, options, decision)
+        finally:
+            # The switch interval, which is the process's, stays short for a while after a thread.
+            await self.dispatcher.close(None)
 
 
 @pytest.mark.parametrize("function", [plain, isolated])
