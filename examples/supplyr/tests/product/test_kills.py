@@ -19,7 +19,7 @@ from supplyr.seeding import put_codes
 from supplyr.settings import Settings
 from supplyr.store import users
 
-from .family_support import PATIENCE_S, family_of, left_of
+from .family_support import family_of, left_of
 from .jobs_support import one, supplier_csv
 
 API = "/api/v1"
@@ -79,7 +79,7 @@ class Server:
             self._process.send_signal(how)
             await self._process.wait()
         left = await left_of(self.marker)
-        assert not left, f"left after {PATIENCE_S:g} s: {left}"
+        assert not left, f"left after five seconds: {left}"
 
     def let_imports_end(self) -> None:
         """From now on imports write their last block, here and in whatever server comes next."""

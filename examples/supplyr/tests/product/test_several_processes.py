@@ -18,7 +18,7 @@ from supplyr.db.opening import opened
 from supplyr.settings import Settings
 from supplyr.store import job_records, login_failures
 
-from .family_support import PATIENCE_S, left_of
+from .family_support import left_of
 from .jobs_support import one, supplier_csv
 from .people import PASSWORD, add_user, form_token, key_of, log_in
 
@@ -49,7 +49,7 @@ class Served:
             self.process.send_signal(how)
             await self.process.wait()
         left = await left_of(self._marker)
-        assert not left, f"left after {PATIENCE_S:g} s: {left}"
+        assert not left, f"left after five seconds: {left}"
 
 
 @asynccontextmanager
