@@ -172,9 +172,13 @@ class Samples:
             note=_doubts(busy if not calm else 0.0, held),
         )
 
+    def calm_rounds(self, key: CellKey) -> int:
+        """How often a cell was loaded while others left the cores alone."""
+        return sum(one.is_calm for one in self.loads.get(key, ()))
+
     def disturbed(self) -> list[CellKey]:
         """The cells that were never loaded while others left the cores alone."""
-        return [key for key, rounds in self.loads.items() if not any(r.is_calm for r in rounds)]
+        return [key for key in self.loads if not self.calm_rounds(key)]
 
     def observations(
         self, costs: Mapping[tuple[str, float], CostPoint], machine: Machine

@@ -8,6 +8,7 @@ result.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 import time
@@ -20,6 +21,7 @@ from lanewise.measuring.instrument import Instrument
 from lanewise.measuring.options import MeasureOptions
 from lanewise.measuring.progress import Progress
 from lanewise.measuring.samples import BUSY_SHARE, Samples
+from lanewise.measuring.schedule import Comparison, Rounds, next_comparison
 from lanewise.model.facts import Calibration
 from lanewise.model.lane import SHARING_MEMORY, LaneName
 from lanewise.model.measurement import Contender, VariantStatus
@@ -31,7 +33,8 @@ _COST_WINDOW_S = (0.04, 0.15)
 _LOAD_WINDOW_S = (0.03, 0.4)
 _COST_ROUNDS = 3
 _MAX_EXTRA_COST_ROUNDS = 3
-_MAX_LOAD_ROUNDS = 7
+# A call this many times as long as the loop budget breaks it on the loop: that need not be tried.
+_KNOWN_UNFIT = 5.0
 # A window should see this many calls of each caller, as far as the longest window allows.
 _CALLS_PER_WINDOW = 5
 # Below this share of unlocked samples a call counts as never giving the lock up.
@@ -180,23 +183,25 @@ class TaskSession:
         ]
 
     def measure_loads(self) -> None:
-        """Load every cell once, then again in random order while its share of the time lasts.
-
-        Those that were loaded only while others took the cores come first.
-        """
-        cells = self._affordable(self.cells())
-        for at in range(_MAX_LOAD_ROUNDS):
+        """Load the lanes of every comparison, and again while their share of the time lasts."""
+        compared: dict[Comparison, list[Cell]] = {}
+        for cell in self._affordable(self.cells()):
+            compared.setdefault(cell[1:], []).append(cell)
+        known = {one: Rounds(sum(map(self.cell_s, some))) for one, some in compared.items()}
+        for at in itertools.count():
+            chosen = next_comparison(known, self.time_left_s(), self.time_left_s(_LOADS_UNTIL))
+            if chosen is None:
+                break
+            if at % len(known) == 0:
+                self.measure_references()
+            cells = compared[chosen]
             self.rng.shuffle(cells)
-            disturbed = set(self.samples.disturbed())
-            cells.sort(key=lambda cell: cell not in disturbed)
-            self.measure_references()
             for cell in cells:
-                if at > 0 and self.time_left_s(_LOADS_UNTIL) <= 0:
-                    return
-                if self.time_left_s() < self.cell_s(cell):
-                    self.warn("time ran out before every lane was loaded once")
-                    continue
                 self.load(cell)
+            known[chosen].made += 1
+            known[chosen].calm = min(map(self.samples.calm_rounds, cells))
+        if any(not rounds.made for rounds in known.values()):
+            self.warn("time ran out before every lane was loaded once")
 
     def measure_references(self) -> None:
         """See what busy cores alone do to the loop, at each concurrency."""
@@ -226,18 +231,26 @@ class TaskSession:
         return second_s
 
     def _affordable(self, cells: list[Cell]) -> list[Cell]:
-        """Drop what cannot be loaded even twice in the time: the concurrencies in the middle first."""
+        """Drop what can be done without where the time does not suffice for all.
+
+        First, long calls on the event loop: its lane runs one after the other, which the lane model knows
+        as well as any measurement. Then the concurrencies in the middle.
+        """
         room_s = max(0.0, self.time_left_s(_LOADS_UNTIL))
         if sum(map(self.cell_s, cells)) <= room_s:
             return cells
+        cells = [cell for cell in cells if not self._is_known_unfit(cell)]
         outer = {self.concurrencies[0], self.concurrencies[-1]}
         fewer = [cell for cell in cells if cell[2] in outer]
-        if len(fewer) < len(cells):
-            self.warn("the budget allows only the lowest and the highest concurrency")
-        if sum(map(self.cell_s, fewer)) <= room_s * 1.5:
-            return fewer
-        self.warn("the budget allows one round of the shortest windows: expect undecided routes")
-        return sorted(fewer, key=self.cell_s)
+        if sum(map(self.cell_s, cells)) <= room_s or len(fewer) == len(cells):
+            return cells
+        self.warn("the budget allows only the lowest and the highest concurrency")
+        return fewer
+
+    def _is_known_unfit(self, cell: Cell) -> bool:
+        contender, size, _ = cell
+        limit_s = _KNOWN_UNFIT * self.options.loop_budget_s
+        return contender.lane == "event_loop" and self.wall_s(contender.variant, size) > limit_s
 
     def cell_s(self, cell: Cell) -> float:
         """About how long loading a cell takes, its warm-up included."""

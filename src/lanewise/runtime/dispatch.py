@@ -369,7 +369,7 @@ class Dispatcher:
         track.done += 1
         return result
 
-    async def _admitted(  # noqa: C901, PLR0912, PLR0913 - because: one call and where it goes, which each pays for
+    async def _admitted(  # noqa: C901, PLR0912, PLR0913, PLR0915 - because: one call and where it goes, which each pays for
         self,
         task: Task[..., Any],
         decision: Decision,
@@ -380,13 +380,16 @@ class Dispatcher:
         *,
         may_move: bool = False,
     ) -> Any:
-        if decision.lane in SHARING_MEMORY:
+        lane_name = decision.lane
+        if lane_name in SHARING_MEMORY:
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
-        door, parts, work_s = self.doors.get(decision.lane), 0, 0.0
+        door, parts, work_s = self.doors.get(lane_name), 0, 0.0
         if door is not None:
-            expected_s = self._expected_s(track, task, decision)
-            parts = parts_of(decision.lane, expected_s)
+            expected_s = decision.expected_s
+            if expected_s is None and lane_name == "process":
+                expected_s = self._expected_s(track, task, decision)
+            parts = parts_of(lane_name, expected_s)
             admitted = door.room.admit(parts, expected_s)
             if admitted is None:
                 now_s = door.now_s()
@@ -403,12 +406,12 @@ class Dispatcher:
                 admitted = ticket.work_s
             work_s = admitted
         track.begin()
-        contends = decision.lane == "thread"
+        contends = lane_name == "thread"
         if contends:
             self._switch_interval.enter()
         seen, report = decision.seen, terms.report
-        if seen is not None and report is None and seen.wants_report(decision.lane):
-            report = CallReport(queue=decision.lane == "thread" and seen.asks_for_the_queue)
+        if seen is not None and report is None and seen.wants_report(lane_name):
+            report = CallReport(queue=contends and seen.asks_for_the_queue)
             terms = terms.reporting_to(report)
         at_once = track.running
         if seen is not None and not seen.is_calm and (report is None or not report.watch):
@@ -417,13 +420,10 @@ class Dispatcher:
         outcome: Outcome = "failed"
         goes_on: GoesOn | None = None
         try:
+            function = None if self._effects is None else self._function(task, decision)
             # Not by way of counted(), whose coroutine every call would pay for.
-            result = await self.lanes[decision.lane].run(
-                self._function(task, decision) or task.reference,
-                decision.variant,
-                args,
-                kwargs,
-                terms,
+            result = await self.lanes[lane_name].run(
+                function or task.reference, decision.variant, args, kwargs, terms
             )
             outcome = "done"
             if seen is not None:
@@ -508,9 +508,7 @@ class Dispatcher:
                 door.reroute(name)
 
     def _expected_s(self, track: Track, task: Task[..., Any], decision: Decision) -> float | None:
-        """How long a call is expected to take: one of its size, or else one of its function."""
-        if decision.expected_s is not None or decision.lane != "process":
-            return decision.expected_s
+        """How long a call in a process is expected to take of which no decision knows it."""
         # Now and then, for it changes slowly and every call pays.
         if self._process_lane is not None and not track.done & _ASK_AGAIN:
             track.expected_s = self._process_lane.run_time_s(task.reference, decision.variant)

@@ -355,7 +355,9 @@ class Runtime:
         state = self._life.state or self._entered()
         task = self._task_of(fn)
         options = self._options
-        timeout_s = self._timeout_s(task)
+        timeout_s = options.timeout_s or task.timeout_s
+        if request_deadline.get() is not None:  # one call less on the way of calls without
+            timeout_s = self._timeout_s(task)
         result: T
         if timeout_s is None:
             terms = self._terms(task, None)

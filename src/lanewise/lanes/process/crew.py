@@ -72,6 +72,7 @@ class Crew:
         self._starting: set[asyncio.Task[None]] = set()
         self._upkeep = Upkeep(loop, self.pool, options, self._do)
         self._flushing = False
+        self._read_at_s = loop.time()
         self._tick_timer: asyncio.TimerHandle | None = None
         self._sending = Sending(loop)
         self._imported: set[str] = set()
@@ -125,7 +126,7 @@ class Crew:
         instructions = self.pool.submit(call)
         if instructions:
             self._do(instructions)
-        if call.state == "queued":
+        if call.state == "queued" and not self._flushing:
             self._flush_soon()
 
     def cancel(self, call: Call) -> None:
@@ -218,6 +219,7 @@ class Crew:
 
     def _on_frames(self, link: Link, frames: list[tuple[int, int, int, int, Any]]) -> None:
         handlers = self._frame_handlers
+        self._read_at_s = self.loop.time()
         try:
             for kind, flags, number, seq, body in frames:
                 handlers[kind](link, flags, number, seq, body)
@@ -238,7 +240,7 @@ class Crew:
     def _result(  # noqa: C901 - because: one path for each kind of result, and every call takes it
         self, link: Link, flags: int, ticks: int, seq: int, body: Any
     ) -> None:
-        call = self.pool.finished(link.worker, seq, ticks / wire.TICKS_PER_S, self.loop.time())
+        call = self.pool.finished(link.worker, seq, ticks / wire.TICKS_PER_S, self._read_at_s)
         if self.quarantine.suspects:
             self.quarantine.ended(call.function)
         if flags & wire.PRINTED:

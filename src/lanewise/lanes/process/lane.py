@@ -221,7 +221,7 @@ class ProcessLane:
             NotPortableError: The function, an argument or the result cannot cross.
             WorkerDiedError: The worker died while it ran this call.
         """
-        crew = self._entered()
+        crew = self._crew or self._entered()
         call = self._call(crew, wire.CALL, function, variant, args, kwargs, terms)
         crew.submit(call)
         try:

@@ -223,8 +223,10 @@ class Pool:
             # Most calls pass here. With one more idle, or on its way, nobody is missing.
             return [send] if self._idle or self._starting else [send, *self.staff()]
         self._queue.append(call)
-        # Under load most calls pass here, when all are there that there may be.
-        return [] if self.live > self.max_workers else self.staff()
+        # Under load most calls pass here, when all are there that there may be: this is ``live``.
+        if self._starting + len(self._idle) + len(self._busy) > self.max_workers:
+            return []
+        return self.staff()
 
     def dispatch(self) -> list[Instruction]:
         """Hand out what waits, as far as there is room: one instruction for each worker."""
@@ -290,7 +292,10 @@ class Pool:
         call.state = "over"
         if run_time_s is not None:
             self._learn(call.function, run_time_s)
-        self._ended_in(worker, call, now_s)
+        if worker.inbox:  # as _ended_in() does it, without one more call on the way of every call
+            worker.load_s -= call.load_s
+        elif worker.state == "busy":
+            self._rest(worker, now_s)
         return call
 
     def skipped(self, worker: Worker, seq: int, now_s: float) -> list[Instruction]:
@@ -432,14 +437,14 @@ class Pool:
 
     def _share_for(self, worker: Worker, fair: int) -> list[Call]:
         calls: list[Call] = []
-        while self._queue and len(calls) < fair:
-            call = self._queue[0]
-            if worker.inbox and not (self._is_short(call) and self._has_room(worker)):
+        queue, most = self._queue, self._max_calls
+        while queue and len(calls) < fair:
+            call = queue[0]
+            if worker.inbox and not (self._has_room(worker) and self._is_short(call)):
                 break
-            if self._max_calls is not None and worker.served >= self._max_calls:
+            if most is not None and worker.served >= most:
                 break
-            self._queue.popleft()
-            self._give(worker, call)
+            self._give(worker, queue.popleft())
             calls.append(call)
         return calls
 
