@@ -2,8 +2,9 @@
 
 ``lane.py`` is what a runtime opens. ``placement.py`` decides which node gets which call, and does nothing
 else; ``crew.py`` carries that out, over ``link.py`` to a gateway: a process of its own, the only one here
-that imports Ray (``gateway.py``, ``exchanges.py``, ``private.py``). On each node runs an actor
-(``agent.py``, ``node_calls.py``) with a process lane.
+that imports Ray (``gateway.py``, ``private.py``). On each node runs an actor (``agent.py``,
+``node_calls.py``) with a process lane. Gateway and agent speak through calls of the actor
+(``exchanges.py``), or through a socket where both are on one machine (``line.py``).
 """
 
 from lanewise.lanes.cluster.lane import ClusterLane

@@ -24,13 +24,16 @@ from _lanewise_worker.shares import unpack_sizes
 from lanewise.errors import LaneUnavailableError
 from lanewise.host.facts import library_version
 from lanewise.lanes.cluster import protocol
+from lanewise.lanes.cluster.line import is_ours
 from lanewise.lanes.cluster.node_calls import NodeCalls
+from lanewise.lanes.outbox import Outbox
 from lanewise.lanes.process import ProcessLane
 from lanewise.lanes.process.handles import Content
 from lanewise.lanes.process.upkeep import Relay
 
 # An exchange waits no longer: so a gateway which hears nothing for long knows that something is wrong.
 POLL_S = 2.0
+_READ_BYTES = 262_144
 _OPEN_S = 60.0
 _CLOSE_S = 5.0
 
@@ -58,6 +61,7 @@ class NodeAgent:
         self._turn = 0
         self._busy = False
         self._said: list[bytes] = []
+        self._line: Outbox | None = None
         self._flushing = False
         _take_the_callers_place(settings)
         self._loop = asyncio.new_event_loop()
@@ -100,6 +104,20 @@ class NodeAgent:
             lanewise=library_version(),
             ray=importlib.metadata.version("ray"),
         )
+
+    def reach(self, name: str) -> bool:
+        """Connect with the gateway beside what Ray carries; False where it is on another machine."""
+        line = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            line.connect(name)
+            if not is_ours(line):
+                raise ConnectionRefusedError("a line to another user")
+        except OSError:
+            line.close()
+            return False
+        line.setblocking(False)
+        self._loop.call_soon_threadsafe(self._speak_on, line)
+        return True
 
     def exchange(self, number: int, frames: bytes) -> tuple[int, bytes, bool]:
         """Take frames, in the order of their numbers; wait for some that go back.
@@ -157,9 +175,38 @@ class NodeAgent:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
+    def _speak_on(self, line: socket.socket) -> None:
+        """From now on, all that is said goes through a line, and what comes through it is heard."""
+        self._line = Outbox(self._loop, line)
+        self._loop.add_reader(line.fileno(), self._hear, line)
+        with self._change:
+            early, self._out = self._out, []
+        self._line.send(b"".join(early))
+        self._beat()
+
+    def _hear(self, line: socket.socket) -> None:
+        try:
+            data = line.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self._calls.feed(data)
+        else:  # the gateway is gone, and Ray ends its actors
+            self._loop.remove_reader(line.fileno())
+
+    def _beat(self) -> None:
+        """Have a gateway that hears nothing for long know that something is wrong."""
+        self._say(wire.frame(protocol.BEAT, number=self._number))
+        self._loop.call_later(POLL_S, self._beat)
+
     def _flush(self) -> None:
         self._flushing = False
         said, self._said = self._said, []
+        if self._line is not None:
+            self._line.send(b"".join(said))
+            return
         with self._change:
             self._out += said
             self._busy = self._calls.is_busy

@@ -92,7 +92,7 @@ class Exchanges:
                 del coming
                 self._arrived(number, answer)
             except Exception as error:  # noqa: BLE001 - because: whatever Ray raises, the node is of no use any more
-                self._lose(_in_words(error))
+                self._lose(in_words(error))
                 return
             del answer
             with self._change:
@@ -116,7 +116,7 @@ class Exchanges:
         try:
             self._coming.put(self._sent(number, frames))
         except Exception as error:  # noqa: BLE001 - because: as above
-            self._lose(_in_words(error))
+            self._lose(in_words(error))
 
     def _is_needless(self) -> bool:
         return bool(self._over or self._waiting or self._under_way)
@@ -131,7 +131,7 @@ class Exchanges:
             if len(rest) == len(frames):
                 raise
             unsent = [frame for frame in frames if not _is_small(frame)]
-            self._on_unsent(unsent, _in_words(error))
+            self._on_unsent(unsent, in_words(error))
             return self._agent.exchange.remote(number, _joined(rest))
 
     def _arrived(self, number: int, frames: bytes) -> None:
@@ -165,7 +165,7 @@ def _is_small(frame: Outgoing) -> bool:
     return kind not in _MAY_BE_LARGE and sum(map(len, parts)) <= _SMALL_BYTES
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
     """The first lines of what Ray says, which else goes on for pages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {' '.join(lines[:4])[:600]}"

@@ -29,7 +29,8 @@ from _lanewise_worker.crossing import receive_fd
 from _lanewise_worker.orphans import become_subreaper
 from lanewise.lanes.cluster import private, protocol
 from lanewise.lanes.cluster.agent import NodeAgent
-from lanewise.lanes.cluster.exchanges import Exchanges, Outgoing, frame_of
+from lanewise.lanes.cluster.exchanges import Exchanges, Outgoing, frame_of, in_words
+from lanewise.lanes.cluster.line import Line, reached
 from lanewise.lanes.cluster.protocol import NodeFacts
 
 _READ_BYTES = 262_144
@@ -45,16 +46,23 @@ _END_S = 8.0
 _THREADS_OF_AN_ACTOR = 8
 # What the end of a worker's process and of an actor may take.
 _AGENT_CLOSE_S = 2.0
+# How long it is asked what became of a node whose line has ended.
+_CAUSE_S = 1.0
 
 
 class _Node:
-    """One node that was met. Owner: the gateway; ``exchanges`` is set once it can be used."""
+    """One node that was met. Owner: the gateway; ``exchanges`` is set once it can be used.
+
+    Attributes:
+        line: To its agent, where that is on this machine.
+    """
 
     def __init__(self, number: int, node_id: str) -> None:
         self.number = number
         self.node_id = node_id
         self.agent: Any = None
-        self.exchanges: Exchanges | None = None
+        self.line: socket.socket | None = None
+        self.exchanges: Exchanges | Line | None = None
         self.given: set[int] = set()
         self.failed_s: float | None = None
 
@@ -103,7 +111,7 @@ class Gateway:
         threading.Thread(target=self._look_around, name="look-around", daemon=True).start()
         threading.Thread(target=self._watch, name="watch", daemon=True).start()
         for frames in said:
-            touched: dict[int, Exchanges] = {}
+            touched: dict[int, Exchanges | Line] = {}
             for kind, _flags, number, seq, body in frames:
                 self._obey(kind, number, seq, body, touched)
             # Together: what has come together need not cost a message each.
@@ -111,7 +119,7 @@ class Gateway:
                 exchanges.flush()
 
     def _obey(
-        self, kind: int, number: int, seq: int, body: Any, touched: dict[int, Exchanges]
+        self, kind: int, number: int, seq: int, body: Any, touched: dict[int, Exchanges | Line]
     ) -> None:
         if kind == protocol.SHARE:
             self._share(number, bytes(body))
@@ -242,15 +250,30 @@ class Gateway:
             if node.number not in self._nodes:
                 self._kill(node)  # lost again while it was being met, which the lane has heard
                 return
-            node.exchanges = Exchanges(
-                self._ray,
-                node.agent,
-                self._deliver,
-                partial(self._unsent, node),
-                partial(self._lost, node),
-            )
+            node.exchanges = self._way_to(node)
             self.tell(protocol.NODE_UP, node.number, body=pickle.dumps(tuple(said), 5))
         node.exchanges.flush()
+
+    def _way_to(self, node: _Node) -> Exchanges | Line:
+        if node.line is not None:
+            return Line(node.line, self._deliver, partial(self._broken, node))
+        return Exchanges(
+            self._ray,
+            node.agent,
+            self._deliver,
+            partial(self._unsent, node),
+            partial(self._lost, node),
+        )
+
+    def _broken(self, node: _Node, reason: str) -> None:
+        """A line has ended; Ray knows best why, if it knows it already."""
+        try:
+            self._ray.get(node.agent.hello.remote(), timeout=_CAUSE_S)
+        except self._ray.exceptions.GetTimeoutError:
+            pass
+        except Exception as error:  # noqa: BLE001 - because: the cause is what is asked for
+            reason = in_words(error)
+        self._lost(node, reason)
 
     def _started(self, node: _Node, facts: dict[str, Any]) -> NodeFacts:
         from ray.util.scheduling_strategies import (  # noqa: PLC0415 - because: only a gateway has Ray
@@ -267,12 +290,14 @@ class Gateway:
         )
         node.agent = actor.remote(node.number, cpus, self._settings["node"])
         try:
-            return NodeFacts(*self._ray.get(node.agent.hello.remote(), timeout=_START_S))
+            said = NodeFacts(*self._ray.get(node.agent.hello.remote(), timeout=_START_S))
         except self._ray.exceptions.GetTimeoutError:
             raise RuntimeError(
                 f"its {cpus} CPU(s) were not free within {_START_S:g} s: other work of the cluster has "
                 "them, or it cannot start processes"
             ) from None
+        node.line = reached(self._ray, node.agent)
+        return said
 
     def _refuse(self, node: _Node, facts: dict[str, Any], why: str) -> None:
         with self._nodes_change:
@@ -303,6 +328,8 @@ class Gateway:
             self.tell(said, node.number, seq, reason.encode())
 
     def _kill(self, node: _Node) -> None:
+        if node.line is not None and node.exchanges is None:  # which would close it
+            node.line.close()
         if node.agent is not None:
             with contextlib.suppress(Exception):
                 self._ray.kill(node.agent)

@@ -46,6 +46,7 @@ ENDED = 52  # a stream is over
 LOG = 53
 WARNING = 54
 OUTPUT = 55
+BEAT = 56  # nothing else was to be said; the gateway keeps it to itself
 
 # Items that cross before their consumer has asked for them.
 ROOM = COUNT
