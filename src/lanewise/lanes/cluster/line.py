@@ -1,8 +1,8 @@
 """One node on the gateway's own machine: a socket of its own, instead of calls of an actor.
 
-A call of an actor passes three of Ray's threads and takes about a millisecond each way. Where both ends are
-on one machine they speak through a Unix socket. It has a name that is nowhere in the file system, is open
-for the moment in which the node's agent connects, and takes nobody but the same user.
+A call of an actor passes three of Ray's threads and takes about a millisecond each way. Where both ends
+are on one machine they speak through a Unix socket. It has a name that is nowhere in the file system, is
+open for the moment in which the node's agent connects, and takes nobody but the same user.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def reached(ray: Any, agent: Any) -> socket.socket | None:
 def is_ours(line: socket.socket) -> bool:
     """Whether the other end belongs to this process's user: anybody may connect to such a name."""
     found = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return _CREDENTIALS.unpack(found)[1] == os.getuid()
+    return bool(_CREDENTIALS.unpack(found)[1] == os.getuid())
 
 
 class Whole:
@@ -93,10 +93,10 @@ class Whole:
 
 
 class Line:
-    """What :class:`Exchanges` is for other nodes. Nothing is said or heard before the first :meth:`flush`.
+    """What ``Exchanges`` is for other nodes. Nothing is said or heard before the first :meth:`flush`.
 
-    Threads: ``_change`` guards what waits; one thread reads, and one sends what the socket did not take at
-    once, so that a node which is slow to read holds nobody up.
+    Threads: ``_change`` guards what waits; one thread reads, and one sends what the socket did not take
+    at once, so that a node which is slow to read holds nobody up.
 
     Args:
         channel: From :func:`reached`. Closed by this object.
@@ -203,4 +203,3 @@ class Line:
         self._channel.close()
         if not known:
             self._on_lost(reason)
-
