@@ -8,6 +8,10 @@ from lanewise.model.lane import LaneName
 from lanewise.runtime.learning import LearnedTask
 from lanewise.runtime.seen import Seen
 
+# The door of calls in threads that mostly compute. Where the lock does not hold them apart, as many of
+# them as there are threads would leave the loop, which is one thread among them, a fraction of a core.
+COMPUTING = "computing threads"
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -19,6 +23,7 @@ class Decision:
         known: The task that this is about.
         spill: Where it goes instead while its lane is full and the other one is not.
         harms: Whether it breaks the loop budget there, for want of anything better.
+        door: By which it enters its lane; None for the lane's own.
     """
 
     lane: LaneName
@@ -29,3 +34,4 @@ class Decision:
     known: LearnedTask | None = None
     spill: Decision | None = None
     harms: bool = False
+    door: str | None = None

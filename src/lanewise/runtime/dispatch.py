@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import time
 import warnings
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +58,7 @@ class Dispatcher:
         lanes: Those that are open.
         router: Decides.
         tally: Counts.
-        doors: Of every lane that has a bounded number of places.
+        doors: Of lanes with a bounded number of places, by their names, and those that decisions name.
         effects: Looks at what calls change; None where that is not wanted.
     """
 
@@ -67,7 +67,7 @@ class Dispatcher:
         lanes: dict[LaneName, Lane],
         router: Router,
         tally: Tally,
-        doors: dict[LaneName, Door],
+        doors: Mapping[str, Door],
         effects: EffectsWatch | None = None,
     ) -> None:
         self.lanes = lanes
@@ -142,7 +142,7 @@ class Dispatcher:
                 if self._loop_lane.is_due:
                     await self._turn(self._loop_lane, self._track(task, decision))
                 return self.call_here(self._loop_lane, task, decision, args, kwargs, terms)
-            if decision.spill is not None and self._spills(decision.lane, decision.spill.lane):
+            if decision.spill is not None and self._spills(decision, decision.spill):
                 decision = decision.spill
             try:
                 if watched is not None:
@@ -223,8 +223,9 @@ class Dispatcher:
         finally:
             decision.seen.watching -= 1
 
-    def _spills(self, lane: LaneName, other: LaneName) -> bool:
-        full, free = self.doors.get(lane), self.doors.get(other)
+    def _spills(self, decision: Decision, other: Decision) -> bool:
+        full = self.doors.get(decision.door or decision.lane)
+        free = self.doors.get(other.door or other.lane)
         if full is None or free is None:
             return False
         return not full.room.has_room and free.room.has_room
@@ -384,7 +385,7 @@ class Dispatcher:
         if lane_name in SHARING_MEMORY:
             args, kwargs = local_arguments(args, kwargs)
         track = self._track(task, decision)
-        door, parts, work_s = self.doors.get(lane_name), 0, 0.0
+        door, parts, work_s = self.doors.get(decision.door or lane_name), 0, 0.0
         if door is not None:
             expected_s = decision.expected_s
             if expected_s is None and lane_name == "process":
@@ -462,7 +463,7 @@ class Dispatcher:
         calls: int = 1,
     ) -> Ticket | None:
         """Let in what is more than one call, or lasts: a chunk, a stream."""
-        door = self.doors.get(decision.lane)
+        door = self.doors.get(decision.door or decision.lane)
         if door is None:
             return None
         priority = options.priority or task.priority
@@ -494,7 +495,7 @@ class Dispatcher:
 
     def _leave(self, decision: Decision, ticket: Ticket | None, *, counts: bool = True) -> None:
         if ticket is not None:
-            self.doors[decision.lane].leave(ticket, counts=counts)
+            self.doors[decision.door or decision.lane].leave(ticket, counts=counts)
 
     def _lock_changed(self, gil_enabled: bool) -> None:  # noqa: FBT001 - because: a fact, not a switch
         self.router.lock_changed(gil_enabled=gil_enabled)

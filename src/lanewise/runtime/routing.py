@@ -23,7 +23,7 @@ from lanewise.plan.lane_model import Machine, sending_s
 from lanewise.plan.task_plan import TaskPlan
 from lanewise.runtime.calls import quickly_local
 from lanewise.runtime.crowding import contention_words
-from lanewise.runtime.decision import Decision
+from lanewise.runtime.decision import COMPUTING, Decision
 from lanewise.runtime.explaining import explained
 from lanewise.runtime.host_costs import HostCosts
 from lanewise.runtime.learning import LearnedTask, size_class
@@ -53,6 +53,8 @@ _LONG_S = 0.010
 _NO_CHOICE = (0, 0)
 # Calls that hold the lock for less of their time than this harm nobody on a thread.
 FREE_OF_THE_LOCK = 0.2
+# Calls that spend more of their time than this on a core compute, and the others wait.
+_COMPUTES = 0.5
 # Lanes that can stop a running call.
 STOPPABLE: frozenset[LaneName] = frozenset(("process", "cluster"))
 
@@ -218,9 +220,9 @@ class Router:
         lane, variant = estimate.contender.lane, estimate.contender.variant
         seen = known.seen(size, variant)
         seen.watches_crowding = self._watches_crowding
-        expected_s = plan.cost_at(variant, plan.size_of_call(size)).wall_s
-        harms = not estimate.keeps_budget
-        return Decision(lane, variant, reason, expected_s, seen, known, harms=harms)
+        cost, harms = plan.cost_at(variant, plan.size_of_call(size)), not estimate.keeps_budget
+        door = COMPUTING if lane == "thread" and cost.computing_share >= _COMPUTES else None
+        return Decision(lane, variant, reason, cost.wall_s, seen, known, harms=harms, door=door)
 
     def _steady(self, known: LearnedTask, size: float, choice: Choice) -> tuple[Estimate, str]:
         """The chosen contender, or the one of before while that is nearly as good; and why."""

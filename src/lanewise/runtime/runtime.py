@@ -36,6 +36,7 @@ from lanewise.runtime.calibration_store import (
     keep_calibration,
     kept_calibration,
 )
+from lanewise.runtime.decision import COMPUTING
 from lanewise.runtime.dispatch import Dispatcher
 from lanewise.runtime.effects_watch import EffectsWatch
 from lanewise.runtime.far_lane import FarLane
@@ -263,13 +264,14 @@ class Runtime:
             usable_cores(),
             gil_enabled(),
         )
-        doors: dict[LaneName, Door] = {
-            name: Door(
-                name, self.parallelism(name), self._max_queue, self._queue_timeout_s, self._clock
-            )
+        waits = self._max_queue, self._queue_timeout_s, self._clock
+        doors: dict[str, Door] = {
+            name: Door(name, self.parallelism(name), *waits)
             for name in opened
             if name != "event_loop"  # whose calls begin and end at once
         }
+        # One more than there are cores, so that none is idle between two calls.
+        doors[COMPUTING] = Door("thread", min(self._threads, usable_cores() + 1), *waits)
         debug = asyncio.get_running_loop().get_debug() if self._debug is None else self._debug
         state = Dispatcher(opened, router, Tally(), doors, EffectsWatch() if debug else None)
         stall_s = max(_STALL_S, _STALL_BUDGETS * self._loop_budget_s)
