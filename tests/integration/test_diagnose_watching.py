@@ -12,6 +12,7 @@ import pytest
 from lanewise.diagnose import family as families
 from lanewise.diagnose.family import Family
 from lanewise.diagnose.kernel_view import KernelThread
+from lanewise.diagnose.open_files import many_open_files
 from lanewise.diagnose.session import ProcessRecord
 from lanewise.diagnose.target import exists
 from lanewise.diagnose.watched import WatchedThreads
@@ -190,3 +191,16 @@ with subprocess.Popen(["sh", "-c", "while :; do :; done"]) as child:
     finally:
         child.kill()
 """
+
+
+def test_there_is_room_for_the_files_of_many_threads_and_none_is_kept():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        with many_open_files():
+            inside = resource.getrlimit(resource.RLIMIT_NOFILE)
+        after = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert inside[0] >= min(before[1], 65_536) or before[1] == resource.RLIM_INFINITY
+    assert after == (256, before[1])
