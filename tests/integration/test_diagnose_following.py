@@ -65,8 +65,9 @@ def test_a_script_goes_on_when_its_first_program_has_ended(tmp_path):
     done = run("--follow", "--json", path, "--", "sh", script)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "finished").read_text() == "finished\n"
-    found = json.loads(path.read_text())["processes"]
-    assert len({process["pid"] for process in found}) == 2
+    found = json.loads(path.read_text())
+    assert len({process["pid"] for process in found["processes"]}) == 2
+    assert not [note for note in found["notes"] if "left out" in note]
 
 
 def test_a_script_without_python_is_told_and_ends_by_itself(tmp_path):

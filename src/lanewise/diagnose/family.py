@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from lanewise.diagnose.attach import SourceName, attach
-from lanewise.diagnose.elf import executable_of
+from lanewise.diagnose.elf import NotPythonError, executable_of
 from lanewise.diagnose.looker import Looker
 from lanewise.diagnose.target import descendants, exists
 from lanewise.errors import DiagnoseError
@@ -70,16 +70,19 @@ class Family:
 
     def add(self, pid: int) -> str:
         """Begin to look at a process; says why not, where that is not possible (yet)."""
-        executable = executable_of(pid)
+        executable, told = executable_of(pid), True
         try:
             self.lookers.append(attach(pid, self.began_ns, self.source))
+        except NotPythonError as error:
+            # The shell of a script, and all that it runs: nobody expects them in the report.
+            problem, told = str(error), not self.follow
         except (DiagnoseError, OSError) as error:
             problem = str(error)
         else:
             self.problems.pop(pid, None)
             self._failed.pop(pid, None)
             return ""
-        if exists(pid):  # of one that ended meanwhile there is nothing to be told
+        if told and exists(pid):  # of one that ended meanwhile there is nothing to be told
             self.problems[pid] = problem
         before = self._failed.get(pid)
         again = before is not None and before.executable == executable
