@@ -1,12 +1,16 @@
 """`lanewise diagnose` on interpreters that do not publish where things lie in their memory."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from lanewise.cli.main import main
+from lanewise.diagnose import learned
 from lanewise.diagnose.py_spy import find_py_spy
 
 pytestmark = [
@@ -108,3 +112,67 @@ def test_py_spy_is_still_there_for_builds_that_cannot_be_read(program, tmp_path)
 def test_a_source_that_this_version_has_not_is_told(program, tmp_path, capsys):
     assert diagnosed(program, tmp_path, "--source", "debug-offsets") == (2, None)
     assert "learned-offsets" in capsys.readouterr().err
+
+
+SLEEPER = "import sys, threading; print('begun', flush=True); threading.Event().wait()"
+
+
+@pytest.fixture
+def copy_of_the_interpreter(tmp_path):
+    """Start a copy under a name of its own, and look at it; the document and what was run for that."""
+
+    def look(name, monkeypatch, *, removed=False):
+        file = tmp_path / name
+        shutil.copy(Path(sys.executable).resolve(), file)
+        with subprocess.Popen(
+            [str(file), "-c", SLEEPER],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONHOME": sys.base_prefix},
+        ) as process:
+            try:
+                assert process.stdout.readline() == "begun\n"
+                if removed:
+                    file.unlink()
+                ran = []
+                real = learned.subprocess.run
+                monkeypatch.setattr(
+                    learned.subprocess,
+                    "run",
+                    lambda command, **rest: ran.append(command) or real(command, **rest),
+                )
+                status, found = diagnosed(process.pid, tmp_path)
+            finally:
+                process.kill()
+        assert status == 0
+        return found, [one for one in ran if learned._learning_probe.__file__ in one]
+
+    return look
+
+
+def test_a_program_with_an_interpreter_inside_is_not_run_a_second_time(
+    copy_of_the_interpreter, monkeypatch
+):
+    found, ran = copy_of_the_interpreter("shop", monkeypatch)
+    assert ran == []
+    assert found["source"].startswith("scheduler")
+    assert found["process"]["gil_held_share"] is None
+    assert any("a program of its own" in one for one in found["process"]["weaknesses"])
+
+
+def test_an_interpreter_that_is_another_file_here_weakens_what_is_told(
+    copy_of_the_interpreter, monkeypatch
+):
+    """As in a container, whose path is the host's own file here or nobody's; or after an upgrade."""
+    found, ran = copy_of_the_interpreter("python3", monkeypatch, removed=True)
+    assert ran == []
+    assert found["source"].startswith("scheduler")
+    assert any("not the same file" in one for one in found["process"]["weaknesses"])
+
+
+def test_a_copy_of_the_interpreter_under_its_own_name_is_learned_from(
+    copy_of_the_interpreter, monkeypatch
+):
+    found, ran = copy_of_the_interpreter("python3.1", monkeypatch)
+    assert found["source"] == "learned-offsets"
+    assert len(ran) == 1

@@ -62,9 +62,10 @@ examples:
   lanewise diagnose diff before.json after.json
 
 Ctrl-C ends it early and reports what was seen. Exit status: 0 fine, 1 a --fail-on condition held, 2
-used wrongly.
+used wrongly, or the program failed by itself.
 """
 _MOST_RATE_HZ = 2000.0
+_WRONG = 2
 
 
 def add_parser(verbs: Any) -> None:
@@ -167,10 +168,12 @@ def run(arguments: argparse.Namespace) -> int:
         return _later(arguments.command[0], arguments.command[1:], arguments)
     _check(arguments)
     capture = _capture(arguments)
-    session = _observe(arguments, capture)
+    session, failed = _observe(arguments, capture)
     if arguments.session is not None:
         session.save(arguments.session)
-    return _report(arguments, session, [] if capture is None else collect(capture))
+    status = _report(arguments, session, [] if capture is None else collect(capture))
+    # What a program did that fell over says nothing of what it does: no gate passes on that.
+    return _WRONG if failed else status
 
 
 def _capture(arguments: argparse.Namespace) -> CaptureOptions | None:
@@ -213,7 +216,8 @@ def _command(arguments: argparse.Namespace) -> list[str]:
     return command
 
 
-def _observe(arguments: argparse.Namespace, capture: CaptureOptions | None) -> Session:
+def _observe(arguments: argparse.Namespace, capture: CaptureOptions | None) -> tuple[Session, bool]:
+    """The session, and whether the program failed by itself."""
     command = _command(arguments)
     if (arguments.pid is None) == (not command):
         raise DiagnoseError(
@@ -222,13 +226,20 @@ def _observe(arguments: argparse.Namespace, capture: CaptureOptions | None) -> S
     duration_s = arguments.duration
     if duration_s is None and arguments.pid is not None:
         duration_s = DEFAULT_DURATION_S
-    options = ObserveOptions(duration_s, arguments.rate, arguments.follow, arguments.source)
+    options = ObserveOptions(
+        duration_s,
+        arguments.rate,
+        arguments.follow,
+        arguments.source,
+        quiet=arguments.json == "-",
+    )
     stop = _Interrupted()
     with stop:
         if arguments.pid is not None:
-            return observe_running(arguments.pid, options, library_version(), stop)
+            return observe_running(arguments.pid, options, library_version(), stop), False
         surroundings = None if capture is None else environment(capture)
-        return observe_command(command, options, library_version(), stop, surroundings)[0]
+        session, status = observe_command(command, options, library_version(), stop, surroundings)
+        return session, bool(status)
 
 
 class _Interrupted:

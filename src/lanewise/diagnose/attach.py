@@ -10,7 +10,7 @@ from lanewise.diagnose.elf import RuntimePlace, find_runtime, version_of
 from lanewise.diagnose.interpreter import RemoteInterpreter
 from lanewise.diagnose.kernel_looker import KernelLooker
 from lanewise.diagnose.layout import Layout, UnknownLayoutError, publishes
-from lanewise.diagnose.learned import learn_layout, learn_lock
+from lanewise.diagnose.learned import CannotLearnError, learn_layout, learn_lock
 from lanewise.diagnose.looker import InterpreterLooker, Looker
 from lanewise.diagnose.memory import NotAllowedError, ProcessMemory
 from lanewise.diagnose.py_spy import PySpy
@@ -51,13 +51,13 @@ def attach(pid: int, began_ns: int, source: SourceName = "auto") -> Looker:
         root=folder_of(pid),
     )
     if source == "scheduler":
-        return _by_scheduler(record)
+        return _by_scheduler_alone(record)
     try:
         memory = ProcessMemory(pid)
     except NotAllowedError as error:
         if source != "auto":
             raise
-        looker = _by_scheduler(record)
+        looker = _by_scheduler_alone(record)
         record.weaknesses.insert(0, str(error))
         return looker
     try:
@@ -78,15 +78,38 @@ def _best(
             "publishes where things are in its memory (debug-offsets), before that they are "
             "learned (learned-offsets). Without --source the best that works is used"
         )
-    if source != "py-spy":
-        try:
-            layout = None if published else learn_layout(memory)
-            return _by_offsets(memory, place.address, layout, record, began_ns)
-        except UnknownLayoutError as error:
-            if source != "auto":
-                raise
-            record.weaknesses.append(str(error))
-    return _by_py_spy(memory, place, record, began_ns, source)
+    try:
+        if source != "py-spy":
+            try:
+                layout = None if published else learn_layout(memory, place)
+                return _by_offsets(memory, place.address, layout, record, began_ns)
+            except UnknownLayoutError as error:
+                if source != "auto":
+                    raise
+                record.weaknesses.append(str(error))
+        return _by_py_spy(memory, place, record, began_ns, source)
+    except CannotLearnError as error:
+        if source != "auto":
+            raise
+        return _without_the_lock(memory, place, record, began_ns, str(error))
+
+
+def _without_the_lock(
+    memory: ProcessMemory, place: RuntimePlace, record: ProcessRecord, began_ns: int, why: str
+) -> Looker:
+    """Stacks may be had all the same."""
+    memory.close()
+    record.python_version = version_of(place)
+    record.weaknesses.append(why)
+    return _by_scheduler(record, _spy(record, began_ns))
+
+
+def _spy(record: ProcessRecord, began_ns: int) -> PySpy | None:
+    try:
+        return PySpy(record.pid, began_ns)
+    except DiagnoseError as error:
+        record.weaknesses.append(f"no functions and no stalls, for {error}")
+        return None
 
 
 def _by_py_spy(
@@ -97,13 +120,7 @@ def _by_py_spy(
     source: SourceName,
 ) -> Looker:
     lock = learn_lock(memory, place)
-    spy: PySpy | None = None
-    try:
-        spy = PySpy(memory.pid, began_ns)
-    except DiagnoseError as error:
-        if source == "py-spy":
-            raise
-        record.weaknesses.append(f"no functions and no stalls, for {error}")
+    spy = PySpy(memory.pid, began_ns) if source == "py-spy" else _spy(record, began_ns)
     record.source = "learned-lock" if spy is None else "learned-lock+py-spy"
     record.python_version = version_of(place)
     record.switch_interval_s = lock.switch_interval_s(memory)
@@ -126,26 +143,21 @@ def _by_offsets(
     record.source = "debug-offsets" if layout is None else "learned-offsets"
     record.python_version = interpreter.layout.python_version
     record.free_threaded_build = interpreter.layout.free_threaded
-    record.gil_enabled = interpreter.gil_enabled()
-    record.switch_interval_s = interpreter.switch_interval_s()
     record.weaknesses.append(_NATIVE_BY_INSTRUCTION)
-    if not record.gil_enabled:
-        record.weaknesses.append(
-            "this interpreter runs without a GIL: all that computes is shown as native_free, and "
-            "bytecode is not "
-            "told from native code"
-        )
     return InterpreterLooker(record, interpreter, began_ns)
 
 
-def _by_scheduler(record: ProcessRecord) -> Looker:
-    record.source = "scheduler"
+def _by_scheduler(record: ProcessRecord, spy: PySpy | None = None) -> Looker:
+    record.source = "scheduler" if spy is None else "scheduler+py-spy"
     record.gil_known = False
-    record.weaknesses += [
-        (
-            "only the kernel's counters could be read: computing is shown as python_gil, whether or "
-            "not it holds the GIL, and waiting for the GIL or another lock as io_sleep"
-        ),
-        "no functions and no stalls",
-    ]
-    return KernelLooker(record, None, None, None)
+    record.weaknesses.append(
+        "only the kernel's counters could be read: computing is shown as python_gil, whether or "
+        "not it holds the GIL, and waiting for the GIL or another lock as io_sleep"
+    )
+    return KernelLooker(record, None, None, spy)
+
+
+def _by_scheduler_alone(record: ProcessRecord) -> Looker:
+    looker = _by_scheduler(record)
+    record.weaknesses.append("no functions and no stalls")
+    return looker

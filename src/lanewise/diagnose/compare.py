@@ -48,11 +48,25 @@ class Change:
 def compare_sessions(
     before: Sequence[ProcessSummary], after: Sequence[ProcessSummary]
 ) -> list[Change]:
-    """Compare the main process of two sessions, and then every function that either has."""
+    """Compare the process of each session that computed most, and then every function that either has.
+
+    Of a server that is followed, the first is the one that only starts the others.
+    """
     if not before or not after:
         return []
-    old, new = before[0], after[0]
+    old, new = _busiest(before), _busiest(after)
     return [*_of_process(old, new), *_of_functions(old, new)]
+
+
+def _busiest(summaries: Sequence[ProcessSummary]) -> ProcessSummary:
+    return max(summaries, key=_computed_s)
+
+
+def _computed_s(summary: ProcessSummary) -> float:
+    return sum(
+        thread.alive_s * (1 - thread.shares["io_sleep"] - thread.shares["lock_wait"])
+        for thread in summary.threads
+    )
 
 
 def _of_process(old: ProcessSummary, new: ProcessSummary) -> Iterator[Change]:

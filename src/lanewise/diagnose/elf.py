@@ -23,6 +23,10 @@ _ALL_SYMBOLS = 2  # SHT_SYMTAB
 _SYMBOL_BYTES = 24
 
 
+class NotPythonError(DiagnoseError):
+    """A process runs another kind of program."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimePlace:
     """Where ``_PyRuntime`` is.
@@ -40,7 +44,8 @@ def find_runtime(pid: int) -> RuntimePlace:
     """Locate ``_PyRuntime`` in a process.
 
     Raises:
-        DiagnoseError: The process is not a CPython, or its files cannot be read.
+        NotPythonError: The process is not a CPython.
+        DiagnoseError: Its files cannot be read.
     """
     try:
         lines = Path(f"/proc/{pid}/maps").read_text().splitlines()
@@ -50,7 +55,7 @@ def find_runtime(pid: int) -> RuntimePlace:
         value = _symbol(_in_the_process_s_root(pid, file), _SYMBOL)
         if value is not None:
             return RuntimePlace(start + value, file)
-    raise DiagnoseError(
+    raise NotPythonError(
         f"process {pid} is not a Python interpreter of this kind: no file that it has loaded "
         "exports "
         "_PyRuntime. A launcher that starts Python itself is followed with --follow"

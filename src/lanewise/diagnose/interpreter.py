@@ -10,12 +10,14 @@ from lanewise.diagnose.code_table import CodeInfo, CodeTable, Unreadable
 from lanewise.diagnose.kernel_view import ThreadIds, thread_ids
 from lanewise.diagnose.layout import Layout, UnknownLayoutError, read_layout
 from lanewise.diagnose.memory import Pages, ProcessMemory
+from lanewise.diagnose.musl import is_waiter_of, uses_musl
 from lanewise.diagnose.opcodes import calls_of_c
 from lanewise.errors import DiagnoseError
 
 _MOST_INTERPRETERS = 64
 _MOST_THREADS = 4096
 _STACK_TRIES = 20
+_LONGEST_INTERVAL_US = 3_600_000_000
 # What ``BaseEventLoop._run_once`` keeps in variables: when its turn began, on the clock that all
 # processes share, and how many callbacks it runs in this turn.
 _TURN, _READY = "end_time", "ntodo"
@@ -28,6 +30,7 @@ _FIRST_OWNER_WITHOUT_CODE = 3
 _TAG_MASK = ~0x7
 # interval, last_holder, locked, switch_number, two condition variables and two mutexes.
 GIL_BYTES = 256
+_CONDITIONS_BEHIND_HOLDER = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class RemoteInterpreter:
 
     def __init__(self, memory: ProcessMemory, runtime: int, layout: Layout | None = None) -> None:
         self.layout: Layout = layout or read_layout(memory, runtime)
-        self._memory, self._runtime = memory, runtime
+        self._memory, self._runtime, self._learned = memory, runtime, layout is not None
         # Before 3.13 a structure on the C stack lies between a thread and its innermost frame.
         self._inner_frame_at = (
             self.layout["cframe.current_frame"] if "thread.cframe" in self.layout else None
@@ -103,6 +106,7 @@ class RemoteInterpreter:
         self._frame_at = self.layout[
             "thread.current_frame" if self._inner_frame_at is None else "thread.cframe"
         ]
+        self._musl = uses_musl(memory.pid)
         self._codes = CodeTable(memory, self.layout)
         self._kinds: dict[int, bytes] = {}
         self._turn_variables: dict[int, tuple[int, int]] = {}
@@ -143,6 +147,11 @@ class RemoteInterpreter:
                 f"no stack of process {self._memory.pid} could be read where Python "
                 f"{self.layout.python_version} keeps them: the build is patched"
             )
+        if self._learned and not self._locks_make_sense():
+            raise DiagnoseError(
+                f"the lock of process {self._memory.pid} is not where another run of its executable "
+                "has it: it is starting, or runs another build"
+            )
 
     def _stacks_make_sense(self) -> bool:
         """Whether any thread's frames can be read; they change while that is done."""
@@ -152,6 +161,21 @@ class RemoteInterpreter:
                     self.stack(thread)
                     return True
         return False
+
+    def _locks_make_sense(self) -> bool:
+        """Whether what is read as each lock reads as one; a holder comes and goes while that is done."""
+        for _ in range(_STACK_TRIES):
+            threads = self.threads()
+            states = {thread.state for thread in threads}
+            if all(self._makes_sense(lock, states) for lock in {one.lock for one in threads}):
+                return True
+        return False
+
+    def _makes_sense(self, lock: Lock, states: set[int]) -> bool:
+        interval_us, holder, locked = self._memory.words(lock.holder_at - 8, 3)
+        locked &= 0xFFFFFFFF
+        plausible = locked in {0, 1} and 0 < interval_us <= _LONGEST_INTERVAL_US
+        return plausible and (not locked or holder in states)
 
     def gil_enabled(self) -> bool:
         """Whether the lock is on. Always on an ordinary build."""
@@ -166,6 +190,20 @@ class RemoteInterpreter:
         lock = self._lock_of(self.interpreters()[-1])
         before_holder = lock + self._holder_offset - 8
         return self._memory.word(before_holder) / 1e6
+
+    def there(self) -> bool:
+        """Whether it can still be read: not where the process has ended or became another program."""
+        try:
+            return bool(self._memory.read(self._runtime, 8))
+        except OSError:
+            return False
+
+    def has_frames(self, thread: PythonThread) -> bool:
+        """Whether Python code is on a thread's stack."""
+        try:
+            return self._innermost(thread) != 0
+        except OSError:
+            return False
 
     def threads(self) -> list[PythonThread]:
         """Walk the lists of threads, newest first.
@@ -197,6 +235,14 @@ class RemoteInterpreter:
         """The thread state that holds the lock, 0 when nobody does."""
         holder, locked = self._memory.words(lock.holder_at, 2)
         return holder if locked & 0xFFFFFFFF == 1 else 0
+
+    def waits(self, thread: PythonThread, address: int) -> bool:
+        """Whether a thread that sleeps on the futex at an address waits for its interpreter's lock."""
+        lock = thread.lock
+        if lock.covers(address):
+            return True
+        conditions, end = lock.holder_at + _CONDITIONS_BEHIND_HOLDER, lock.address + GIL_BYTES
+        return self._musl and is_waiter_of(self._memory, conditions, end, address)
 
     def collecting(self, thread: PythonThread) -> bool:
         """Whether the thread's interpreter collects garbage."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from lanewise.diagnose.kernel_view import ThreadIds, Waiting, thread_ids
+from lanewise.diagnose.elf import executable_of
+from lanewise.diagnose.kernel_view import STOPPED, ThreadIds, Waiting, thread_ids
 from lanewise.diagnose.learned import LearnedLock
 from lanewise.diagnose.memory import ProcessMemory
 from lanewise.diagnose.places import Places
 from lanewise.diagnose.py_spy import PySpy, StackTimeline
 from lanewise.diagnose.session import Frame, ProcessRecord
 from lanewise.diagnose.states import Facts, Look, state_of
+from lanewise.diagnose.target import exists
 from lanewise.diagnose.watched import Watched, WatchedThreads
 
 _LOOKS_PER_LISTING = 20
@@ -38,19 +40,22 @@ class KernelLooker:
         self._ids = ThreadIds(record.pid)
         self._looks = 0
         self._native_ids: list[int] = []
-        self._finished = self.shares_core = False
+        self._executable = _program_of(record.pid)
+        self._finished = self._stopped = False
+        self.shares_core = self.ended = self.replaced = False
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
         if self._looks % _LOOKS_PER_LISTING == 0:
+            if self._over(now_us):
+                return False
             self._threads.refresh(now_us)
             self._native_ids = thread_ids(self.record.pid)
-            if not self._native_ids:
-                return False
         if not self._looks:
             self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
         self.shares_core = False
+        self._stopped = self._threads.stopped()
         for native_id in self._native_ids:
             watched = self._threads.find(native_id, now_us, python=False)
             if watched is None:
@@ -77,6 +82,29 @@ class KernelLooker:
             else:
                 self._join(found)
 
+    def _over(self, now_us: int) -> bool:
+        """Whether the process has ended or became another program; its files are released then."""
+        if not exists(self.record.pid):
+            self._threads.finish(now_us)
+        elif self._became_another():
+            self.replaced = True
+            self._threads.close()
+        else:
+            return False
+        self.ended = True
+        return True
+
+    def _became_another(self) -> bool:
+        executable = _program_of(self.record.pid)
+        if executable and executable != self._executable:
+            return True
+        if self._memory is None or self._lock is None:
+            return False
+        try:
+            return not self._memory.read(self._lock.locked, 8)
+        except OSError:
+            return True
+
     def _look_at(self, watched: Watched, now_us: int) -> None:
         times = watched.kernel.times()
         asleep_still = watched.asleep and times.turns == watched.times.turns
@@ -86,8 +114,8 @@ class KernelLooker:
             look = looks[watched.last]
             looks[watched.last] = look._replace(end_us=now_us, moments=look.moments + 1)
             return
-        waiting = watched.kernel.waiting()
-        holder = self._holder()
+        waiting = STOPPED if self._stopped else watched.kernel.waiting()
+        holder = 0 if self._stopped else self._holder()
         native_id = watched.kernel.native_id
         if holder == native_id and not waiting.runnable:
             holder = self._holder()  # it may have fallen asleep between two readings
@@ -153,6 +181,11 @@ class KernelLooker:
             )
             record.looks[at] = look._replace(stack=self._places.frames_of(stack))
         record.frames += list(numbers)
+
+
+def _program_of(pid: int) -> str:
+    """The program that a process runs, an upgrade of which replaces nothing in it."""
+    return executable_of(pid).removesuffix(" (deleted)")
 
 
 def _simple(qualname: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,9 @@ _NAMES: dict[str, dict[int, str]] = {
 }  # fmt: skip
 _CALLS = _NAMES.get(os.uname().machine if hasattr(os, "uname") else "", {})
 RUNNABLE = "running"
-_CORE_FIELD = 36  # "processor" of proc(5), counted behind the program's name
+# Fields of proc(5), counted behind the program's name: "starttime" and "processor".
+_START_FIELD = 19
+_CORE_FIELD = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,7 @@ class Waiting:
 
 _RUNNABLE = Waiting(RUNNABLE)
 _UNKNOWN = Waiting("page fault")
+STOPPED = Waiting("stopped")
 
 
 class KernelThread:
@@ -85,14 +89,42 @@ class KernelThread:
         self._meter: CoreMeter | None = None
         with contextlib.suppress(OSError, AttributeError):
             self._meter = CoreMeter(native_id)
-        for name in ("stat", "schedstat", "syscall"):
-            with contextlib.suppress(PermissionError):
-                self._files[name] = os.open(f"{root}/{name}", os.O_RDONLY)
+        try:
+            for name in ("stat", "schedstat", "syscall"):
+                with contextlib.suppress(PermissionError):
+                    self._files[name] = os.open(f"{root}/{name}", os.O_RDONLY)
+        except OSError:
+            self.close()
+            raise
 
     @property
     def tells_calls(self) -> bool:
         """Whether the kernel lets us see the system calls that it waits in."""
         return "syscall" in self._files
+
+    @property
+    def has_meter(self) -> bool:
+        """Whether its clock can be read while it runs."""
+        return self._meter is not None
+
+    def age_us(self) -> int:
+        """For how long there has been this thread: the kernel tells it to a tick, half of which is meant.
+
+        Raises:
+            OSError: The thread has ended.
+        """
+        try:
+            began_s = (int(self._stat()[_START_FIELD]) + 0.5) / os.sysconf("SC_CLK_TCK")
+        except (ValueError, IndexError) as error:
+            raise OSError("this kernel does not tell when a thread began") from error
+        return max(int((time.clock_gettime(time.CLOCK_BOOTTIME) - began_s) * 1e6), 0)
+
+    def stopped(self) -> bool:
+        """Whether a signal or a debugger keeps it from going on."""
+        try:
+            return self._stat()[0] in {b"T", b"t"}
+        except (OSError, IndexError):
+            return False
 
     def times(self) -> SchedulerTimes:
         """Return the counters.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,12 @@ _KNOWN: dict[tuple[int, int, int], dict[str, Any]] = {}
 _KEPT = (b"LD_LIBRARY_PATH",)
 _HOLDER_BEFORE = 8
 _INTERVAL_BEFORE = 16
+# What may be run a second time: an interpreter by its own name, that does nothing but what it is told.
+_PLAIN_PYTHON = re.compile(r"python[\d.]*[a-z]*(-dbg)?")
+
+
+class CannotLearnError(DiagnoseError):
+    """The process's executable cannot be run a second time, or had better not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +71,10 @@ def learn_lock(memory: ProcessMemory, place: RuntimePlace) -> LearnedLock:
     """Find the lock of a process.
 
     Raises:
-        DiagnoseError: Its executable cannot be run again, or what is found does not fit the
-            process.
+        CannotLearnError: Its executable cannot be run again.
+        DiagnoseError: What is found does not fit the process.
     """
-    found = _learned(memory.pid)
+    found = _learned(memory.pid, place)
     lock = LearnedLock(place.address + found["locked"], found["native_id"])
     state, locked = memory.words(lock.locked - _HOLDER_BEFORE, 2)
     known, ids = thread_ids(memory.pid), ThreadIds(memory.pid)
@@ -81,14 +88,14 @@ def learn_lock(memory: ProcessMemory, place: RuntimePlace) -> LearnedLock:
     return lock
 
 
-def learn_layout(memory: ProcessMemory) -> Layout:
+def learn_layout(memory: ProcessMemory, place: RuntimePlace) -> Layout:
     """Find where a process keeps its threads and frames.
 
     Raises:
         UnknownLayoutError: Not all of it was found.
-        DiagnoseError: Its executable cannot be run again.
+        CannotLearnError: Its executable cannot be run again.
     """
-    found = _learned(memory.pid)["layout"]
+    found = _learned(memory.pid, place)["layout"]
     if "reason" in found:
         raise UnknownLayoutError(
             f"where {executable_of(memory.pid)} keeps its frames was not found ({found['reason']})"
@@ -96,7 +103,7 @@ def learn_layout(memory: ProcessMemory) -> Layout:
     return learned_layout(found["hexversion"], found["at"])
 
 
-def _learned(pid: int) -> dict[str, Any]:
+def _learned(pid: int, place: RuntimePlace) -> dict[str, Any]:
     """The distances for the process's executable, asked for once: a server's workers all run the same."""
     try:
         file = Path(f"/proc/{pid}/exe").stat()
@@ -104,11 +111,16 @@ def _learned(pid: int) -> dict[str, Any]:
         raise DiagnoseError(f"process {pid} cannot be looked at: {error}") from error
     key = (file.st_dev, file.st_ino, file.st_mtime_ns)
     known = _KNOWN.get(key)
-    return _KNOWN.setdefault(key, _ask(pid)) if known is None else known
+    return _KNOWN.setdefault(key, _ask(pid, place)) if known is None else known
 
 
-def _ask(pid: int) -> dict[str, Any]:
+def _ask(pid: int, place: RuntimePlace) -> dict[str, Any]:
     executable = executable_of(pid)
+    if reason := _why_not(pid, executable, place):
+        raise CannotLearnError(
+            f"the lock of process {pid} was not looked for, which takes a second run of its "
+            f"executable: {reason}"
+        )
     sources = Path(__file__).parents[2]
     try:
         done = subprocess.run(  # noqa: S603 - because: the program that is being looked at, as its own user
@@ -121,12 +133,31 @@ def _ask(pid: int) -> dict[str, Any]:
         )
         answer: dict[str, Any] = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        raise DiagnoseError(
+        raise CannotLearnError(
             f"where the lock of process {pid} is cannot be learned by running "
             f"{executable or 'its executable'} "
             f"again: {error}"
         ) from error
     return answer
+
+
+def _why_not(pid: int, executable: str, place: RuntimePlace) -> str:
+    """Why the executable is not run a second time; empty where it may be.
+
+    A program with an interpreter inside would do its work a second time, whatever it is told to do.
+    And in a container or a chroot, or after an upgrade, the same path is another file here.
+    """
+    if not _PLAIN_PYTHON.fullmatch(Path(executable).name.removesuffix(" (deleted)")):
+        return f"{executable or 'it'} is a program of its own, not a plain Python interpreter"
+    inside = {f"/proc/{pid}/exe": executable, f"/proc/{pid}/root{place.file}": place.file}
+    for seen, path in inside.items():
+        try:
+            same = Path(seen).samefile(path)
+        except OSError:
+            same = False
+        if not same:
+            return f"{path} is not the same file here (a container's, or replaced by an upgrade)"
+    return ""
 
 
 def _as_its_user(pid: int) -> dict[str, Any]:

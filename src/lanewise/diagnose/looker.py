@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Protocol
 
 from lanewise.diagnose.code_table import Unreadable
 from lanewise.diagnose.interpreter import NO_STACK, PythonThread, RemoteInterpreter, Stack
-from lanewise.diagnose.kernel_view import ThreadIds, Waiting
+from lanewise.diagnose.kernel_view import STOPPED, ThreadIds, Waiting
 from lanewise.diagnose.places import Places
 from lanewise.diagnose.session import ProcessRecord
 from lanewise.diagnose.states import Facts, Look, state_of
+from lanewise.diagnose.target import exists
 from lanewise.diagnose.watched import Watched, WatchedThreads
 
 _READING_TRIES = 3
@@ -21,6 +25,16 @@ _SEVERAL_INTERPRETERS = (
     "sub-interpreters live in this process: the held share adds up over all their locks, and a fork of "
     "this process would crash"
 )
+_NO_METER = (
+    "the kernel does not let us read performance counters (perf_event_paranoid, or a filter): native "
+    "code with the GIL that no call shows (`a @ b` of arrays) counts as bytecode"
+)
+_NO_LOCK = (
+    "this interpreter runs without a GIL: all that computes is shown as native_free, and bytecode is not "
+    "told from native code"
+)
+# Being stopped for less than this share of the looks is not told.
+_MUCH_STOPPED = 0.02
 # Threads that C libraries started are looked for every so many looks.
 _LOOKS_PER_LISTING = 50
 
@@ -31,6 +45,9 @@ class Looker(Protocol):
     record: ProcessRecord
     # Whether at the last look one of its threads may have been kept from the sampler's own core.
     shares_core: bool
+    # Whether the process has ended, or (then both) became another program: there is nothing to look at.
+    ended: bool
+    replaced: bool
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
@@ -61,31 +78,38 @@ class InterpreterLooker:
         self._threads = WatchedThreads(record)
         self._places = Places(record)
         self._ids = ThreadIds(record.pid)
-        self._looks = 0
-        self._finished = self._several = self.shares_core = False
+        self._looks = self._stopped_looks = 0
+        self._finished = self._several = self._stopped = False
+        self.shares_core = self.ended = self.replaced = False
 
     def look(self, now_us: int) -> bool:
         """Look at every thread once; False when the process has ended."""
-        try:
-            threads = self._interpreter.threads()
-        except OSError:
-            threads = []
+        threads = self._states()
         if self._looks % _LOOKS_PER_LISTING == 0 or not threads:
-            self._threads.refresh(now_us)
-            if self._threads.number_of(self.record.pid) < 0:
+            if self._over(now_us):
                 return False
+            self._threads.refresh(now_us)
+            self._read_facts()
         if not self._looks:
             self.record.start_us = now_us  # finding out how to look took its time
         self._looks += 1
         self.shares_core = False
+        self._stopped = self._threads.stopped()
+        self._stopped_looks += self._stopped
         self._several |= len({thread.collecting_at for thread in threads}) > 1
         by_state = {thread.state: self._ids.ours(thread.native_id) for thread in threads}
+        by_thread: dict[int, list[PythonThread]] = defaultdict(list)
         for thread in threads:
-            watched = self._threads.find(by_state[thread.state], now_us)
+            if thread.native_id:  # none yet while it is being made
+                by_thread[by_state[thread.state]].append(thread)
+        for native_id, mine in by_thread.items():
+            watched = self._threads.find(native_id, now_us)
             if watched is None:
                 continue
             try:
-                self._look_at(thread, watched, by_state, now_us)
+                thread = self._present(mine, watched)
+                own = {one.state for one in mine}
+                self._look_at(thread, own, watched, by_state, now_us)
             except OSError:  # it ended between two readings
                 continue
         self.record.end_us = now_us
@@ -96,25 +120,90 @@ class InterpreterLooker:
         if self._finished:
             return
         self._finished = True
-        if self._several:
-            self.record.weaknesses.append(_SEVERAL_INTERPRETERS)
+        if not self.ended:
+            self._read_facts()
         self._threads.finish(now_us)
         self._interpreter.close()
+        self.record.weaknesses += self._weaknesses()
+
+    def _weaknesses(self) -> list[str]:
+        found = []
+        if not self.record.gil_enabled:
+            found.append(_NO_LOCK)
+        if self._several:
+            found.append(_SEVERAL_INTERPRETERS)
+        if not self._threads.metered:
+            found.append(_NO_METER)
+        if self._stopped_looks > _MUCH_STOPPED * self._looks:
+            share = self._stopped_looks / self._looks
+            found.append(
+                f"it was stopped, by a signal or a debugger, at {share:.0%} of the looks: that counts as "
+                "io_sleep"
+            )
+        return found
+
+    def _states(self) -> list[PythonThread]:
+        """All states of threads; none where they change just now, or there is nothing to read."""
+        try:
+            return self._interpreter.threads()
+        except OSError:
+            return []
+
+    def _over(self, now_us: int) -> bool:
+        """Whether the process has ended or became another program; then everything is released."""
+        if not exists(self.record.pid):
+            self._threads.finish(now_us)
+        elif not self._interpreter.there():
+            # The kernel's counters go on, but they are the other program's.
+            self.replaced = True
+            self._threads.close()
+        else:
+            return False
+        self.ended = True
+        self._interpreter.close()
+        return True
+
+    def _read_facts(self) -> None:
+        """What a program may set at any time, and an extension module that it imports too."""
+        with contextlib.suppress(OSError, IndexError):
+            self.record.gil_enabled = self._interpreter.gil_enabled()
+            self.record.switch_interval_s = self._interpreter.switch_interval_s()
+
+    def _present(self, mine: Sequence[PythonThread], watched: Watched) -> PythonThread:
+        """Of a thread that several interpreters know, the state that it runs or waits with.
+
+        The others are where it came from, and stay as it left them.
+        """
+        if len(mine) == 1:
+            return mine[0]
+        # Up to 3.11 the one lock goes along from state to state, and names the one that took it.
+        own = {one.state for one in mine}
+        likely = [one for one in mine if self._interpreter.holder(one.lock) in own]
+        if not likely:
+            waiting = watched.kernel.waiting()
+            likely = [one for one in mine if self._waits_for_gil(one, waiting)] or list(mine)
+        # The newest interpreter comes first, and was entered from an older one.
+        return next((one for one in likely if self._interpreter.has_frames(one)), likely[0])
 
     def _look_at(
-        self, thread: PythonThread, watched: Watched, by_state: dict[int, int], now_us: int
+        self,
+        thread: PythonThread,
+        own: set[int],
+        watched: Watched,
+        by_state: dict[int, int],
+        now_us: int,
     ) -> None:
         times = watched.kernel.times()
         if watched.asleep and times.turns == watched.times.turns:
             self._still_asleep(thread, watched, by_state, now_us)
             self._threads.note(watched, times, now_us)
             return
-        waiting, holder = self._settled(thread, watched)
+        waiting, holder = (STOPPED, 0) if self._stopped else self._settled(thread, own, watched)
         on_core = watched.kernel.on_core() if waiting.runnable else 0
         self.shares_core |= on_core < 0
-        holds = holder == thread.state
+        holds = holder in own
         stack = self._stack(thread)
-        waits_for_gil = waiting.call == "futex" and thread.lock.covers(waiting.address)
+        waits_for_gil = self._waits_for_gil(thread, waiting)
         moving = holds and stack is not None and self._moving(thread, stack)
         facts = Facts(
             call=waiting.call,
@@ -140,7 +229,8 @@ class InterpreterLooker:
                 runnable=waiting.runnable,
                 on_core=1 if moving else on_core,
                 holds=holds,
-                collecting=holds and self._interpreter.collecting(thread),
+                collecting=self._may_collect(waiting, holds=holds)
+                and self._interpreter.collecting(thread),
                 stack=-1 if stack is None else self._places.stack(stack),
                 call=self._places.call(waiting.call),
                 run_ns=times.run_ns - watched.begin.run_ns,
@@ -150,6 +240,13 @@ class InterpreterLooker:
                 ready=0 if stack is None else stack.ready,
             )
         )
+
+    def _waits_for_gil(self, thread: PythonThread, waiting: Waiting) -> bool:
+        return waiting.call == "futex" and self._interpreter.waits(thread, waiting.address)
+
+    def _may_collect(self, waiting: Waiting, *, holds: bool) -> bool:
+        """Whether a collection may be this thread's: where there is no lock, all others stand still."""
+        return holds or (not self.record.gil_enabled and waiting.runnable)
 
     def _still_asleep(
         self, thread: PythonThread, watched: Watched, by_state: dict[int, int], now_us: int
@@ -167,12 +264,14 @@ class InterpreterLooker:
             watched.last = len(looks)
             looks.append(look._replace(start_us=now_us, end_us=now_us, moments=1, holder=holder))
 
-    def _settled(self, thread: PythonThread, watched: Watched) -> tuple[Waiting, int]:
+    def _settled(
+        self, thread: PythonThread, own: set[int], watched: Watched
+    ) -> tuple[Waiting, int]:
         """What a thread waits in, and the lock's holder, as far as the two fit together."""
         for _ in range(_READING_TRIES):
             waiting = watched.kernel.waiting()
             holder = self._interpreter.holder(thread.lock)
-            if waiting.runnable or holder != thread.state:
+            if waiting.runnable or holder not in own:
                 return waiting, holder
             # It sleeps and holds the lock: either it does, or it fell asleep between two readings.
             again = watched.kernel.waiting()

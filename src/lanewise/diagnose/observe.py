@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lanewise.diagnose.attach import SourceName, attach
-from lanewise.diagnose.looker import Looker
+from lanewise.diagnose.attach import SourceName
+from lanewise.diagnose.family import Family
+from lanewise.diagnose.left_out import LeftOut
+from lanewise.diagnose.open_files import many_open_files
 from lanewise.diagnose.recorder import Recorder
 from lanewise.diagnose.session import ProcessRecord, Session
-from lanewise.diagnose.target import StartedProgram, descendants, exists
+from lanewise.diagnose.target import StartedProgram
 from lanewise.errors import DiagnoseError
 from lanewise.host.facts import host_facts
 
@@ -20,7 +23,6 @@ DEFAULT_DURATION_S = 10.0
 # A program that was just started is no interpreter yet.
 _START_PATIENCE_S = 15.0
 _START_RETRY_S = 0.02
-_CHILDREN_EVERY_S = 0.25
 _TOO_LATE_SHARE = 0.2
 _LEAST_KNOWN_SHARE = 0.1
 _MUCH_QUEUED = 0.2
@@ -39,44 +41,18 @@ class ObserveOptions:
         rate_hz: Looks a second, at most.
         follow: Look at the children too, those that come later included.
         source: Which way of looking; the best by default.
+        quiet: What a program that is started writes to standard output goes to standard error.
     """
 
     duration_s: float | None = DEFAULT_DURATION_S
     rate_hz: float = DEFAULT_RATE_HZ
     follow: bool = False
     source: SourceName = "auto"
+    quiet: bool = False
 
 
-@dataclass(slots=True)
-class _Family:
-    """The processes that are looked at. Owned by the observing thread."""
-
-    root: int
-    options: ObserveOptions
-    began_ns: int
-    lookers: list[Looker] = field(default_factory=list)
-    problems: dict[int, str] = field(default_factory=dict)
-    next_check_s: float = 0.0
-
-    def current(self) -> Sequence[Looker]:
-        """Everybody, new children included."""
-        if self.options.follow and time.monotonic() >= self.next_check_s:
-            self.next_check_s = time.monotonic() + _CHILDREN_EVERY_S
-            known = {looker.record.pid for looker in self.lookers}
-            for pid in descendants(self.root):
-                if pid not in known:
-                    self.add(pid)
-        return self.lookers
-
-    def add(self, pid: int) -> bool:
-        """Begin to look at a process; False where that is not possible (yet)."""
-        try:
-            self.lookers.append(attach(pid, self.began_ns, self.options.source))
-        except (DiagnoseError, OSError) as error:
-            self.problems[pid] = str(error)
-            return False
-        self.problems.pop(pid, None)
-        return True
+def _never() -> bool:
+    return False
 
 
 def _lacks_a_view(record: ProcessRecord) -> bool:
@@ -90,27 +66,27 @@ def _lacks_a_view(record: ProcessRecord) -> bool:
 
 
 def observe_running(
-    pid: int, options: ObserveOptions, version: str, stop: Callable[[], bool] = lambda: False
+    pid: int, options: ObserveOptions, version: str, stop: Callable[[], bool] = _never
 ) -> Session:
     """Look at a process that runs.
 
     Raises:
         DiagnoseError: It cannot be looked at; the message says why.
     """
-    family = _Family(pid, options, time.monotonic_ns())
-    if not family.add(pid) and not (options.follow and family.current()):
-        raise DiagnoseError(family.problems[pid])
-    return _observe(family, ["--pid", str(pid)], options.duration_s, version, stop)
+    family = Family(pid, options.follow, options.source, time.monotonic_ns())
+    if (problem := family.add(pid)) and not (options.follow and family.current()):
+        raise DiagnoseError(problem)
+    return _observe(family, ["--pid", str(pid)], options, version, stop)
 
 
 def observe_command(
     command: Sequence[str],
     options: ObserveOptions,
     version: str,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = _never,
     environment: Mapping[str, str] | None = None,
-) -> tuple[Session, int]:
-    """Start a program, look at it until it ends or the time is over, and end it.
+) -> tuple[Session, int | None]:
+    """Start a program, look at it until it ends or the time is over, and end it and its children.
 
     Args:
         command: What to start.
@@ -120,25 +96,49 @@ def observe_command(
         environment: The program's; this one's by default.
 
     Returns:
-        The session, and the program's exit status.
+        The session, and the program's exit status; None where it did not end by itself.
 
     Raises:
         DiagnoseError: It cannot be started or looked at.
     """
-    program = StartedProgram(command, environment)
+    program = StartedProgram(command, environment, quiet=options.quiet)
     try:
-        family = _Family(program.pid, options, time.monotonic_ns())
-        _wait_for_python(family, program, command)
-        session = _observe(family, list(command), options.duration_s, version, stop)
+        family = Family(program.pid, options.follow, options.source, time.monotonic_ns())
+        _wait_for_python(family, program, command, stop)
+        session = _observe(family, list(command), options, version, stop)
+        if not family.lookers:
+            raise DiagnoseError(
+                family.problems.get(program.pid, f"{command[0]} ran no Python that lived for long")
+            )
     finally:
         status = program.stop()
+    # Ctrl-C reaches the program too.
+    if program.was_stopped or stop():
+        return session, None
+    if status:
+        session.notes.append(
+            f"the program failed by itself, with {_status_in_words(status)}: what is told is of the "
+            "time before"
+        )
     return session, status
 
 
-def _wait_for_python(family: _Family, program: StartedProgram, command: Sequence[str]) -> None:
+def _status_in_words(status: int) -> str:
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"signal {signal.Signals(-status).name}"
+    except ValueError:
+        return f"signal {-status}"
+
+
+def _wait_for_python(
+    family: Family, program: StartedProgram, command: Sequence[str], stop: Callable[[], bool]
+) -> None:
+    """Until the program can be looked at, or is one whose children are and that takes its time."""
     give_up_s = time.monotonic() + _START_PATIENCE_S
-    while not family.add(program.pid):
-        if family.options.follow and family.current():
+    while (problem := family.add(program.pid)) and not stop():
+        if family.follow and family.current():
             return
         if program.exit_status is not None:
             raise DiagnoseError(
@@ -147,45 +147,56 @@ def _wait_for_python(family: _Family, program: StartedProgram, command: Sequence
                 "lanewise first"
             )
         if time.monotonic() > give_up_s:
-            raise DiagnoseError(family.problems[program.pid])
+            if family.follow:
+                return
+            raise DiagnoseError(problem)
         time.sleep(_START_RETRY_S)
 
 
 def _observe(
-    family: _Family,
+    family: Family,
     command: list[str],
-    duration_s: float | None,
+    options: ObserveOptions,
     version: str,
     stop: Callable[[], bool],
 ) -> Session:
-    recorder = Recorder(family.options.rate_hz, family.began_ns)
+    recorder = Recorder(options.rate_hz, family.began_ns)
+    family.at_rest = recorder.at_rest
+    left_out = LeftOut(family.root)
 
     def over() -> bool:
-        return stop() or not (exists(family.root) or family.options.follow)
+        return stop() or family.over()
 
-    try:
-        recorder.run(family.current, over, duration_s)
-    finally:
-        now_us = recorder.now_us()
-        for looker in family.lookers:
-            looker.finish(now_us)
+    with many_open_files():
+        try:
+            recorder.run(family.current, over, options.duration_s)
+        finally:
+            now_us = recorder.now_us()
+            for looker in family.lookers:
+                looker.finish(now_us)
     for looker in family.lookers:
         looker.record.late_share = recorder.late_share
         if _lacks_a_view(looker.record):
             looker.record.weaknesses.append(_NO_VIEW)
-    session = Session(
+    return Session(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         lanewise_version=version,
         command=command,
         host=host_facts().as_dict(),
-        rate_hz=family.options.rate_hz,
+        rate_hz=options.rate_hz,
         processes=[looker.record for looker in family.lookers],
+        notes=[*_notes(family, recorder), *left_out.notes(followed=family.follow)],
     )
-    session.notes += [f"process {pid} was left out: {why}" for pid, why in family.problems.items()]
+
+
+def _notes(family: Family, recorder: Recorder) -> Iterator[str]:
+    for pid, why in family.problems.items():
+        yield f"process {pid} was left out: {why}"
+    for pid in {looker.record.pid: None for looker in family.lookers if looker.replaced}:
+        yield f"process {pid} became another program (exec): what each did is told apart"
     if recorder.late_share > _TOO_LATE_SHARE and not recorder.real_time:
-        session.notes.append(
+        yield (
             f"{recorder.late_share:.0%} of the looks came late, for the sampler lacked a core: "
             "what ran is divided less "
             "surely. Run as root (it then asks for real-time priority), or leave a core free"
         )
-    return session

@@ -6,7 +6,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lanewise.diagnose.looker import Looker
 
@@ -41,6 +41,7 @@ class Recorder:
         self._cores = sorted(os.sched_getaffinity(0))
         self._core: int | None = None
         self._late = self._ticks = 0
+        self._before: tuple[int, os.sched_param] | None = None
         self.real_time = False
 
     @property
@@ -55,29 +56,44 @@ class Recorder:
     def run(
         self,
         lookers: Callable[[], Sequence[Looker]],
-        stop: Callable[[], bool],
+        over: Callable[[], bool],
         duration_s: float | None,
     ) -> None:
-        """Sample until ``stop()``, the time is over, or every process has ended.
+        """Sample until it is over.
 
         Args:
-            lookers: Asked before each look, so that processes may come and go.
-            stop: Asked before each look.
-            duration_s: For how long; None for as long as the processes live.
+            lookers: Asked before each look, so that processes may come and go; there may be none
+                for a while.
+            over: Asked before each look.
+            duration_s: For how long; None until ``over()``.
         """
         end_s = None if duration_s is None else time.monotonic() + duration_s
         with self._on_time():
-            alive = list(lookers())
-            ended: set[int] = set()
-            while alive and not stop():
+            alive = lookers()
+            while not over():
                 due_s = time.monotonic() + self._pause_s()
                 if end_s is not None and due_s >= end_s:
-                    _sleep_until(end_s, stop)
+                    _sleep_until(end_s, over)
                     break
                 self._move(alive)
-                _sleep_until(due_s, stop)
-                self._tick(alive, ended, due_s)
-                alive = [one for one in lookers() if id(one) not in ended]
+                _sleep_until(due_s, over)
+                self._tick(alive, due_s)
+                alive = lookers()
+
+    @contextlib.contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """While this is entered, the sampling thread has the cores and the priority that it came with.
+
+        A program that is started meanwhile would have its real-time priority and its one core for good.
+        """
+        if self._before is None:
+            yield
+            return
+        self._leave()
+        try:
+            yield
+        finally:
+            self._take_up()
 
     def _move(self, alive: Sequence[Looker]) -> None:
         """Go to another core where this one may be the target's, so that most looks are from elsewhere.
@@ -94,14 +110,13 @@ class Recorder:
             with contextlib.suppress(OSError):
                 os.sched_setaffinity(0, {self._core})
 
-    def _tick(self, alive: Sequence[Looker], ended: set[int], due_s: float) -> None:
+    def _tick(self, alive: Sequence[Looker], due_s: float) -> None:
         began_s = time.monotonic()
         self._ticks += 1
         self._late += began_s - due_s > _LATE_S
         cpu_s = time.thread_time()
         for looker in alive:
-            if not looker.look(self.now_us()):
-                ended.add(id(looker))
+            looker.look(self.now_us())
         self._cost_s += _SMOOTHING * (time.thread_time() - cpu_s - self._cost_s)
 
     def _pause_s(self) -> float:
@@ -109,20 +124,40 @@ class Recorder:
         return period_s * self._random.uniform(1 - _JITTER, 1 + _JITTER)
 
     @contextlib.contextmanager
-    def _on_time(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
-        policy, parameter = os.sched_getscheduler(0), os.sched_getparam(0)
-        try:
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(_REAL_TIME_PRIORITY))
-            self.real_time = True
-        except (OSError, AttributeError):
-            self.real_time = False
+    def _on_time(self) -> Iterator[None]:
+        self._before = os.sched_getscheduler(0), os.sched_getparam(0)
+        self._take_up()
         try:
             yield
         finally:
+            self._leave()
+            self._before = None
+
+    def _take_up(self) -> None:
+        """Ask for what lets a thread wake on time."""
+        with contextlib.suppress(OSError):
+            if self._core is not None:
+                os.sched_setaffinity(0, {self._core})
+        try:
+            policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+            os.sched_setscheduler(0, policy, os.sched_param(_REAL_TIME_PRIORITY))
+            self.real_time = True
+        except (OSError, AttributeError):
+            self.real_time = False
+
+    def _leave(self) -> None:
+        """Give it back."""
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, self._cores)
+        if self._before is None or not self.real_time:
+            return
+        policy, parameter = self._before
+        try:
+            os.sched_setscheduler(0, policy, parameter)
+        except PermissionError:
+            # Who may ask for real time, but is not root, may not take back what applies to children.
             with contextlib.suppress(OSError):
-                os.sched_setaffinity(0, self._cores)
-                if self.real_time:
-                    os.sched_setscheduler(0, policy, parameter)
+                os.sched_setscheduler(0, policy | os.SCHED_RESET_ON_FORK, parameter)
 
 
 def _sleep_until(due_s: float, stop: Callable[[], bool]) -> None:
