@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -313,3 +314,93 @@ def test_neutralised_texts_are_no_formulas_and_come_back(text: str) -> None:
     assert not written.startswith(("=", "+", "-", "@", "\t", "\r"))
     if text == text.strip():
         assert values.plain(written) == text
+
+
+def _places_of(written: str) -> list[str]:
+    """Return what begins a cell, whatever parts the cells of a line."""
+    return re.split(r"[;\t\r\n]", written)
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet="'=+-@0;\t\r\n ", max_size=8))
+@example("Foo;=1+1")
+@example("Foo;'=1+1")
+@example("Foo\n=cmd|' /C calc'!A0")
+@example("a\t@SUM(1)")
+def test_no_cell_is_a_formula_whatever_parts_the_cells(text: str) -> None:
+    written = neutral(text)
+    assert not [cell for cell in _places_of(written) if cell.startswith(("=", "+", "-", "@"))]
+    if text == text.strip():
+        assert values.plain(written) == text
+
+
+def _sheet(rows: bytes) -> bytes:
+    return rewritten(xlsx([["x"]]), {SHEET: b"<worksheet><sheetData>" + rows + b"</sheetData>"})
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b"<row r='1048576'><c r='XFD1048576'/></row>",
+        b'<row r = "1"><c r = "XFD1"/></row>',
+        b'<row r="1"><c s="1" t="n" cm="12345678901234567890123456789012345678901234567890"'
+        b' r="XFD1"/></row>',
+        b'<row r="1"><c\n\tr="XFD1"/></row>',
+        b'<x:row r="1"><averylongprefix:c r="XFD1"/></x:row>',
+        b'<row r="1"><c x=\' r="A1" \' r="XFD1"/></row>',
+        b'<row r="1"><c x=">" r="XFD1"/></row>',
+        b"<row>" + b"<c/>" * 600 + b"</row>",
+        b'<row r="1"><c r="SF1"/>' + b"<c/>" * 5 + b"</row>",
+        b"<row/>" * 300_000 + b"<row>" + b"<c/>" * 90 + b"</row>",
+        b'<row r="99999999"/>',
+    ],
+    ids=[
+        "single quotes", "blanks", "attributes", "lines", "prefix", "hidden", "greater",
+        "no place", "then no place", "rows without a place", "digits",
+    ],
+)  # fmt: skip
+def test_cells_are_seen_however_they_say_where_they_are(
+    rows: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size in (1 << 20, 61):
+        monkeypatch.setattr(xlsx_extent, "_PIECE_BYTES", size)
+        with pytest.raises(CatalogueError, match="reaches to"):
+            check_extent(_sheet(rows))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b'<row r="1"><c x="<" r="XFD1"/></row>',
+        b'<row r="1"><c r=XFD1/></row>',
+        b'<row r="1"><c ' + b" " * 200_000 + b'r="XFD1"/></row>',
+    ],
+    ids=["less", "no quotes", "long"],
+)
+def test_cells_that_are_no_xml_are_refused(rows: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    for size in (1 << 20, 61):
+        monkeypatch.setattr(xlsx_extent, "_PIECE_BYTES", size)
+        with pytest.raises(CatalogueError, match=r"save it again|reaches to"):
+            check_extent(_sheet(rows))
+
+
+def test_letters_of_two_bytes_hide_no_cells() -> None:
+    text = '<worksheet><sheetData><row r="1"><c r="XFD1"/></row></sheetData></worksheet>'
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        with pytest.raises(CatalogueError, match="UTF-16"):
+            check_extent(rewritten(xlsx([["x"]]), {SHEET: text.encode(encoding)}))
+
+
+def test_sheets_as_programs_write_them_are_measured() -> None:
+    extent = check_extent(xlsx([["a", "b"], ["c"]]))
+    assert (extent.rows, extent.columns) == (2, 2)
+    by_place = b'<row r="1"><c r="A1"/><c r="B1"/></row><row r="2"><c r="A2"/></row>'
+    in_order = b"<row><c/><c/></row><row><c/></row>"
+    otherwise = b"<row r='1'><c s='1' r='A1'/><c/></row><row><c/></row>"
+    for rows in (by_place, in_order, otherwise):
+        found = check_extent(_sheet(rows))
+        assert (found.rows, found.columns) == (2, 2), rows
+    # In a picture anything may look like the beginning of a cell.
+    picture = b"\x89PNG" + b"<c \x00<row \x01<x:c>" * 200
+    extent = check_extent(rewritten(xlsx([["x"]]), {"xl/media/image1.png": picture}))
+    assert extent.columns < 500

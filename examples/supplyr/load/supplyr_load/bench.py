@@ -73,7 +73,7 @@ class Bench:
     def server(self, build: str, **environment: str) -> Server:
         """Return a build, not yet started."""
         given = {"SUPPLYR_QUEUE_TIMEOUT_S": str(QUEUE_TIMEOUT_S), **environment}
-        # Empty: learn, and do not take the plan that comes with SUPPLYR.
+        # Empty: learn, whatever plan the environment names.
         given.setdefault("SUPPLYR_PLAN", "" if self.plan is None else str(self.plan))
         return Server(Options(build, self.folder, self.processes, environment=given))
 

@@ -112,6 +112,10 @@ class Server:
             "SUPPLYR_SEARCH_PER_MINUTE": "100000000",
             "SUPPLYR_WRITE_PER_MINUTE": "100000000",
             "SUPPLYR_LOGIN_PER_MINUTE": "100000000",
+            "SUPPLYR_JOBS_PER_USER": "100000000",
+            "SUPPLYR_UPLOAD_QUOTA_BYTES": "1000000000000",
+            # Nothing begins by itself while something is measured.
+            "SUPPLYR_RANK_EVERY_HOURS": "0",
             processes.MARK: self.mark,
             **package_path(options.python),
             **options.environment,

@@ -10,7 +10,7 @@ from lanewise.model.units import format_seconds
 
 from supplyr_load.bench import CHEAP_PER_HEAVY, Bench
 from supplyr_load.capacity import size_for
-from supplyr_load.data import cheap_requests, ensure_directory
+from supplyr_load.data import Account, cheap_requests, ensure_directory, give_account
 from supplyr_load.fleet import Fleet, VoidRunError
 from supplyr_load.plots import Curve, figure, table, tail_plot, write_page
 from supplyr_load.results import machine_facts
@@ -25,10 +25,15 @@ _HEADINGS = ("heavy work runs", "cheap p50", "cheap p99", "against idle", "cheap
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[str]:
-    """Serve a directory with suppliers for as long as the context lasts; yields its address."""
-    with Server(Options("lanewise", ensure_directory(folder, SUPPLIERS))) as server:
-        yield f"http://127.0.0.1:{server.port}/"
+def running(folder: Path) -> Iterator[tuple[str, Account]]:
+    """Serve a directory with suppliers for as long as the context lasts.
+
+    Yields its address, and who may change it: with a password of this run.
+    """
+    directory = ensure_directory(folder, SUPPLIERS)
+    account = give_account(directory)
+    with Server(Options("lanewise", directory)) as server:
+        yield f"http://127.0.0.1:{server.port}/", account
 
 
 def show(output: Output, folder: Path, plan: Path, seconds: float, results: Path) -> Path | None:

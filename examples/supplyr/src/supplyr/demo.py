@@ -67,12 +67,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     output = Output()
     folder = options.output / "directory"
     output.title(f"SUPPLYR, a directory of {SUPPLIERS:,} suppliers")
-    with running(folder.resolve()) as address:
+    with running(folder.resolve()) as (address, account):
         output.line(f"  open {address} and search while this goes on")
+        output.line(f"  log in as {account.email} with {account.password} (of this run alone)")
+        output.line("  to import a file, review duplicates, and see jobs and lanes at work")
         failed = _demonstrate(output, options, folder.resolve())
         if sys.stdin.isatty() and sys.stdout.isatty():
             with suppress(KeyboardInterrupt, EOFError):
-                input(f"\nSUPPLYR is still at {address} - Enter ends it. ")
+                input(
+                    f"\nSUPPLYR is still at {address} ({account.email}, {account.password})"
+                    " - Enter ends it. "
+                )
     return 1 if failed else 0
 
 

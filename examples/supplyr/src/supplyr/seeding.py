@@ -1,7 +1,7 @@
 """Fill a directory with generated suppliers: names, places, codes, products, known duplicates.
 
-Equal arguments make equal suppliers. What is known of the duplicates goes into a file beside the
-database, so that a detector can be judged.
+Equal arguments make equal suppliers. Which of them are the same is returned, so that a detector can
+be judged (`generate --truth` writes it to a file).
 """
 
 import time

@@ -9,6 +9,14 @@ PREFIX = "SUPPLYR_"
 # The first is the product; the others do without it what it does, to be compared.
 BUILDS = ("lanewise", "handler", "threads", "pool")
 _POSTGRESQL = ("postgresql://", "postgres://")
+_AT_LEAST_ONE = (
+    "search_per_minute",
+    "write_per_minute",
+    "login_per_minute",
+    "logins_at_once",
+    "jobs_per_user",
+)
+_YEAR_HOURS = 8760
 
 
 class SettingsError(ValueError):
@@ -45,6 +53,9 @@ class Settings:
         start_method: How worker processes start: "forkserver", "spawn", or None for the default.
         keep_uploads_days: Uploads are deleted after so many days, unless an import needs them.
         keep_exports_days: The same for the files that export jobs have written.
+        rank_every_hours: All ranking scores are computed anew this often; 0 leaves it to people.
+        upload_quota_bytes: What the uploads of one account may take; further ones are refused.
+        jobs_per_user: Jobs of one account that may wait or run at a time.
         calls_per_worker: Calls after which a worker is replaced; None keeps it.
     """
 
@@ -74,6 +85,9 @@ class Settings:
     calls_per_worker: int | None = None
     keep_uploads_days: float = 30.0
     keep_exports_days: float = 7.0
+    rank_every_hours: float = 24.0
+    upload_quota_bytes: int = 2 * 1024**3
+    jobs_per_user: int = 20
 
     @property
     def uses_postgresql(self) -> bool:
@@ -94,12 +108,16 @@ class Settings:
             )
         if self.build not in BUILDS:
             raise SettingsError(f"{PREFIX}BUILD={self.build!r} must be one of {', '.join(BUILDS)}")
-        for name in ("search_per_minute", "write_per_minute", "login_per_minute", "logins_at_once"):
+        for name in _AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be 1 or more")
         for name in ("keep_uploads_days", "keep_exports_days"):
             if not getattr(self, name) > 0:
                 raise SettingsError(f"{PREFIX}{name.upper()} must be more than 0 days")
+        if not 0 <= self.rank_every_hours <= _YEAR_HOURS:
+            raise SettingsError(
+                f"{PREFIX}RANK_EVERY_HOURS must be 0 (never) to {_YEAR_HOURS} hours"
+            )
 
 
 def _flag(name: str, text: str) -> bool:

@@ -61,7 +61,9 @@ async def keys_of(reader: Reader, user_id: int) -> list[dict[str, Any]]:
 
 async def identity_of_key(database: Database, key: str) -> Identity | None:
     """Return whose key it is, or None: unknown, revoked, or its user is disabled."""
-    if not key.startswith(_START) or len(key) > _MAX_KEY_CHARACTERS or not key.isascii():
+    if not key.startswith(_START) or len(key) > _MAX_KEY_CHARACTERS:
+        return None
+    if not (key.isascii() and key.isprintable()):
         return None
     row = await database.fetch_one(
         "SELECT k.id AS key_id, k.key_hash, k.used_at_s, u.id, u.email, u.display_name, u.role"

@@ -3,6 +3,8 @@
 import time
 from typing import NamedTuple
 
+from lanewise import OverloadedError
+
 from supplyr.auth.passwords import Passwords
 from supplyr.auth.sessions import begin_session, end_session
 from supplyr.db.database import Database
@@ -34,7 +36,7 @@ async def log_in(
 ) -> LoggedIn | Refused:
     """Check a password and begin a session; the one that the browser had before is ended.
 
-    Raises OverloadedError where too many log in at once.
+    Raises OverloadedError where too many log in at once; that is no attempt.
     """
     account, place = f"account:{users.email_key(email)[:254]}", f"address:{address}"
     now = time.time()
@@ -48,9 +50,17 @@ async def log_in(
         return Refused(wait_s)
     user = await users.by_email(database, email)
     stored = None if user is None else user["password_hash"]
-    if not await passwords.holds(stored, password) or user is None:
+    try:
+        holds = await passwords.holds(stored, password)
+    except OverloadedError:
+        # The password was not looked at: whoever comes again with the right one must not wait.
+        async with database.transaction() as transaction:
+            for subject in (account, place):
+                await login_failures.take_back(transaction, subject)
+        raise
+    if not holds or user is None:
         return Refused(0.0)
-    fresh = await passwords.hashed(password) if passwords.is_outdated(stored or "") else None
+    fresh = await _fresh(passwords, password, stored)
     async with database.transaction() as transaction:
         await login_failures.forget(transaction, account)
         # Else whoever has an account could try others' passwords and log in between.
@@ -62,3 +72,13 @@ async def log_in(
         token = await begin_session(transaction, user["id"], settings)
         await audit.append(transaction, f"user:{user['id']}", "login", f"user:{user['id']}")
     return LoggedIn(token)
+
+
+async def _fresh(passwords: Passwords, password: str, stored: str | None) -> str | None:
+    """Return a hash with the costs that are set now, or None where there is no need or no room."""
+    if not passwords.is_outdated(stored or ""):
+        return None
+    try:
+        return await passwords.hashed(password)
+    except OverloadedError:
+        return None  # the next login has another chance

@@ -80,6 +80,12 @@ def run(settings: Settings, options: argparse.Namespace) -> int:
         "timeout_graceful_shutdown": _GRACE_S,
     }
     if options.workers > 1:
+        # The processes do not say when they listen, nor does uvicorn at this level.
+        print(
+            f"SUPPLYR: starting {options.workers} processes for"
+            f" http://{options.host}:{options.port or '(any port)'}/",
+            flush=True,
+        )
         # A server process that does not answer in time is killed, with its requests and its jobs.
         # The five seconds that uvicorn gives it are too few where it starts beside heavy work.
         uvicorn.run(**config, timeout_worker_healthcheck=_STANDSTILL_S)

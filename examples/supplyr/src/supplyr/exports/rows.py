@@ -1,6 +1,7 @@
 """What is exported of a supplier, and texts that no spreadsheet takes for formulas."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -40,14 +41,16 @@ COLUMNS: tuple[Column, ...] = (
 HEADING: tuple[str, ...] = tuple(column.heading for column in COLUMNS)
 Cell = str | int | float | None
 
-# After the OWASP page on CSV injection. The import takes the mark away again, so a text that
-# looks as if it had one gets one more: what comes back is what was there.
-_STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# After the OWASP page on CSV injection. A cell also begins where a program that was set to another
+# separator than ours parts a line: behind a semicolon, a tab, the end of a line. The import takes
+# the mark away again, so a text that looks as if it had one gets one more: what comes back is what
+# was there.
+_BEFORE_FORMULA = re.compile(r"(?:\A|(?<=[;\t\r\n]))(?='*[=+\-@\t\r])")
 
 
 def neutral(text: str) -> str:
-    """Return a text with an apostrophe in front where a spreadsheet would calculate it."""
-    return f"'{text}" if text.lstrip("'").startswith(_STARTS_FORMULA) else text
+    """Return a text with an apostrophe before whatever a spreadsheet would calculate."""
+    return _BEFORE_FORMULA.sub("'", text)
 
 
 def cells_of(row: Mapping[str, Any]) -> list[Cell]:

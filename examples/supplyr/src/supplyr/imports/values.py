@@ -18,16 +18,16 @@ _SKU = re.compile(r"[A-Z0-9][A-Z0-9._/-]{2,31}")
 _LIST = re.compile(r"[;,|\n]+")
 _WEBSITE = re.compile(r"https?://[a-z0-9.-]+(?::[0-9]{1,5})?(?:/[^\s<>\"']*)?", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(?:\.[0-9]{1,12})?")
-# What exports put before a text that a spreadsheet would take for a formula (exports/rows.py):
-# one more apostrophe than it had.
-_NEUTRALISED = re.compile(r"\A'(?='*[=+\-@\t\r])")
+# What exports put before whatever a spreadsheet takes for a formula (exports/rows.py): one more
+# apostrophe than it had.
+_NEUTRALISED = re.compile(r"(?:\A|(?<=[;\t\r\n]))'(?='*[=+\-@\t\r])")
 MAX_CODES = 12
 _CURRENCIES = frozenset("EUR CHF USD GBP PLN CZK SEK DKK NOK".split())
 _UNITS = frozenset("pcs kg m l box".split())
 
 
 def plain(text: str) -> str:
-    """Return a cell without blanks at its ends and without the mark of a neutralised formula."""
+    """Return a cell without blanks at its ends and without the marks of neutralised formulas."""
     return _NEUTRALISED.sub("", text.strip())
 
 

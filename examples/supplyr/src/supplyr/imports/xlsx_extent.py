@@ -18,10 +18,22 @@ MAX_CELLS = 20_000_000
 MAX_ROWS = 1_048_576
 MAX_COLUMNS = 500
 _PIECE_BYTES = 1 << 20
-# Where a cell or a row says where it is, at most so many bytes into its tag.
-_LONGEST_REFERENCE_BYTES = 64
-_CELL = re.compile(rb'<(?:\w{1,8}:)?c\b[^>]{0,40}?\br="([A-Z]{1,3})([0-9]{1,7})"')
-_ROW = re.compile(rb'<(?:\w{1,8}:)?row\b[^>]{0,40}?\br="([0-9]{1,7})"')
+# Tags of cells and rows are some dozens of bytes long; what is longer hides something.
+_LONGEST_TAG_BYTES = 1 << 16
+# A tag of a row or a cell, as all spreadsheet programs write it: it says first where it is.
+_CELL = re.compile(rb'<c r="([A-Z]{1,3})([0-9]{1,7})"')
+_ROW = re.compile(rb'<row r="([0-9]{1,7})"')
+# The same as XML allows it: with a prefix, other quotes, blanks, attributes in any order, or none.
+_OPENING = re.compile(rb"""<(?:[^\s<>"'/:=]+:)?(?:c|row)(?=[\s/>])""")
+_TAG = re.compile(
+    rb"""<(?:[^\s<>"'/:=]+:)?(c|row)"""
+    rb"""((?:\s+[^\s<>"'/=]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*/?>"""
+)
+_ATTRIBUTE = re.compile(rb"""\s([^\s<>"'/=]+)\s*=\s*(?:"([^"<]*)"|'([^'<]*)')""")
+_PLACE = re.compile(rb"([A-Za-z]{0,9})([0-9]{1,18})")
+# How XML in two bytes a letter begins; with zero bytes between its letters nothing here is found.
+_BEFORE_MARKUP = b"\xef\xbb\xbf \t\r\n"
+_WIDE = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
 _MARKUP = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 
@@ -71,13 +83,60 @@ def _pieces(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]
         ) from error
 
 
-def _reach(piece: bytes) -> tuple[int, int]:
-    row = max((int(found) for found in _ROW.findall(piece)), default=0)
-    column = 0
-    for letters, number in _CELL.findall(piece):
-        column = max(column, column_number(letters))
-        row = max(row, int(number))
-    return row, column
+class _Walk:
+    """How far the cells of a sheet reach. What does not say where it is follows what is before it.
+
+    Args:
+        strict: Whether it is markup, and no picture, say, in which anything may look like a tag.
+    """
+
+    def __init__(self, *, strict: bool) -> None:
+        self._strict = strict
+        self.rows = self.columns = 0
+        self._row = self._column = 0
+
+    def see(self, text: bytes) -> None:
+        """Walk over a part of the sheet that ends between two tags."""
+        rows, cells = _ROW.findall(text), _CELL.findall(text)
+        there = len(_OPENING.findall(text))
+        if len(rows) + len(cells) == there:
+            self._see_plain(rows, cells)
+            return
+        tags = _TAG.findall(text)
+        if self._strict and len(tags) != there:
+            raise CatalogueError(
+                "the XLSX holds a cell that is not well-formed; save it again from a spreadsheet"
+                " program"
+            )
+        self._see_tags(tags)
+
+    def _see_tags(self, tags: list[tuple[bytes, bytes]]) -> None:
+        for kind, attributes in tags:
+            place = _place_of(attributes)
+            if kind == b"row":
+                self._row = int(place[2]) if place else self._row + 1
+                self._column = 0
+            elif place:
+                self._row, self._column = int(place[2]), column_number(place[1].upper())
+            else:
+                self._column += 1
+            self._note()
+
+    def _see_plain(self, rows: list[bytes], cells: list[tuple[bytes, bytes]]) -> None:
+        for found in rows:
+            self.rows = max(self.rows, int(found))
+        for letters, number in cells:
+            self.columns = max(self.columns, column_number(letters))
+            self.rows = max(self.rows, int(number))
+        if cells:
+            self._row, self._column = int(cells[-1][1]), column_number(cells[-1][0])
+        # Should a row have begun behind that cell, cells without a place are taken to be further
+        # right than they are: never further left.
+        self._row = max(self._row, self.rows)
+
+    def _note(self) -> None:
+        self.rows = max(self.rows, self._row)
+        self.columns = max(self.columns, self._column)
 
 
 def _check_reach(rows: int, columns: int) -> None:
@@ -98,6 +157,7 @@ def check_extent(data: bytes) -> Extent:
     with open_archive(data) as archive:
         for entry in _check_names(archive):
             tail = b""
+            walk: _Walk | None = None
             for piece in _pieces(archive, entry):
                 unpacked_bytes += len(piece)
                 if unpacked_bytes > MAX_UNPACKED_BYTES:
@@ -105,18 +165,56 @@ def check_extent(data: bytes) -> Extent:
                         f"the XLSX unpacks to more than the {MAX_UNPACKED_BYTES:,} bytes allowed;"
                         " split the catalogue, or save it as CSV"
                     )
+                if walk is None:
+                    _check_letters(piece)
+                    walk = _Walk(strict=piece.lstrip(_BEFORE_MARKUP).startswith(b"<"))
                 searched = tail + piece
                 if _MARKUP.search(searched):
                     raise CatalogueError(
                         "the XLSX declares document types or entities, which no spreadsheet program"
                         " writes; save it again from one"
                     )
+                whole, tail = _parted(searched)
+                walk.see(whole)
                 # Any member may be a sheet: a workbook says which, and may say anything.
-                row, column = _reach(searched)
-                rows, columns = max(rows, row), max(columns, column)
+                rows, columns = max(rows, walk.rows), max(columns, walk.columns)
                 _check_reach(rows, columns)
-                tail = searched[-_LONGEST_REFERENCE_BYTES:]
+            if walk is not None:
+                walk.see(tail)
+                rows, columns = max(rows, walk.rows), max(columns, walk.columns)
+                _check_reach(rows, columns)
     return Extent(unpacked_bytes, rows, columns)
+
+
+def _place_of(attributes: bytes) -> re.Match[bytes] | None:
+    for name, double, single in _ATTRIBUTE.findall(attributes):
+        if name == b"r":
+            return _PLACE.fullmatch(double or single)
+    return None
+
+
+def _check_letters(text: bytes) -> None:
+    if text.startswith(_WIDE):
+        raise CatalogueError(
+            "the XLSX holds XML in UTF-16, which no spreadsheet program writes; save it again from"
+            " one"
+        )
+
+
+def _parted(text: bytes) -> tuple[bytes, bytes]:
+    """Return what ends between two tags, and a tag that may go on in the next piece."""
+    at = text.rfind(b"<")
+    if at < 0:
+        return text, b""
+    tail = text[at:]
+    if len(tail) <= _LONGEST_TAG_BYTES:
+        return text[:at], tail
+    if _OPENING.match(tail) and b">" not in tail:
+        raise CatalogueError(
+            "the XLSX holds a cell with attributes of more than"
+            f" {_LONGEST_TAG_BYTES:,} bytes; save it again from a spreadsheet program"
+        )
+    return text, b""
 
 
 def is_archive(data: bytes) -> bool:

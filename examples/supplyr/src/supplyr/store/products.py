@@ -68,3 +68,12 @@ async def descriptions_of(reader: Reader, ids: Sequence[int]) -> dict[int, list[
 def price_row_of(row: dict[str, Any]) -> PriceRow:
     """Return a row as the record that tasks work on."""
     return PriceRow(*(row[name] for name in PriceRow._fields))
+
+
+async def by_sku(reader: Reader, supplier_id: int, sku: str) -> Row | None:
+    """Return the product of a supplier that has an article number, or None."""
+    return await reader.fetch_one(
+        "SELECT id, sku, description, unit, price_cents, currency, min_quantity, updated_at_s"
+        " FROM products WHERE supplier_id = ? AND sku = ?",
+        (supplier_id, sku),
+    )

@@ -23,6 +23,7 @@ from supplyr.web.context import STATE_KEY, Context
 from supplyr.web.errors import add_handlers
 from supplyr.web.guards.body_limit import BodyLimit
 from supplyr.web.guards.headers import SecurityHeaders
+from supplyr.web.guards.known_senders import KnownSenders
 from supplyr.web.guards.methods import Methods
 from supplyr.web.pages import lanes
 from supplyr.web.plugged import ROUTERS, SERVICES, UPLOADS
@@ -110,13 +111,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         # Their pages load scripts from elsewhere; /api is ours.
         docs_url=None,
         redoc_url=None,
+        # Such a redirect would lead to whatever host the request named.
+        redirect_slashes=False,
     )
     add_handlers(app)
     for router in ROUTERS:
         app.include_router(router)
     lanes.mount(app)
-    # The last one added is the outermost: headers, methods, size, then overload and disconnects.
+    # The last one added is the outermost: headers, methods, size, who sends files, then overload
+    # and disconnects.
     app.add_middleware(LanewiseMiddleware)
+    app.add_middleware(KnownSenders, uploads=UPLOADS)
     app.add_middleware(
         BodyLimit,
         max_bytes=chosen.max_body_bytes,

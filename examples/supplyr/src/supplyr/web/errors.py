@@ -1,5 +1,6 @@
 """What goes wrong, as an answer: problem+json (RFC 9457) for programs, a page for people."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -11,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from lanewise import OverloadedError, TaskTimeoutError
 from lanewise.web import overloaded_handler
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from supplyr.db.database import ConflictError, DatabaseError
 from supplyr.directory import DirectoryError, NotThereError, OutdatedError
@@ -71,7 +72,7 @@ def problem(
     code: str = "",
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
-) -> JSONResponse:
+) -> Response:
     """Return a problem as a response."""
     told: dict[str, Any] = {
         "type": f"urn:supplyr:problem:{code}" if code else "about:blank",
@@ -79,7 +80,9 @@ def problem(
         "status": status,
         "detail": detail,
     }
-    return JSONResponse({**told, **(more or {})}, status, dict(headers or {}), MEDIA_TYPE)
+    text = json.dumps({**told, **(more or {})}, ensure_ascii=False, separators=(",", ":"))
+    # What was sent may be quoted, and need not be text that UTF-8 can carry.
+    return Response(text.encode("utf-8", "replace"), status, dict(headers or {}), MEDIA_TYPE)
 
 
 def answer(request: Request, error: ProblemError) -> Response:
@@ -137,7 +140,8 @@ async def _conflict(request: Request, _error: Exception) -> Response:
     return answer(request, ProblemError(409, said, code="conflict"))
 
 
-async def _away(request: Request, error: Exception) -> Response:
+async def away(request: Request, error: Exception) -> Response:
+    """Answer that the database cannot be reached."""
     _log.error("%s %s: %s", request.method, request.url.path, error)
     said = "The directory cannot be reached at the moment. Try again in some seconds."
     headers = {"retry-after": "5"}
@@ -175,7 +179,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ConflictError, _conflict)
-    app.add_exception_handler(DatabaseError, _away)
+    app.add_exception_handler(DatabaseError, away)
     app.add_exception_handler(DirectoryError, _refused)
     app.add_exception_handler(OverloadedError, _overloaded)
     app.add_exception_handler(TaskTimeoutError, _overloaded)

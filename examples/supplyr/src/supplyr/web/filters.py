@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from jinja2 import pass_context
 from jinja2.runtime import Context as JinjaContext
@@ -56,11 +56,17 @@ def web_link(url: str) -> str:
     return url if url.startswith(("https://", "http://")) else ""
 
 
+def mail_address(email: str) -> str:
+    """Return an address as a mailto: link has it: mail programs take "%40" as it stands."""
+    return quote(email, safe="@!$'*+")
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "count": count,
     "day": day,
     "host": host,
     "kilometres": kilometres,
+    "mail_address": mail_address,
     "moment": moment,
     "percent": percent,
     "price": price,

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
+from starlette.datastructures import FormData
 
 from supplyr.auth.identity import Identity, csrf_token_of
 from supplyr.auth.keys import identity_of_key
@@ -87,9 +88,18 @@ async def check_csrf(request: Request, context: Context, bound_to: str) -> None:
     """Raise ProblemError unless the request carries the form token that belongs to a cookie."""
     token = request.headers.get("x-csrf-token", "")
     if not token and request.headers.get("content-type", "").startswith(_FORMS):
-        sent = (await request.form()).get("csrf_token", "")
+        sent = (await form_of(request)).get("csrf_token", "")
         token = sent if isinstance(sent, str) else ""
     if not bound_to or not context.signer.holds("csrf", bound_to, token):
         raise ProblemError(
             403, "The form is out of date. Load the page again and repeat it.", code="csrf"
         )
+
+
+async def form_of(request: Request) -> FormData:
+    """Return the form of a request; ProblemError where what came cannot be read as one."""
+    try:
+        return await request.form()
+    except ValueError as error:
+        # A character set that is none for texts, say.
+        raise ProblemError(400, "The form cannot be read.", code="form") from error

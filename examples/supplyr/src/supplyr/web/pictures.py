@@ -66,9 +66,10 @@ async def take_picture(
         },
     )
     async with context.database.transaction() as transaction:
-        if await images.count_of(transaction, supplier_id) >= _MAX_IMAGES:
-            raise ProblemError(409, f"A supplier has at most {_MAX_IMAGES} pictures.", code="full")
         image_id, is_new = await images.add(transaction, new)
+        # Asked afterwards: the same file again, and a logo in place of another, are none more.
+        if await images.count_of(transaction, supplier_id) > _MAX_IMAGES:
+            raise ProblemError(409, f"A supplier has at most {_MAX_IMAGES} pictures.", code="full")
         if is_new:
             await audit.append(
                 transaction,

@@ -20,7 +20,7 @@ from supplyr.web.pages import duplicates as duplicate_pages
 from supplyr.web.pages import imports as import_pages
 from supplyr.web.pages import jobs as job_pages
 from supplyr.web.pages import search as search_pages
-from supplyr.web.services import check_entry, cleaner, job_runner
+from supplyr.web.services import check_entry, cleaner, job_runner, ranker
 
 Service: TypeAlias = Callable[[Context], AbstractAsyncContextManager[object]]
 
@@ -46,12 +46,13 @@ ROUTERS: tuple[APIRouter, ...] = (
 )
 
 # Entered in this order when the app starts, left in the opposite one when it stops.
-SERVICES: tuple[Service, ...] = (job_runner, cleaner)
+SERVICES: tuple[Service, ...] = (job_runner, cleaner, ranker)
 
 # Compares a supplier that was just saved with those that are there, in bounded time.
 ENTRY_CHECK: Callable[[Context, int], Awaitable[EntryCheck]] | None = check_entry
 
-# Whole paths whose bodies may be as large as SUPPLYR_MAX_UPLOAD_BYTES.
+# Whole paths whose bodies may be as large as SUPPLYR_MAX_UPLOAD_BYTES. They are read only where the
+# sender is known, see guards/known_senders.py.
 UPLOADS: tuple[re.Pattern[str], ...] = (
     re.compile(r"/api/v1/uploads"),
     re.compile(r"/imports"),

@@ -64,4 +64,5 @@ def render(
     page = environment().get_template(template).render({**shared, **(values or {})})
     # Asked for again each time: who has logged out sees nothing by going back.
     kept = {"cache-control": "private, no-cache", "vary": "HX-Request, Cookie"}
-    return HTMLResponse(page, status, {**kept, **(headers or {})})
+    # What was sent may be shown again, and need not be text that UTF-8 can carry.
+    return HTMLResponse(page.encode("utf-8", "replace"), status, {**kept, **(headers or {})})

@@ -1,4 +1,4 @@
-"""What runs beside requests: the job runner; and the check of entries as routes call it."""
+"""What runs beside requests: jobs, and chores; and the check of entries as routes call it."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from supplyr.jobs.background import Background
 from supplyr.jobs.cleaning import cleaning
 from supplyr.jobs.entry_check import check
+from supplyr.jobs.ranking_schedule import ranking_now_and_then
 from supplyr.jobs.registry import HANDLERS
 from supplyr.jobs.runner import Runner
 from supplyr.web.context import Context
@@ -19,6 +20,17 @@ async def cleaner(context: Context) -> AsyncGenerator[None]:
         yield
         return
     async with cleaning(context.database, context.settings):
+        yield
+
+
+@asynccontextmanager
+async def ranker(context: Context) -> AsyncGenerator[None]:
+    """Ask for the ranking as often as the settings say, where jobs run too."""
+    settings = context.settings
+    if not settings.run_jobs or settings.rank_every_hours == 0:
+        yield
+        return
+    async with ranking_now_and_then(context.database, settings.rank_every_hours, context.bell.ring):
         yield
 
 

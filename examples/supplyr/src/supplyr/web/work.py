@@ -22,7 +22,7 @@ from supplyr.jobs import duplicates, exports, imports, ranking
 from supplyr.jobs.files import TooLargeError, pieces_of, resolved, store
 from supplyr.jobs.submit import submit
 from supplyr.spreadsheet import CatalogueError
-from supplyr.store import jobs, suppliers, uploads
+from supplyr.store import audit, job_counts, jobs, suppliers, uploads
 from supplyr.store.jobs import KeyUsedError
 from supplyr.store.uploads import NewUpload
 from supplyr.web.context import Context, context_of
@@ -30,6 +30,8 @@ from supplyr.web.errors import ProblemError
 
 # A preview reads the whole of a spreadsheet; nobody waits for it longer than this.
 _PREVIEW_S = 20.0
+# How soon, in seconds, somebody with many jobs may look again whether one is over.
+_JOBS_RETRY_AFTER = "10"
 _NAME_NOISE = re.compile(r"[^\w .()\[\]+-]+")
 
 
@@ -43,8 +45,12 @@ def safe_name(name: str | None) -> str:
 async def start(
     request: Request, identity: Identity, kind: str, payload: Mapping[str, Any], key: str | None
 ) -> tuple[Row, bool]:
-    """Add a job and wake the runner; (its row, whether it is new). 409 for a key used otherwise."""
+    """Add a job and wake the runner; (its row, whether it is new).
+
+    409 for a key that was used otherwise, 429 for somebody who has asked for a lot already.
+    """
     context = context_of(request)
+    await _check_jobs(context, identity, kind, key)
     try:
         row, is_new = await submit(
             context.database, kind, identity.user_id, identity.actor, payload, key
@@ -57,6 +63,21 @@ async def start(
         raise ProblemError(422, str(error), code="key") from error
     context.bell.ring()
     return row, is_new
+
+
+async def _check_jobs(context: Context, identity: Identity, kind: str, key: str | None) -> None:
+    """Refuse a job of somebody who keeps everybody waiting: of a kind, one runs at a time."""
+    most = context.settings.jobs_per_user
+    if await job_counts.unfinished_of(context.database, identity.user_id) < most:
+        return
+    if key and await job_counts.is_known(context.database, kind, identity.user_id, key):
+        return  # the same job again is no other one
+    raise ProblemError(
+        429,
+        f"{most} of your jobs are not over yet; wait for one, or cancel it.",
+        code="jobs",
+        headers={"retry-after": _JOBS_RETRY_AFTER},
+    )
 
 
 async def receive_upload(
@@ -72,6 +93,7 @@ async def receive_upload(
     if kind not in KINDS:
         raise ProblemError(422, f"Choose one of {', '.join(KINDS)}.", code="kind")
     await _check_supplier(context, kind, supplier_id)
+    await _check_quota(context, identity)
     most = context.settings.max_upload_bytes
     try:
         stored = await store(context.settings.data_dir, "uploads", pieces_of(file.read), most)
@@ -79,15 +101,46 @@ async def receive_upload(
         raise ProblemError(413, f"The file is larger than {most:,} bytes.", code="large") from error
     try:
         preview = await _preview(context, stored.path, kind, options)
-    except ProblemError:
+    except BaseException:
+        # Refused, no room for it, or the client has left: nobody will ever ask for it.
         resolved(context.settings.data_dir, stored.path).unlink(missing_ok=True)
         raise
     new = NewUpload(
         identity.user_id, kind, supplier_id, stored.path, safe_name(file.filename),
         stored.size_bytes, stored.sha256, preview,
     )  # fmt: skip
+    try:
+        return await _added(context, identity, new)
+    except Exception:
+        # Not when cancelled: then the row may be there.
+        resolved(context.settings.data_dir, stored.path).unlink(missing_ok=True)
+        raise
+
+
+async def _added(context: Context, identity: Identity, new: NewUpload) -> int:
     async with context.database.transaction() as transaction:
-        return await uploads.add(transaction, new)
+        upload_id = await uploads.add(transaction, new)
+        await audit.append(
+            transaction,
+            identity.actor,
+            "upload.add",
+            f"upload:{upload_id}",
+            {"bytes": new.size_bytes, "sha256": new.sha256},
+        )
+    return upload_id
+
+
+async def _check_quota(context: Context, identity: Identity) -> None:
+    most = context.settings.upload_quota_bytes
+    kept = await job_counts.uploaded_bytes(context.database, identity.user_id)
+    if kept >= most:
+        days = context.settings.keep_uploads_days
+        raise ProblemError(
+            409,
+            f"Your uploads take {kept:,} bytes; {most:,} are kept for each account. They are"
+            f" deleted after {days:g} days.",
+            code="quota",
+        )
 
 
 async def _check_supplier(context: Context, kind: str, supplier_id: int | None) -> None:
@@ -191,10 +244,12 @@ async def job_of(request: Request, identity: Identity, job_id: int) -> Row:
 
 async def cancel_job(request: Request, identity: Identity, job_id: int) -> None:
     """Ask for a job's end."""
-    await job_of(request, identity, job_id)
+    row = await job_of(request, identity, job_id)
     context = context_of(request)
     async with context.database.transaction() as transaction:
         await jobs.ask_cancel(transaction, job_id)
+        if row["finished_at_s"] is None and row["cancel_asked_at_s"] is None:
+            await audit.append(transaction, identity.actor, "job.cancel", f"job:{job_id}")
     context.bell.ring()
 
 

@@ -3,14 +3,14 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from supplyr.dedupe import DEFAULT_THRESHOLD
 from supplyr.store import duplicates
 from supplyr.web import reviewing, work
 from supplyr.web.api.jobs import Job, Key, started
-from supplyr.web.api.models import MAX_ID, Id
+from supplyr.web.api.models import MAX_ID, STRICT, Id
 from supplyr.web.api.responses import problems
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
@@ -25,7 +25,7 @@ State = Literal["open", "merged", "dismissed"]
 class RunIn(BaseModel):
     """How similar two suppliers must be, as a share."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     threshold: float = Field(DEFAULT_THRESHOLD, ge=0.5, le=1.0, allow_inf_nan=False)
 
@@ -56,7 +56,7 @@ class ClusterPage(BaseModel):
 class MergeIn(BaseModel):
     """Which supplier stays, and which become part of it."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     survivor_id: Id
     member_ids: list[Id] = Field(min_length=1, max_length=50)

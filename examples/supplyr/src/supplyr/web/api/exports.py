@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from starlette.responses import Response, StreamingResponse
 
 from supplyr.exports.formats import FORMATS, FormatName
@@ -13,6 +13,7 @@ from supplyr.jobs.exporting import TooManyRowsError, found_pages, stream
 from supplyr.web import work
 from supplyr.web.api.asked import Asked
 from supplyr.web.api.jobs import MEDIA, Job, Key, started
+from supplyr.web.api.models import STRICT
 from supplyr.web.api.responses import problems
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
@@ -27,7 +28,7 @@ _AT_MOST = {"csv": 100_000, "xlsx": 20_000, "pdf": 5_000}
 class ExportIn(BaseModel):
     """Which format."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     format: Literal["csv", "xlsx", "pdf"]
 

@@ -35,7 +35,7 @@ class Image(BaseModel):
     sha256: str
 
 
-@router.get("/suppliers/{supplier_id:int}/images", responses=problems(404))
+@router.get("/suppliers/{supplier_id:id}/images", responses=problems(404))
 async def list_images(request: Request, supplier_id: SupplierId) -> list[Image]:
     """Return the pictures of a supplier."""
     database = context_of(request).database
@@ -44,7 +44,7 @@ async def list_images(request: Request, supplier_id: SupplierId) -> list[Image]:
 
 
 @router.post(
-    "/suppliers/{supplier_id:int}/images",
+    "/suppliers/{supplier_id:id}/images",
     status_code=201,
     responses=problems(403, 404, 409, 413),
     dependencies=[WRITES],
@@ -64,7 +64,7 @@ async def add_image(
 
 
 @router.delete(
-    "/suppliers/{supplier_id:int}/images/{image_id}",
+    "/suppliers/{supplier_id:id}/images/{image_id}",
     status_code=204,
     responses=problems(403, 404),
     dependencies=[WRITES],
@@ -95,13 +95,23 @@ async def picture(request: Request, image_id: ImageId, size: Size) -> Response:
     return Response(bytes(row["content"]), media_type=row["media_type"], headers=headers)
 
 
-@pictures.post("/suppliers/{supplier_id:int}/images", dependencies=[WRITES])
+@pictures.post("/suppliers/{supplier_id:id}/images", dependencies=[WRITES])
 async def add_from_page(
     request: Request,
     identity: Writer,
     supplier_id: SupplierId,
     file: Annotated[UploadFile, File()],
+    role: Annotated[Literal["logo", "photo"], Form()] = "logo",
 ) -> Response:
-    """Take a logo from the form of a profile."""
-    await taking.take_picture(request, identity, supplier_id, file, "logo")
-    return RedirectResponse(f"/suppliers/{supplier_id:int}?saved=1", 303)
+    """Take a picture from the form of a profile."""
+    await taking.take_picture(request, identity, supplier_id, file, role)
+    return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
+
+
+@pictures.post("/suppliers/{supplier_id:id}/images/{image_id}/delete", dependencies=[WRITES])
+async def remove_from_page(
+    request: Request, identity: Writer, supplier_id: SupplierId, image_id: ImageId
+) -> Response:
+    """Delete a picture of a profile."""
+    await taking.remove_picture(request, identity, supplier_id, image_id)
+    return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)

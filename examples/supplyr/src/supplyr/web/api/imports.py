@@ -3,14 +3,14 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, File, Form, Path, Request, UploadFile
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from supplyr.imports.reading import Options
 from supplyr.store import uploads
 from supplyr.web import work
 from supplyr.web.api.jobs import Job, Key, started
-from supplyr.web.api.models import MAX_ID, Id
+from supplyr.web.api.models import MAX_ID, STRICT, Id
 from supplyr.web.api.responses import problems
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
@@ -40,7 +40,7 @@ class Upload(BaseModel):
 class ImportIn(BaseModel):
     """Which upload, and which column (from 0) is which field; None takes what was guessed."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     upload_id: Id
     columns: dict[str, Annotated[int, Field(ge=0, le=500)]] | None = Field(None, max_length=50)
@@ -52,7 +52,7 @@ def options_of(encoding: str, delimiter: str) -> Options:
     return Options(encoding, "\t" if delimiter == "tab" else delimiter)
 
 
-@router.post("/uploads", status_code=201, responses=problems(403, 413), dependencies=[WRITES])
+@router.post("/uploads", status_code=201, responses=problems(403, 409), dependencies=[WRITES])
 async def upload_file(
     request: Request,
     identity: Writer,

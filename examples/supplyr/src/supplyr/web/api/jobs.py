@@ -16,8 +16,9 @@ from supplyr.jobs.files import resolved
 from supplyr.store import job_records, jobs
 from supplyr.store.job_life import FINAL
 from supplyr.web import work
+from supplyr.web.api.asked import Typed
 from supplyr.web.api.models import MAX_ID
-from supplyr.web.api.responses import problems
+from supplyr.web.api.responses import PARTS, problems
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
 from supplyr.web.identity import Admin, Writer
@@ -26,7 +27,7 @@ from supplyr.web.limits import WRITES
 router = APIRouter(prefix="/api/v1", tags=["jobs"])
 JobId = Annotated[int, Path(ge=1, le=MAX_ID)]
 Key = Annotated[
-    str | None,
+    Typed | None,
     Header(
         alias="idempotency-key",
         min_length=1,
@@ -174,7 +175,7 @@ def _quoted(text: str) -> str:
 @router.get(
     "/jobs/{job_id}/file",
     response_class=FileResponse,
-    responses={**problems(404), 200: {"content": MEDIA}},
+    responses={**problems(404), **PARTS, 200: {"content": MEDIA}},
 )
 async def job_file(request: Request, identity: Writer, job_id: JobId) -> Response:
     """Return the file that an export has written."""

@@ -3,13 +3,29 @@
 import re
 from typing import Annotated, Literal
 
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from starlette.convertors import IntegerConvertor, register_url_convertor
 
 from supplyr.search.engine import Hit
 from supplyr.store.suppliers import Draft
 
 MAX_ID = 2**53 - 1  # what JSON numbers carry exactly
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+RowId = Annotated[int, Path(ge=1, le=MAX_ID)]
+# What a column of four bytes holds.
+_MAX_VERSION = 2**31 - 1
+# Bodies are JSON: "12" is no number there, and 1 no boolean.
+STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class _IdConvertor(IntegerConvertor):
+    """`{supplier_id:id}` in paths: Starlette's `int` takes more digits than Python reads."""
+
+    regex = "[0-9]{1,16}"
+
+
+register_url_convertor("id", _IdConvertor())
 
 
 # No control characters but tab and line ends: no database and no page should get any. As patterns,
@@ -47,7 +63,7 @@ Country = Annotated[str, StringConstraints(pattern=r"^([A-Z]{2})?$")]
 class SupplierIn(BaseModel):
     """What a writer says of a supplier."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     name: Name
     description: Long = ""
@@ -84,7 +100,7 @@ class SupplierChange(SupplierIn):
     """All that is said of a supplier from now on."""
 
     version: int | None = Field(
-        None, ge=1, le=MAX_ID, description="That you read; 409 where it is another by now"
+        None, ge=1, le=_MAX_VERSION, description="That you read; 409 where it is another by now"
     )
 
     def draft(self) -> Draft:
@@ -200,7 +216,7 @@ class Created(BaseModel):
 class ProductIn(BaseModel):
     """A product of a price list."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     sku: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9][A-Z0-9._/-]{2,31}$")]
     description: Annotated[str, _limits(200, 1)]
@@ -213,7 +229,7 @@ class ProductIn(BaseModel):
 class ProductsIn(BaseModel):
     """Some products; whole price lists are imported instead."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     items: list[ProductIn] = Field(min_length=1, max_length=200)
 
@@ -221,7 +237,7 @@ class ProductsIn(BaseModel):
 class Product(ProductIn):
     """A product as it is kept."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", strict=False)
 
     id: int
     # As they were imported: what is kept is told, whatever the rules are by now.
@@ -239,7 +255,7 @@ class ProductPage(BaseModel):
 class ApiKeyIn(BaseModel):
     """What a new key is for."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = STRICT
 
     label: Annotated[str, _limits(60, 1)]
 

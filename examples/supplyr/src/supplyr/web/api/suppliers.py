@@ -45,7 +45,7 @@ async def shown(database: Database, supplier_id: int) -> Row:
 
 
 @router.get(
-    "/{supplier_id:int}",
+    "/{supplier_id:id}",
     response_model=Supplier,
     responses={**problems(404), 304: {"description": "It is as `If-None-Match` says"}},
 )
@@ -64,7 +64,7 @@ async def add_supplier(request: Request, identity: Writer, supplier: SupplierIn)
     return Created(id=supplier_id, duplicate_check=found.verdict, suspected=found.suspected)
 
 
-@router.put("/{supplier_id:int}", responses=problems(403, 404, 409), dependencies=[WRITES])
+@router.put("/{supplier_id:id}", responses=problems(403, 404, 409), dependencies=[WRITES])
 async def change_supplier(
     request: Request, identity: Writer, supplier_id: SupplierId, supplier: SupplierChange
 ) -> Supplier:
@@ -78,7 +78,7 @@ async def change_supplier(
 
 
 @router.delete(
-    "/{supplier_id:int}", status_code=204, responses=problems(403, 404), dependencies=[WRITES]
+    "/{supplier_id:id}", status_code=204, responses=problems(403, 404), dependencies=[WRITES]
 )
 async def archive_supplier(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
     """Archive a supplier: it is kept, but neither found nor shown."""
@@ -87,7 +87,7 @@ async def archive_supplier(request: Request, identity: Writer, supplier_id: Supp
 
 
 @router.post(
-    "/{supplier_id:int}/restore",
+    "/{supplier_id:id}/restore",
     status_code=204,
     responses=problems(403, 404),
     dependencies=[WRITES],
@@ -98,7 +98,7 @@ async def restore_supplier(request: Request, identity: Writer, supplier_id: Supp
     return Response(status_code=204)
 
 
-@router.get("/{supplier_id:int}/products", tags=["products"], responses=problems(404))
+@router.get("/{supplier_id:id}/products", tags=["products"], responses=problems(404))
 async def read_products(
     request: Request,
     supplier_id: SupplierId,
@@ -115,7 +115,7 @@ async def read_products(
 
 
 @router.post(
-    "/{supplier_id:int}/products",
+    "/{supplier_id:id}/products",
     status_code=204,
     tags=["products"],
     responses=problems(403, 404),
@@ -131,7 +131,7 @@ async def put_products(
 
 
 @router.delete(
-    "/{supplier_id:int}/products/{product_id:int}",
+    "/{supplier_id:id}/products/{product_id:id}",
     status_code=204,
     tags=["products"],
     responses=problems(403, 404),

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from supplyr.web.identity import Visitor
+from supplyr.web.limits import SEARCHES
 from supplyr.web.rendering import render
 
 router = APIRouter(include_in_schema=False)
@@ -28,7 +29,7 @@ def _operations(schema: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-@router.get("/api")
+@router.get("/api", dependencies=[SEARCHES])
 async def about_api(request: Request, _identity: Visitor) -> Response:
     """Show every operation of the API."""
     schema = request.app.openapi()

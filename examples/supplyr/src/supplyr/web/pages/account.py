@@ -15,6 +15,7 @@ from supplyr.auth.sessions import end_session, end_sessions_of
 from supplyr.settings import Settings
 from supplyr.store import audit, users
 from supplyr.web.api.asked import Typed
+from supplyr.web.api.models import RowId
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
 from supplyr.web.identity import SESSION_COOKIE, Visitor, Writer, check_csrf
@@ -79,9 +80,9 @@ def _login_page(
 @router.post("/login", dependencies=[LOGINS])
 async def login(
     request: Request,
-    email: Annotated[str, Form(max_length=254)] = "",
+    email: Annotated[Typed, Form(max_length=254)] = "",
     password: _Password = "",
-    target: Annotated[str, Form(alias="next", max_length=500)] = "/",
+    target: Annotated[Typed, Form(alias="next", max_length=500)] = "/",
 ) -> Response:
     """Log in and go on; or show the form again."""
     context = context_of(request)
@@ -115,11 +116,12 @@ async def login(
 
 
 @router.post("/logout")
-async def logout(request: Request, _identity: Writer) -> Response:
+async def logout(request: Request, identity: Writer) -> Response:
     """End the session."""
     context = context_of(request)
     async with context.database.transaction() as transaction:
         await end_session(transaction, request.cookies.get(SESSION_COOKIE, ""))
+        await audit.append(transaction, identity.actor, "logout", f"user:{identity.user_id}")
     response = RedirectResponse("/", 303)
     response.delete_cookie(SESSION_COOKIE, path="/")
     return response
@@ -144,7 +146,7 @@ async def _account_page(
 async def make_key(
     request: Request,
     identity: Writer,
-    label: Annotated[str, Form(max_length=60)] = "",
+    label: Annotated[Typed, Form(max_length=60)] = "",
 ) -> Response:
     """Make a key and show it: this once."""
     database = context_of(request).database
@@ -157,7 +159,7 @@ async def make_key(
 
 
 @router.post("/account/keys/{key_id}/revoke", dependencies=[WRITES])
-async def revoke_key(request: Request, identity: Writer, key_id: int) -> Response:
+async def revoke_key(request: Request, identity: Writer, key_id: RowId) -> Response:
     """Revoke one of one's keys."""
     async with context_of(request).database.transaction() as transaction:
         if not await keys.revoke_key(transaction, identity.user_id, key_id):

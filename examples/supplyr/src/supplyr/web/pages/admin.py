@@ -8,7 +8,8 @@ from starlette.responses import RedirectResponse, Response
 from supplyr.auth.passwords import PasswordError, check_new
 from supplyr.db.database import ConflictError
 from supplyr.store import audit, users
-from supplyr.web.api.models import MAX_ID, without_controls
+from supplyr.web.api.asked import Typed
+from supplyr.web.api.models import MAX_ID, RowId
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
 from supplyr.web.identity import Admin
@@ -48,16 +49,16 @@ async def _page(
 async def add_user(
     request: Request,
     identity: Admin,
-    email: Annotated[str, Form(max_length=254)] = "",
-    display_name: Annotated[str, Form(max_length=80)] = "",
+    email: Annotated[Typed, Form(max_length=254)] = "",
+    display_name: Annotated[Typed, Form(max_length=80)] = "",
     password: Annotated[str, Form(max_length=1024)] = "",
     role: Annotated[Literal["writer", "admin"], Form()] = "writer",
 ) -> Response:
     """Give somebody an account."""
     context = context_of(request)
     try:
-        name = without_controls(display_name.strip()) or email
-        if "@" not in without_controls(email):
+        name = display_name.strip() or email
+        if "@" not in email:
             raise ValueError("An account needs an e-mail address.")
         check_new(password, email)
     except (PasswordError, ValueError) as error:
@@ -77,7 +78,7 @@ async def add_user(
 
 @router.post("/users/{user_id}/{what}", dependencies=[WRITES])
 async def switch_user(
-    request: Request, identity: Admin, user_id: int, what: Literal["disable", "enable"]
+    request: Request, identity: Admin, user_id: RowId, what: Literal["disable", "enable"]
 ) -> Response:
     """Let somebody in no longer, or again."""
     if user_id == identity.user_id:

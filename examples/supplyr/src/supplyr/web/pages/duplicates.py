@@ -12,7 +12,7 @@ from supplyr.web.api.duplicates import ClusterId, State
 from supplyr.web.api.models import MAX_ID
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
-from supplyr.web.identity import Writer
+from supplyr.web.identity import Writer, form_of
 from supplyr.web.limits import WRITES
 from supplyr.web.rendering import render
 
@@ -61,7 +61,7 @@ async def start_run(
 @router.post("/{cluster_id}", dependencies=[WRITES])
 async def decide(request: Request, identity: Writer, cluster_id: ClusterId) -> Response:
     """Merge, dismiss or undo, as the button says."""
-    form = await request.form()
+    form = await form_of(request)
     what = form.get("what")
     if what == "merge":
         survivor = _number(form.get("survivor"))

@@ -4,6 +4,7 @@ import secrets
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from starlette.datastructures import FormData
 from starlette.responses import RedirectResponse, Response
 
 from supplyr.imports.encodings import CHOICES
@@ -12,10 +13,10 @@ from supplyr.store import uploads
 from supplyr.web import work
 from supplyr.web.api.imports import Delimiter, Encoding, options_of, shown_upload
 from supplyr.web.api.jobs import JobId
-from supplyr.web.api.models import MAX_ID
+from supplyr.web.api.models import MAX_ID, without_controls
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
-from supplyr.web.identity import Writer
+from supplyr.web.identity import Writer, form_of
 from supplyr.web.limits import WRITES
 from supplyr.web.rendering import render
 
@@ -51,17 +52,24 @@ async def upload_file(
     delimiter: Annotated[Delimiter, Form()] = "",
 ) -> Response:
     """Take a file and show its columns; or the form again, with what is wrong."""
-    number = int(supplier_id) if supplier_id.isascii() and supplier_id.isdigit() else None
+    number = _number(supplier_id)
     if kind == "suppliers":
         number = None
     options = options_of(encoding, delimiter)
     try:
         upload_id = await work.receive_upload(request, identity, file, kind, number, options)
     except ProblemError as error:
-        if error.status not in {413, 422}:
+        if error.status not in {409, 413, 422}:
             raise
         return _form(request, number, error.detail, error.status)
     return RedirectResponse(f"/imports/{upload_id}", 303)
+
+
+def _number(sent: str) -> int | None:
+    """Return the number of a supplier as a form has it; None for what is none."""
+    if sent.isascii() and sent.isdigit() and 1 <= int(sent) <= MAX_ID:
+        return int(sent)
+    return None
 
 
 @router.get("/imports/{upload_id}")
@@ -100,7 +108,7 @@ async def _columns(
 @router.post("/imports/{upload_id}", dependencies=[WRITES])
 async def start_import(request: Request, identity: Writer, upload_id: JobId) -> Response:
     """Start the import with the columns of the form; or show it again, with what is wrong."""
-    form = await request.form()
+    form = await form_of(request)
     columns: dict[str, int] = {}
     said = ""
     for name, field in form.multi_items():
@@ -112,7 +120,7 @@ async def start_import(request: Request, identity: Writer, upload_id: JobId) -> 
         if number.isascii() and number.isdigit():
             columns[field] = int(number[:6])
     update = form.get("update_existing") == "1"
-    key = form.get("key")
+    key = _key_of(form)
     try:
         if said:
             raise ProblemError(422, said, code="columns")
@@ -121,7 +129,7 @@ async def start_import(request: Request, identity: Writer, upload_id: JobId) -> 
             identity,
             upload_id,
             columns,
-            key[:200] if isinstance(key, str) and key else None,
+            key,
             update_existing=update,
         )
     except ProblemError as error:
@@ -132,3 +140,14 @@ async def start_import(request: Request, identity: Writer, upload_id: JobId) -> 
             update_existing=update, said=error.detail, status=422,
         )  # fmt: skip
     return RedirectResponse(f"/jobs/{row['id']}", 303)
+
+
+def _key_of(form: FormData) -> str | None:
+    """Return the form's idempotency key, which is ours unless somebody has changed it."""
+    key = form.get("key")
+    if not isinstance(key, str) or not key:
+        return None
+    try:
+        return without_controls(key[:200])
+    except ValueError as error:
+        raise ProblemError(422, f"The form's key {error}.", code="key") from error

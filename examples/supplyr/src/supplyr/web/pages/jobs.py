@@ -10,13 +10,14 @@ from supplyr.exports.formats import FormatName
 from supplyr.store import job_records, jobs
 from supplyr.store.job_life import FINAL
 from supplyr.web import work
-from supplyr.web.api.asked import Asked
+from supplyr.web.api.asked import Asked, Typed
 from supplyr.web.api.exports import found_file
 from supplyr.web.api.jobs import JobId, errors_csv, job_file
 from supplyr.web.api.models import MAX_ID
 from supplyr.web.context import context_of
 from supplyr.web.identity import Admin, Writer
 from supplyr.web.limits import SEARCHES, WRITES
+from supplyr.web.pages.search import around_town
 from supplyr.web.rendering import is_partial, render
 
 router = APIRouter(include_in_schema=False)
@@ -107,7 +108,13 @@ async def start_ranking(request: Request, identity: Admin) -> Response:
 
 @router.get("/exports/suppliers.{name}", dependencies=[SEARCHES])
 async def export_found(
-    request: Request, identity: Writer, question: Asked, name: FormatName
+    request: Request,
+    identity: Writer,
+    question: Asked,
+    name: FormatName,
+    around: Annotated[Typed, Query(max_length=80)] = "",
 ) -> Response:
-    """Return what a question finds as a file."""
-    return await found_file(request, question, name)
+    """Return what a question finds as a file: with the values of the page's query string."""
+    radius = request.query_params.get("radius_km", "50")
+    asked = await around_town(context_of(request), question, around, radius)
+    return await found_file(request, asked, name)

@@ -43,7 +43,12 @@ class _Guarded:
         return None
 
 
+async def _to_the_pages(_request: Request) -> Response:
+    return RedirectResponse(f"{PATH}/", 307)
+
+
 def mount(app: FastAPI) -> None:
     """Put the dashboard into an app; /readyz asks it too."""
     app.state.lanes = dashboard()
+    app.add_route(PATH, _to_the_pages, include_in_schema=False)
     app.mount(PATH, _Guarded(app.state.lanes))

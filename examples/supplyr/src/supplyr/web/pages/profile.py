@@ -1,6 +1,6 @@
 """A supplier's own page, and the forms by which writers change it."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Form, Query, Request
 from pydantic import ValidationError
@@ -13,14 +13,15 @@ from supplyr.classification import TITLES
 from supplyr.directory import DirectoryError
 from supplyr.records import PriceRow
 from supplyr.search.question import Near, Question
+from supplyr.store import archive as archive_rows
 from supplyr.store import audit, images, products
 from supplyr.web.api.asked import Typed
-from supplyr.web.api.models import ProductIn, SupplierChange
+from supplyr.web.api.models import MAX_ID, ProductIn, SupplierChange
 from supplyr.web.api.suppliers import SupplierId, shown
 from supplyr.web.context import context_of
 from supplyr.web.entry_check import checked_on_entry
 from supplyr.web.errors import ProblemError, field_errors
-from supplyr.web.identity import Visitor, Writer
+from supplyr.web.identity import Visitor, Writer, form_of
 from supplyr.web.limits import WRITES
 from supplyr.web.pages.search import CODE_TITLES, COUNTRIES
 from supplyr.web.rendering import render
@@ -29,6 +30,10 @@ router = APIRouter(include_in_schema=False)
 _PRODUCTS = 50
 _NEIGHBOURS = 4
 _CHANGES = 10
+_ARCHIVED = 50
+CURRENCIES: tuple[str, ...] = get_args(ProductIn.model_fields["currency"].annotation)
+# What parts the items of a list in the form. Certificates have commas in their names.
+_LISTS = {"codes": ",", "certificates": "\n"}
 
 
 @router.get("/suppliers/new")
@@ -41,9 +46,9 @@ async def new_supplier(request: Request, _identity: Writer) -> Response:
 async def add_supplier(request: Request, identity: Writer) -> Response:
     """Add a supplier, and show it; or the form again, with what is wrong."""
     context = context_of(request)
-    form = await request.form()
+    form = await form_of(request)
     try:
-        supplier = SupplierChange(**_values(form))
+        supplier = SupplierChange.model_validate(_values(form), strict=False)
         supplier_id = await directory.add(context.database, identity, supplier.draft())
     except (ValidationError, DirectoryError) as error:
         return _form(request, dict(form), _told(error), None)
@@ -51,7 +56,7 @@ async def add_supplier(request: Request, identity: Writer) -> Response:
     return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
 
 
-@router.get("/suppliers/{supplier_id:int}")
+@router.get("/suppliers/{supplier_id:id}")
 async def profile(
     request: Request,
     identity: Visitor,
@@ -64,7 +69,12 @@ async def profile(
         row = await shown(context.database, supplier_id)
     except ProblemError as error:
         if error.more.get("merged_into"):
-            return RedirectResponse(f"/suppliers/{error.more['merged_into']}", 301)
+            # A merge can be undone, so no browser may remember where it led.
+            return RedirectResponse(
+                f"/suppliers/{error.more['merged_into']}",
+                302,
+                {"cache-control": "no-store"},
+            )
         raise
     rows = await products.page_of(context.database, supplier_id, after, _PRODUCTS + 1)
     neighbours = []
@@ -85,30 +95,31 @@ async def profile(
         "images": await images.of_supplier(context.database, supplier_id),
         "titles": CODE_TITLES,
         "country_names": COUNTRIES,
+        "currencies": CURRENCIES,
         "saved": "saved" in request.query_params,
     }
     return render(request, "profile.html", values)
 
 
-@router.get("/suppliers/{supplier_id:int}/edit")
+@router.get("/suppliers/{supplier_id:id}/edit")
 async def edit(request: Request, _identity: Writer, supplier_id: SupplierId) -> Response:
     """Show the form with what is there."""
     row = await shown(context_of(request).database, supplier_id)
     values = {
         **row,
         "codes": ", ".join(row["codes"]),
-        "certificates": ", ".join(row["certificates"]),
+        "certificates": "\n".join(row["certificates"]),
     }
     return _form(request, values, [], supplier_id)
 
 
-@router.post("/suppliers/{supplier_id:int}/edit", dependencies=[WRITES])
+@router.post("/suppliers/{supplier_id:id}/edit", dependencies=[WRITES])
 async def change(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
     """Change a supplier, and show it; or the form again, with what is wrong."""
     context = context_of(request)
-    form = await request.form()
+    form = await form_of(request)
     try:
-        supplier = SupplierChange(**_values(form))
+        supplier = SupplierChange.model_validate(_values(form), strict=False)
         await directory.change(
             context.database, identity, supplier_id, supplier.draft(), supplier.version
         )
@@ -120,14 +131,37 @@ async def change(request: Request, identity: Writer, supplier_id: SupplierId) ->
     return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
 
 
-@router.post("/suppliers/{supplier_id:int}/archive", dependencies=[WRITES])
+@router.post("/suppliers/{supplier_id:id}/archive", dependencies=[WRITES])
 async def archive(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
     """Archive a supplier."""
     await directory.set_shown(context_of(request).database, identity, supplier_id, shown=False)
-    return RedirectResponse("/", 303)
+    return RedirectResponse("/archive", 303)
 
 
-@router.post("/suppliers/{supplier_id:int}/products", dependencies=[WRITES])
+@router.get("/archive")
+async def archived(
+    request: Request,
+    _identity: Writer,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
+) -> Response:
+    """Show archived suppliers, to bring them back."""
+    rows = await archive_rows.page(context_of(request).database, before, _ARCHIVED)
+    values = {
+        "suppliers": rows,
+        "older": rows[-1]["id"] if len(rows) == _ARCHIVED else None,
+        "country_names": COUNTRIES,
+    }
+    return render(request, "archive.html", values, headers={"cache-control": "no-store"})
+
+
+@router.post("/suppliers/{supplier_id:id}/restore", dependencies=[WRITES])
+async def restore(request: Request, identity: Writer, supplier_id: SupplierId) -> Response:
+    """Show an archived supplier again."""
+    await directory.set_shown(context_of(request).database, identity, supplier_id, shown=True)
+    return RedirectResponse(f"/suppliers/{supplier_id}?saved=1", 303)
+
+
+@router.post("/suppliers/{supplier_id:id}/products", dependencies=[WRITES])
 async def add_product(
     request: Request,
     identity: Writer,
@@ -136,24 +170,35 @@ async def add_product(
     description: Annotated[str, Form(max_length=300)] = "",
     unit: Annotated[str, Form(max_length=10)] = "pcs",
     price: Annotated[str, Form(max_length=20)] = "",
+    currency: Annotated[str, Form(max_length=3)] = "",
+    min_quantity: Annotated[str, Form(max_length=9)] = "",
 ) -> Response:
-    """Add a product, or update the one with the same article number."""
+    """Add a product, or update the one with the same article number: what is left out stays."""
+    database = context_of(request).database
+    number = sku.strip().upper()
     try:
-        cents = parse_price_cents(price)
-        item = ProductIn.model_validate(
-            {"sku": sku.strip().upper(), "description": description, "unit": unit,
-             "price_cents": cents}
-        )  # fmt: skip
+        sent: dict[str, Any] = {"sku": number, "description": description, "unit": unit,
+                                "price_cents": parse_price_cents(price)}  # fmt: skip
+        # Looked at first: what is no article number is no question for the database.
+        ProductIn.model_validate(sent)
+        known = await products.by_sku(database, supplier_id, number)
+        if known is not None:
+            sent |= {name: known[name] for name in ("currency", "min_quantity")}
+        if currency:
+            sent["currency"] = currency
+        if min_quantity:
+            sent["min_quantity"] = min_quantity
+        item = ProductIn.model_validate(sent, strict=False)
     except ValidationError as error:
         raise ProblemError(422, "; ".join(_told(error)), code="invalid") from error
     except ValueError as error:
         raise ProblemError(422, f"Price: {error}.", code="invalid") from error
     row = PriceRow(**item.model_dump())
-    await directory.put_products(context_of(request).database, identity, supplier_id, [row])
+    await directory.put_products(database, identity, supplier_id, [row])
     return RedirectResponse(f"/suppliers/{supplier_id}#products", 303)
 
 
-@router.post("/suppliers/{supplier_id:int}/products/{product_id}/delete", dependencies=[WRITES])
+@router.post("/suppliers/{supplier_id:id}/products/{product_id}/delete", dependencies=[WRITES])
 async def delete_product(
     request: Request, identity: Writer, supplier_id: SupplierId, product_id: SupplierId
 ) -> Response:
@@ -184,8 +229,8 @@ def _values(form: FormData) -> dict[str, Any]:
         if not isinstance(sent, str):
             continue
         text = sent.strip().replace("\r\n", "\n")
-        if name in {"codes", "certificates"}:
-            values[name] = [part.strip() for part in text.split(",") if part.strip()]
+        if name in _LISTS:
+            values[name] = [part.strip() for part in text.split(_LISTS[name]) if part.strip()]
         elif text or SupplierChange.model_fields[name].default == "":
             values[name] = text
     return values

@@ -73,7 +73,9 @@ async def search(
 ) -> Response:
     """Show what was found, and what it can be narrowed down to."""
     context = context_of(request)
-    asked = await _around(context, question, around, request.query_params.get("radius_km", "50"))
+    asked = await around_town(
+        context, question, around, request.query_params.get("radius_km", "50")
+    )
     started = time.perf_counter()
     try:
         page = await context.search.page(asked, _PAGE, cursor)
@@ -96,7 +98,7 @@ async def suggestions(
     return render(request, "parts/suggestions.html", {"suggestions": found})
 
 
-async def _around(context: Context, question: Question, around: str, radius: str) -> Question:
+async def around_town(context: Context, question: Question, around: str, radius: str) -> Question:
     """Return a question around the town that somebody named."""
     if not around.strip() or question.near is not None:
         return question
