@@ -105,7 +105,8 @@ class InterpreterLooker:
         self, thread: PythonThread, watched: Watched, by_state: dict[int, int], now_us: int
     ) -> None:
         times = watched.kernel.times()
-        if watched.asleep and times.turns == watched.times.turns:
+        slept = watched.asleep and times.turns == watched.times.turns
+        if slept and not self._woken(watched):
             self._still_asleep(thread, watched, by_state, now_us)
             self._threads.note(watched, times, now_us)
             return
@@ -148,8 +149,17 @@ class InterpreterLooker:
                 holder=self._number(by_state, holder) if state == "gil_wait" else -1,
                 turn_us=0 if stack is None else self._turn_us(stack),
                 ready=0 if stack is None else stack.ready,
+                callback=0 if stack is None else stack.callback,
             )
         )
+
+    def _woken(self, watched: Watched) -> bool:
+        """Whether a thread that waited for events has some, and has not been given a core yet.
+
+        It is asked for loops alone: that is a delay of everything that the loop serves.
+        """
+        call = self.record.calls[self.record.looks[watched.last].call]
+        return call == "epoll" and watched.kernel.waiting().runnable
 
     def _still_asleep(
         self, thread: PythonThread, watched: Watched, by_state: dict[int, int], now_us: int
