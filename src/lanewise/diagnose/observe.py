@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lanewise.diagnose.attach import SourceName, attach
+from lanewise.diagnose.capacity import Surroundings
 from lanewise.diagnose.looker import Looker
 from lanewise.diagnose.recorder import Recorder
 from lanewise.diagnose.session import ProcessRecord, Session
@@ -159,6 +160,7 @@ def _observe(
     stop: Callable[[], bool],
 ) -> Session:
     recorder = Recorder(family.options.rate_hz, family.began_ns)
+    surroundings = Surroundings(family.root)
 
     def over() -> bool:
         return stop() or not (exists(family.root) or family.options.follow)
@@ -169,6 +171,7 @@ def _observe(
         now_us = recorder.now_us()
         for looker in family.lookers:
             looker.finish(now_us)
+    surroundings.note([looker.record for looker in family.lookers])
     for looker in family.lookers:
         looker.record.late_share = recorder.late_share
         if _lacks_a_view(looker.record):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -82,11 +81,3 @@ def folder_of(pid: int) -> str:
     with contextlib.suppress(OSError):
         return str(Path(f"/proc/{pid}/cwd").readlink())
     return ""
-
-
-def usable_cores_of(pid: int) -> int:
-    """How many cores the process may use."""
-    try:
-        return len(os.sched_getaffinity(pid))
-    except (OSError, AttributeError):
-        return os.cpu_count() or 1
