@@ -52,9 +52,9 @@ def by_strategy(advice):
 def test_a_codec_on_a_loop_wants_a_faster_one_and_not_a_process():
     advice = advise(summary_of(turns("native_gil", DUMPS)))
     assert (advice[0].function, advice[0].strategy) == ("export", "variant")
-    assert advice[0].predicted_gain == pytest.approx(3.0, rel=0.05)
+    assert advice[0].predicted_gain == pytest.approx(10.0, rel=0.05)
     process = by_strategy(advice)["process"]
-    assert process.predicted_gain == pytest.approx(1.0, abs=0.1)
+    assert process.predicted_gain < 1.2
     assert "pickling what crosses" in process.assumption
 
 
@@ -75,7 +75,7 @@ def test_a_codec_that_stalls_a_loop_now_and_then_is_told_the_same():
         steps += idle(60) + [("native_gil", DUMPS, {"turn_us": began_us})] * 40
     best, *others = advise(summary_of(steps + idle(1)))
     assert (best.function, best.strategy) == ("export", "variant")
-    assert best.predicted_loop_lag_p99_s == pytest.approx(0.2 / 3, rel=0.1)
+    assert best.predicted_loop_lag_p99_s == pytest.approx(0.2 / 10, rel=0.1)
     assert "process" in {one.strategy for one in others}
 
 

@@ -11,8 +11,8 @@ from lanewise.diagnose.loop_advice import LATE_S
 _ORDER = ("thread", "process", "interpreter", "variant", "free_threaded", "switch_interval")
 # A lag below this is as good as none.
 _NO_LAG_S = 0.001
-# Off a loop, to move work is a line; another library was not seen, and has to be twice as good.
-_UNSEEN = math.log(2)
+# Off a loop, to move work is a line, and another library was not seen: what it may gain counts less.
+_UNSEEN = 4.0
 
 
 def score(advice: Advice, lag_now_s: float | None) -> float:
@@ -29,7 +29,7 @@ def score(advice: Advice, lag_now_s: float | None) -> float:
     if after_s is not None and lag_now_s is not None and lag_now_s >= LATE_S:
         found += max(0.0, math.log((lag_now_s + _NO_LAG_S) / (after_s + _NO_LAG_S)))
     unseen = advice.strategy == "variant" and after_s is None
-    return max(0.0, found - _UNSEEN) if unseen else found
+    return found / _UNSEEN if unseen else found
 
 
 def best_first(scored: Iterable[tuple[float, Advice]]) -> list[tuple[float, Advice]]:
