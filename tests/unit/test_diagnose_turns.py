@@ -168,3 +168,28 @@ def test_a_driver_in_epoll_is_taken_off_the_loop():
     recording.record.threads[0].last_us = recording.record.end_us = 300 * STEP_US
     best, *_ = advise(summarise_process(recording.record))
     assert (best.function, best.strategy) == ("fetch", "thread")
+
+
+def waits_in_epoll(*stack):
+    recording = Recording()
+    look = {"call": "epoll", "moments": 90, "end_us": 90 * STEP_US}
+    recording.thread([("io_sleep", stack, look), ("python_gil", (HANDLER, *stack), {})])
+    return summarise_process(recording.record)
+
+
+def test_a_loop_without_frames_of_its_own_is_told_to_be_unseen():
+    summary = waits_in_epoll(
+        frame("run_app", 9, "/srv/venv/lib/python3.13/site-packages/aiohttp/web.py")
+    )
+    assert summary.loops == []
+    [weakness] = summary.weaknesses
+    assert "run_app" in weakness
+
+
+@pytest.mark.parametrize("file", ["/usr/lib/python3.13/selectors.py", "/x/psycopg/waiting.py"])
+def test_who_waits_for_their_own_events_is_no_loop(file):
+    assert waits_in_epoll(frame("wait", 9, file)).weaknesses == []
+
+
+def test_where_the_loop_is_seen_nothing_is_unseen():
+    assert waits_in_epoll(*UVLOOP_IDLE).weaknesses[1:] == []

@@ -37,6 +37,7 @@ __all__ = [
     "lag_s",
     "loop_times",
     "outermost_of_callback",
+    "unseen_loops",
 ]
 
 _LATE = 0.99
@@ -164,6 +165,36 @@ def loop_times(record: ProcessRecord) -> list[LoopTime]:
 
 def _has_a_loop(record: ProcessRecord, stack: Sequence[int]) -> bool:
     return any(is_of_a_loop(record.frames[at]) for at in stack)
+
+
+# Code that waits for its own events in epoll, and is no loop.
+_DRIVERS = ("selectors.py", "psycopg/waiting.py", "psycopg/generators.py")
+_LEAST_ASLEEP = 0.05
+
+
+def unseen_loops(record: ProcessRecord) -> list[Frame]:
+    """Where threads wait for events in what may be a loop of which nothing can be told.
+
+    A loop written in C whose caller is not asyncio's runner, as uvloop's or gevent's may be, has no frame
+    of its own: what it runs cannot be told from what called it.
+    """
+    loops = {at for at, stack in enumerate(record.stacks) if _has_a_loop(record, stack)}
+    with_loop = {look.thread for look in record.looks if look.stack in loops}
+    asleep: Counter[tuple[int, Frame]] = Counter()
+    moments: Counter[int] = Counter()
+    for look in record.looks:
+        moments[look.thread] += look.moments
+        stack = record.stacks[look.stack] if look.stack >= 0 else ()
+        # One that still slept at the next look did so when its stack was taken.
+        if stack and look.moments > 1 and record.calls[look.call] == "epoll":
+            asleep[look.thread, record.frames[stack[0]]] += look.moments
+    return [
+        frame
+        for (thread, frame), count in asleep.items()
+        if thread not in with_loop
+        and count >= _LEAST_ASLEEP * moments[thread]
+        and not frame.file.replace("\\", "/").endswith(_DRIVERS)
+    ]
 
 
 class _OneLoop:

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lanewise.diagnose.codec_frames import codec_of
-from lanewise.diagnose.loops import LoopTime, Stall, loop_times, outermost_of_callback
+from lanewise.diagnose.loops import (
+    LoopTime,
+    Stall,
+    loop_times,
+    outermost_of_callback,
+    unseen_loops,
+)
 from lanewise.diagnose.places_of_code import charged, dotted, roots_of
 from lanewise.diagnose.session import Frame, ProcessRecord, Session
 from lanewise.diagnose.shares import (
@@ -104,7 +110,12 @@ class ProcessSummary:
     def weaknesses(self) -> list[str]:
         """What could not be told: for its source, and for its loops."""
         silent = [] if all(loop.tells_turns for loop in self.loops) else [_SILENT_LOOP]
-        return [*self.record.weaknesses, *silent]
+        unseen = [
+            f"{frame.qualname} ({frame.file}:{frame.line}) waits for events outside of asyncio: if that "
+            "is a loop of its own (uvloop without asyncio.run, gevent), its lag and stalls are not seen"
+            for frame in unseen_loops(self.record)
+        ]
+        return [*self.record.weaknesses, *silent, *unseen]
 
     @property
     def functions(self) -> list[FunctionTime]:
