@@ -60,6 +60,7 @@ class InterpreterLooker:
         self._interpreter = interpreter
         self._threads = WatchedThreads(record)
         self._places = Places(record)
+        self._callbacks = {0: 0}
         self._ids = ThreadIds(record.pid)
         self._looks = 0
         self._finished = self._several = self.shares_core = False
@@ -149,7 +150,7 @@ class InterpreterLooker:
                 holder=self._number(by_state, holder) if state == "gil_wait" else -1,
                 turn_us=0 if stack is None else self._turn_us(stack),
                 ready=0 if stack is None else stack.ready,
-                callback=0 if stack is None else stack.callback,
+                callback=0 if stack is None else self._callback(stack.callback),
             )
         )
 
@@ -202,6 +203,10 @@ class InterpreterLooker:
         return stack is not NO_STACK and any(
             self._interpreter.moved(thread, stack.leaf) for _ in range(_REREADINGS)
         )
+
+    def _callback(self, address: int) -> int:
+        """A short number for where a callback's outermost frame lies; every look is kept with it."""
+        return self._callbacks.setdefault(address, len(self._callbacks))
 
     def _turn_us(self, stack: Stack) -> int:
         """When the loop's turn began, since the session did; 0 for none."""
