@@ -190,3 +190,28 @@ def test_turns_that_nobody_felt_as_stalls_are_told_where_the_loop_is_late():
         steps += idle(42) + [("python_gil", ORDER, {"turn_us": began_us - 1_000})] * 8
     best, *_ = advise(summary_of(steps + idle(1)))
     assert (best.function, best.strategy) == ("order", "process")
+
+
+def test_that_a_function_once_lacked_a_core_does_not_hide_that_it_fills_the_loop():
+    steps = turns("python_gil", ORDER)
+    turn_us = len(steps) * STEP_US - 1_000
+    steps += [
+        ("python_gil", ORDER, {"turn_us": turn_us, "ready": 4, "queued": at % 5 != 0})
+        for at in range(40)
+    ]
+    advice = advise(summary_of(steps))
+    assert [(one.function, one.strategy) for one in advice] == [
+        ("order", "process"),
+        ("order", "stay"),
+    ]
+
+
+def test_another_library_gives_no_more_than_it_is_faster():
+    """On one core the lock is not full, and a share of 0.08 would be left of it."""
+    dumps = ("native_gil", (ENCODER, frame("export", 30)), {})
+    queued = ("native_gil", (ENCODER, frame("export", 30)), {"queued": True})
+    wait = ("gil_wait", (frame("export", 30),), {"call": "futex"})
+    cycle = [dumps] * 4 + [queued] * 3 + [wait] * 3
+    one_core = {"cores": 1, "rooms": [Room(1.0, 0.0)]}
+    advice = advise(summary_of(cycle * 40, (cycle[5:] + cycle[:5]) * 40, **one_core))
+    assert by_strategy(advice)["variant"].predicted_gain == pytest.approx(10.0)

@@ -211,7 +211,7 @@ def _variant(summary: ProcessSummary, load: Load, function: FunctionTime) -> Ite
     cycle = load.busy / load.wanted if load.wanted > 0 else 1.0
     lock = 1 / max(load.held - saved, 1 / _MOST_GAIN)
     own = 1 / max(cycle - saved / max(function.threads, 1), 1 / _MOST_GAIN)
-    gain = max(1.0, min(lock, own))
+    gain = max(1.0, min(lock, own, factor or _MOST_GAIN))
     if gain < _LEAST_GAIN:
         return
     known = (

@@ -44,6 +44,7 @@ FASTER = {"json": 4.2, "json.encoder": 10.0}
 WAITS = "it waits without the GIL, so a thread takes it off the loop"
 _BLOCKING = ("blocking call", "waiting for a lock")
 _FOR_THE_GIL = "waiting for the GIL"
+_NO_CORE = "waiting for a core"
 _HOLDS = "CPU: native code that holds the GIL"
 _ASSUMED = "the calls may run beside each other, and nothing else on the loop waits for them"
 _SMALL = f"arguments and results are small beside what is computed ({UNSEEN_SIZE})"
@@ -77,7 +78,8 @@ def advice_for_loops(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
         for key, seconds in sorted(blamed.items(), key=lambda item: -item[1]):
             if seconds / summary.record.wall_s >= _LEAST_STALLED:
                 yield from _for_stalls(summary, load, loop, key)
-        stalling = {stall.function for stall in loop.stalls}
+        # Of what stood in the run queue, or waited for others, nothing was said about its own work.
+        stalling = {stall.function for stall in loop.stalls if _is_own(stall.cause)}
         for busy in felt(loop):
             if busy.frame.qualname not in stalling:
                 yield from _for_busy(summary, load, loop, busy)
@@ -86,12 +88,14 @@ def advice_for_loops(summary: ProcessSummary, load: Load) -> Iterator[Advice]:
 def ran_by_loops(summary: ProcessSummary) -> set[str]:
     """The functions that loops themselves ran, and of which their advice speaks."""
     found = {
-        stall.function
-        for loop in summary.loops
-        for stall in loop.stalls
-        if not stall.cause.startswith(_FOR_THE_GIL)
+        stall.function for loop in summary.loops for stall in loop.stalls if _is_own(stall.cause)
     }
     return found | {busy.frame.qualname for loop in summary.loops for busy in felt(loop)}
+
+
+def _is_own(cause: str) -> bool:
+    """Whether a stall is the doing of the function that it is put down to, on the loop itself."""
+    return cause != _NO_CORE and not cause.startswith(_FOR_THE_GIL)
 
 
 def felt(loop: LoopTime) -> list[Busy]:
@@ -266,7 +270,7 @@ def _ways(cause: str, codec: str) -> list[_Way]:
     if cause.startswith(_FOR_THE_GIL):
         why = "another thread keeps the GIL from the loop; its work belongs in processes"
         return [_Way("process", why, f"{_ASSUMED}; {_SMALL}")]
-    if cause == "waiting for a core":
+    if cause == _NO_CORE:
         return [_Way("stay", "the machine has no core left for the loop", "nothing else changes")]
     why = "it holds the GIL, so a thread would go on slowing the loop down; a process does not"
     others = [_another()] if cause == _HOLDS else []
