@@ -114,8 +114,8 @@ class Program:
 
     Attributes:
         work, argument: Called again and again.
-        many: Threads or clients that do so at once; worker processes of kind "workers".
-        kind: "threads"; "loop", handlers of one event loop; "workers", processes with a loop and four clients each;
+        many: Threads or clients that do so at once; processes of kind "workers".
+        kind: "threads"; "loop", handlers of one event loop; "workers", so many processes of two threads each;
             "hog", one thread that computes beside one that asks the server, whose answers are counted.
         right: The strategy that should come first.
         variant: Another library for the same, where that is right.
@@ -151,7 +151,7 @@ PROGRAMS = {
     "loop, blocked by bytecode": Program(bytecode, 100_000, 4, "loop", "process"),
     "loop, blocked by sha256": Program(digest, MEGABYTE, 4, "loop", "thread"),
     "loop, blocked by json": Program(dumps, ROWS, 4, "loop", "variant", dumps_faster),
-    "loops of 2 processes": Program(bytecode, 100_000, 2, "workers", "stay"),
+    "threads of 2 processes": Program(bytecode, 100_000, 2, "workers", "stay"),
 }
 
 
@@ -233,7 +233,10 @@ def on_a_loop(work, argument, many, seconds, where):
 
 
 def one_worker(results, work, argument, seconds, where):
-    results.put(on_a_loop(work, argument, 4, seconds, where))
+    if where in {"process", "interpreter"}:
+        results.put(through_pool(work, argument, 2, seconds, where))
+    else:
+        results.put(in_threads(work, argument, 2, seconds))
 
 
 def in_workers(work, argument, many, seconds, where):
