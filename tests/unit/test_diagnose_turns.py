@@ -193,3 +193,13 @@ def test_who_waits_for_their_own_events_is_no_loop(file):
 
 def test_where_the_loop_is_seen_nothing_is_unseen():
     assert waits_in_epoll(*UVLOOP_IDLE).weaknesses[1:] == []
+
+
+def test_what_would_have_stalled_on_a_free_core_too_is_the_handlers_doing():
+    """It ran for 80 ms, and stood in the run queue for 320."""
+    steps = idle(10)
+    turn_us = 10 * STEP_US - 1_000
+    for at in range(80):
+        steps.append(("python_gil", WORK, {"turn_us": turn_us, "queued": at % 5 != 0}))
+    loop = loop_of(steps + idle(10))
+    assert [one.cause for one in loop.stalls] == ["CPU: Python code"]

@@ -403,14 +403,14 @@ def _stall(record: ProcessRecord, thread: int, episode: Episode, roots: Roots) -
 
 
 def _stood_in_queue(episode: Episode) -> bool:
-    """Whether, by the kernel's counters, the thread waited for a core for most of a turn.
+    """Whether a turn would have been no stall, had its thread not waited for a core for most of it.
 
-    A cgroup's quota that is used up counts there too.
+    The kernel counts that wait, and what a cgroup's used-up quota makes of it too.
     """
     first, last = episode.looks[0], episode.looks[-1]
     queued_ns = last.queued_ns - first.queued_ns
-    seen_ns = (last.end_us - first.start_us) * 1000
-    return queued_ns > last.run_ns - first.run_ns and 2 * queued_ns > seen_ns
+    own_ns = episode.duration_us * 1000 - queued_ns
+    return queued_ns > max(own_ns, last.run_ns - first.run_ns) and own_ns < STALL_S * 1e9
 
 
 def _cause(record: ProcessRecord, looks: Sequence[Look]) -> tuple[str, list[Look]]:
