@@ -126,6 +126,23 @@ def test_a_blocked_loop_is_found_with_its_line(tmp_path):
     assert stall["cause"].startswith("blocking call")
 
 
+@pytest.mark.skipif(not PUBLISHED, reason="py-spy reads whole stacks, and says nothing of turns")
+def test_a_loop_is_found_below_a_deep_stack(tmp_path):
+    """A handler that calls itself six hundred times stands on its loop all the same."""
+
+    def make():
+        return diagnosed(tmp_path, "deep", duration="2s")[0]
+
+    def agrees(found):
+        return (found["process"]["loop_stalled_share"] or 0.0) > 0.35
+
+    found = until(agrees, make)
+    assert agrees(found), found["process"]
+    stall = max(found["stalls"], key=lambda one: one["duration_s"])
+    assert stall["function"] == "blocking_handler"
+    assert stall["duration_s"] < 0.4
+
+
 @stacks
 def test_a_condition_that_holds_gives_exit_status_1(tmp_path):
     def make():

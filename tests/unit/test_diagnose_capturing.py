@@ -103,3 +103,12 @@ def test_advice_is_verified_with_what_was_kept():
     other = Captured("app:exports", (10,), {}, "lanewise measure app:exports --inputs kept:inputs")
     assert verified_by(advice, [other, kept]).verify == kept.verify
     assert verified_by(advice, [other]).verify == advice.verify
+
+
+def test_the_size_of_what_was_kept_is_part_of_what_is_assumed():
+    verify = "lanewise measure app:export --inputs M:C"
+    assumed = "arguments that cost little to send (their size was not seen)"
+    advice = Advice("export", "process", 2.0, None, "", assumed, verify)
+    kept = Captured("app:export", (10, 32_000), {}, verify)
+    assert "up to 32,000 bytes" in verified_by(advice, [kept]).assumption
+    assert verified_by(advice, []).assumption == assumed

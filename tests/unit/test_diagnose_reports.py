@@ -87,6 +87,10 @@ def test_the_document_has_the_promised_form():
     assert found["source"] == "debug-offsets"
 
 
+def test_how_often_it_really_was_looked_at_is_told():
+    assert summarise_process(two_threads_fight().record).looks_per_s == pytest.approx(200.0)
+
+
 def test_a_session_comes_back_from_its_file_as_it_was(tmp_path):
     made = session(two_threads_fight(), stalled_loop())
     path = tmp_path / "session.json"

@@ -331,7 +331,12 @@ def _print(arguments: argparse.Namespace, found: _Found) -> None:
     if arguments.json is not None:
         made = document(session, summaries, [one.as_dict() for one in advice])
         made["gate"] = [
-            {"condition": one.condition.text, "value": one.value, "failed": one.failed}
+            {
+                "condition": one.condition.text,
+                "value": one.value,
+                "failed": one.failed,
+                **({"unseen": one.unseen} if one.unseen else {}),
+            }
             for one in found.verdicts
         ]
         made["captured"] = [asdict(one) for one in found.captured]

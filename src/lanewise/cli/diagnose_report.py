@@ -45,10 +45,10 @@ def _print_process(output: Output, summary: ProcessSummary) -> None:
     build = " (free-threaded)" if record.free_threaded_build else ""
     output.note(
         f"Python {record.python_version}{build}, {record.cores} cores, looked at for "
-        f"{record.wall_s:.1f} s; "
+        f"{record.wall_s:.1f} s, {summary.looks_per_s:.0f} times a second; "
         f"source: {record.source}"
     )
-    for weakness in record.weaknesses:
+    for weakness in summary.weaknesses:
         output.note(f"weakness: {weakness}")
     lock = f"GIL held {summary.gil_held_share:.1%} ± {summary.gil_held_error:.1%} of the time"
     if not record.gil_known:
@@ -222,6 +222,7 @@ def print_verdicts(output: Output, verdicts: Sequence[Verdict]) -> None:
     output.title("gate")
     for verdict in verdicts:
         seen = "nothing to compare" if verdict.value is None else f"is {verdict.value:.4g}"
+        seen = verdict.unseen or seen
         words = "FAILED" if verdict.failed else "ok"
         output.line(f"  {words}: {verdict.condition.text}: {seen}")
 

@@ -6,6 +6,7 @@ import os
 import time
 from typing import Literal, get_args
 
+from lanewise.diagnose.capacity import usable_cores_of
 from lanewise.diagnose.elf import RuntimePlace, find_runtime, version_of
 from lanewise.diagnose.interpreter import RemoteInterpreter
 from lanewise.diagnose.kernel_looker import KernelLooker
@@ -15,7 +16,7 @@ from lanewise.diagnose.looker import InterpreterLooker, Looker
 from lanewise.diagnose.memory import NotAllowedError, ProcessMemory
 from lanewise.diagnose.py_spy import PySpy
 from lanewise.diagnose.session import ProcessRecord
-from lanewise.diagnose.target import command_of, folder_of, usable_cores_of
+from lanewise.diagnose.target import command_of, folder_of
 from lanewise.errors import DiagnoseError
 
 SourceName = Literal["auto", "debug-offsets", "learned-offsets", "py-spy", "scheduler"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lanewise.diagnose import capturing
-from lanewise.diagnose.load import Advice
+from lanewise.diagnose.load import UNSEEN_SIZE, Advice
 from lanewise.errors import DiagnoseError
 from lanewise.measuring.store import write_atomically
 
@@ -106,10 +106,12 @@ def collect(options: CaptureOptions) -> list[Captured]:
 
 
 def verified_by(advice: Advice, captured: Sequence[Captured]) -> Advice:
-    """The advice, with the arguments that were kept in the command that verifies it."""
+    """The advice, with the arguments that were kept in the command that verifies it, and their size."""
     for one in captured:
         if one.verify is not None and f"lanewise measure {one.target} " in advice.verify:
-            return replace(advice, verify=one.verify)
+            size = f"up to {max(one.sizes):,} bytes of arguments were seen"
+            assumption = advice.assumption.replace(UNSEEN_SIZE, size)
+            return replace(advice, verify=one.verify, assumption=assumption)
     return advice
 
 

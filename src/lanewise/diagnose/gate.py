@@ -27,6 +27,8 @@ _LOOP_S: dict[str, Callable[[LoopTime], float]] = {
 }
 _UNITS = {"_s": 1.0, "_ms": 1e3, "_us": 1e6}
 _OF_FUNCTIONS = ("gil_held", *COLUMNS)
+# What cannot be told of a process whose lock was not seen.
+_OF_THE_LOCK = {"gil_held", "python_gil", "native_gil", "native_free", "gil_wait"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,16 @@ class Verdict:
     """What a condition was compared with.
 
     Attributes:
-        value: None where there was nothing to compare, which is never a failure of ``>``.
+        value: None where there was nothing to compare: no loop, or no such function, which is never a
+            failure.
+        unseen: Why it could not be told, where the GIL or the stacks of some process were not seen; that
+            is a failure, for nobody would notice that the condition is not checked.
     """
 
     condition: Condition
     value: float | None
     failed: bool
+    unseen: str = ""
 
 
 def parse_condition(text: str) -> Condition:
@@ -82,11 +88,25 @@ def check(conditions: Sequence[Condition], summaries: Sequence[ProcessSummary]) 
         values = [value for one in summaries if (value := _value(condition, one)) is not None]
         worst = (max if condition.comparison.startswith(">") else min)(values, default=None)
         failed = worst is not None and _COMPARE[condition.comparison](worst, condition.limit)
-        verdicts.append(Verdict(condition, worst, failed))
+        unseen = "" if failed else _unseen(condition, summaries)
+        verdicts.append(Verdict(condition, worst, failed or bool(unseen), unseen))
     return verdicts
 
 
+def _unseen(condition: Condition, summaries: Sequence[ProcessSummary]) -> str:
+    """Why a condition could not be checked in some process; empty where it was."""
+    of_stacks = condition.function is not None or condition.metric.startswith("loop_")
+    for record in (one.record for one in summaries):
+        if condition.metric in _OF_THE_LOCK and not record.gil_known:
+            return f"the GIL of process {record.pid} could not be seen"
+        if of_stacks and record.looks and not record.stacks:
+            return f"the functions and loops of process {record.pid} could not be seen"
+    return ""
+
+
 def _value(condition: Condition, summary: ProcessSummary) -> float | None:
+    if condition.metric in _OF_THE_LOCK and not summary.record.gil_known:
+        return None
     for name, value_of in _LOOP_S.items():
         for unit, factor in _UNITS.items():
             if condition.metric == name + unit:

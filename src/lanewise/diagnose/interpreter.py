@@ -23,7 +23,12 @@ _LONGEST_INTERVAL_US = 3_600_000_000
 _TURN, _READY = "end_time", "ntodo"
 _DIGIT_BITS = 0x3FFFFFFF
 _MOST_READY = 1_000_000
+# So many frames are kept, and of those further out the ones of the loop; the rest is only walked over.
 _DEEPEST_STACK = 200
+_DEEPEST_WALK = 2000
+# What stands below every callback of a loop.
+_LOOP_NAMES = {"_run", "_run_once", "run_forever", "run"}
+_LOOP_FILES = ("asyncio/events.py", "asyncio/base_events.py", "asyncio/runners.py")
 # Frames of the interpreter's own, between C and Python: FRAME_OWNED_BY_CSTACK, _BY_INTERPRETER.
 _FIRST_OWNER_WITHOUT_CODE = 3
 # ``f_executable`` is a tagged pointer from 3.14 on.
@@ -72,6 +77,7 @@ class Stack:
         turn_s: When the present turn of an asyncio loop began (``time.monotonic()``, the same for
             all processes), as ``_run_once`` keeps it in a variable; 0 where there is none.
         ready: How many callbacks that turn runs; 0 where there is none.
+        callback: The outermost frame of what an asyncio loop runs; 0 where there is none.
     """
 
     frames: tuple[tuple[CodeInfo, int], ...]
@@ -79,6 +85,7 @@ class Stack:
     calls_c: bool
     turn_s: float = 0.0
     ready: int = 0
+    callback: int = 0
 
 
 NO_STACK = Stack((), (0, 0), calls_c=False)
@@ -294,7 +301,9 @@ class RemoteInterpreter:
         owner_at = layout["frame.owner"]
         found: list[tuple[CodeInfo, int]] = []
         leaf, turn, calls_c = (0, 0), (0.0, 0), False
-        for _ in range(_DEEPEST_STACK):
+        inner = callback = 0
+        skipped: tuple[CodeInfo, int] | None = None
+        for _ in range(_DEEPEST_WALK):
             if not frame:
                 break
             data = pages.read(frame, size)
@@ -302,14 +311,22 @@ class RemoteInterpreter:
             executable = struct.unpack_from("<Q", data, executable_at)[0] & _TAG_MASK
             if executable and data[owner_at] < _FIRST_OWNER_WITHOUT_CODE:
                 code = self._codes.find(executable)
-                found.append((code, code.line_at(instruction)))
+                place = code, code.line_at(instruction)
+                runs_loop = code.name in _LOOP_NAMES and code.file.endswith(_LOOP_FILES)
+                if runs_loop:
+                    callback = callback or inner
+                    found += [skipped] if skipped else []
+                if runs_loop or len(found) < _DEEPEST_STACK:
+                    found.append(place)
+                skipped = None if found[-1] is place else place
+                inner = frame
                 if len(found) == 1:
                     leaf = (frame, instruction)
                     calls_c = self._is_call(pages, instruction)
                 if code.name == "_run_once" and code.file.endswith("base_events.py"):
                     turn = self._turn(executable, frame + size)
             frame = struct.unpack_from("<Q", data, previous_at)[0]
-        return Stack(tuple(found), leaf, calls_c, *turn)
+        return Stack(tuple(found), leaf, calls_c, *turn, callback)
 
     def _turn(self, code: int, variables: int) -> tuple[float, int]:
         """When a loop's turn began, and how many callbacks it runs; zeros while it waits for events."""

@@ -77,6 +77,7 @@ class InterpreterLooker:
         self._interpreter = interpreter
         self._threads = WatchedThreads(record)
         self._places = Places(record)
+        self._callbacks = {0: 0}
         self._ids = ThreadIds(record.pid)
         self._looks = self._stopped_looks = 0
         self._finished = self._several = self._stopped = False
@@ -194,7 +195,8 @@ class InterpreterLooker:
         now_us: int,
     ) -> None:
         times = watched.kernel.times()
-        if watched.asleep and times.turns == watched.times.turns:
+        slept = watched.asleep and times.turns == watched.times.turns
+        if slept and not self._woken(watched):
             self._still_asleep(thread, watched, by_state, now_us)
             self._threads.note(watched, times, now_us)
             return
@@ -238,6 +240,7 @@ class InterpreterLooker:
                 holder=self._number(by_state, holder) if state == "gil_wait" else -1,
                 turn_us=0 if stack is None else self._turn_us(stack),
                 ready=0 if stack is None else stack.ready,
+                callback=0 if stack is None else self._callback(stack.callback),
             )
         )
 
@@ -247,6 +250,14 @@ class InterpreterLooker:
     def _may_collect(self, waiting: Waiting, *, holds: bool) -> bool:
         """Whether a collection may be this thread's: where there is no lock, all others stand still."""
         return holds or (not self.record.gil_enabled and waiting.runnable)
+
+    def _woken(self, watched: Watched) -> bool:
+        """Whether a thread that waited for events has some, and has not been given a core yet.
+
+        It is asked for loops alone: that is a delay of everything that the loop serves.
+        """
+        call = self.record.calls[self.record.looks[watched.last].call]
+        return call == "epoll" and watched.kernel.waiting().runnable
 
     def _still_asleep(
         self, thread: PythonThread, watched: Watched, by_state: dict[int, int], now_us: int
@@ -291,6 +302,10 @@ class InterpreterLooker:
         return stack is not NO_STACK and any(
             self._interpreter.moved(thread, stack.leaf) for _ in range(_REREADINGS)
         )
+
+    def _callback(self, address: int) -> int:
+        """A short number for where a callback's outermost frame lies; every look is kept with it."""
+        return self._callbacks.setdefault(address, len(self._callbacks))
 
     def _turn_us(self, stack: Stack) -> int:
         """When the loop's turn began, since the session did; 0 for none."""

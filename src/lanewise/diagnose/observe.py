@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lanewise.diagnose.attach import SourceName
+from lanewise.diagnose.capacity import Surroundings
 from lanewise.diagnose.family import Family
 from lanewise.diagnose.left_out import LeftOut
 from lanewise.diagnose.open_files import many_open_files
@@ -163,6 +164,7 @@ def _observe(
     recorder = Recorder(options.rate_hz, family.began_ns)
     family.at_rest = recorder.at_rest
     left_out = LeftOut(family.root)
+    surroundings = Surroundings(family.root)
 
     def over() -> bool:
         return stop() or family.over()
@@ -174,6 +176,7 @@ def _observe(
             now_us = recorder.now_us()
             for looker in family.lookers:
                 looker.finish(now_us)
+    surroundings.note([looker.record for looker in family.lookers])
     for looker in family.lookers:
         looker.record.late_share = recorder.late_share
         if _lacks_a_view(looker.record):

@@ -32,6 +32,18 @@ class Frame(NamedTuple):
     first_line: int
 
 
+class Room(NamedTuple):
+    """One of the bounds on what a process may compute: its cores, or its cgroup's quota.
+
+    Attributes:
+        cores: As many at once.
+        others: What others used of them while the process was looked at, on average.
+    """
+
+    cores: float
+    others: float
+
+
 @dataclass(slots=True)
 class ThreadRecord:
     """A thread and the kernel's counters at the first and the last look.
@@ -69,6 +81,7 @@ class ProcessRecord:
         cores: How many the process may use.
         switch_interval_s: Of its interpreter, where it could be read.
         root: The folder that its program's own code lies in.
+        rooms: What others left of the cores and the quota; empty where that was not noted.
     """
 
     pid: int
@@ -91,6 +104,7 @@ class ProcessRecord:
     cores: int = 1
     switch_interval_s: float | None = None
     root: str = ""
+    rooms: list[Room] = field(default_factory=list)
 
     @property
     def wall_s(self) -> float:
@@ -156,5 +170,6 @@ def _process(data: dict[str, Any]) -> ProcessRecord:
             "frames": [Frame(*one) for one in data["frames"]],
             "stacks": [tuple(one) for one in data["stacks"]],
             "looks": [Look(*one) for one in data["looks"]],
+            "rooms": [Room(*one) for one in data.get("rooms", [])],
         }
     )

@@ -18,6 +18,8 @@ COLUMNS: tuple[Column, ...] = (
     "lock_wait",
     "io_sleep",
 )
+# What a thread that runs does.
+COMPUTING: tuple[Column, ...] = ("python_gil", "native_gil", "native_free")
 MEANING: dict[Column, str] = {
     "python_gil": "computing in bytecode, with the GIL",
     "native_gil": "in native code, with the GIL",
@@ -59,6 +61,8 @@ class Look(NamedTuple):
         turn_us: When the present turn of an asyncio loop began, since the session did; 0 where
             there is none.
         ready: How many callbacks that turn runs, one after the other; 0 where that is not known.
+        callback: What tells the callback that a loop runs from others: where its outermost frame
+            lies, which another may have after it. 0 where there is none.
     """
 
     start_us: int
@@ -77,6 +81,7 @@ class Look(NamedTuple):
     holder: int
     turn_us: int
     ready: int = 0
+    callback: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from lanewise.diagnose.loops import LoopTime, Stall, loop_times, outermost_of_callback
+from lanewise.diagnose.codec_frames import codec_of
+from lanewise.diagnose.loops import (
+    LoopTime,
+    Stall,
+    loop_times,
+    outermost_of_callback,
+    unseen_loops,
+)
 from lanewise.diagnose.places_of_code import charged, dotted, roots_of
 from lanewise.diagnose.session import Frame, ProcessRecord, Session
 from lanewise.diagnose.shares import (
@@ -22,6 +29,11 @@ from lanewise.diagnose.states import Shares, no_shares
 from lanewise.runtime.stalls import Roots
 
 _Function = tuple[str, str, int]
+_SILENT_LOOP = (
+    "this event loop does not tell when its turns begin (uvloop, or stacks of "
+    "py-spy): turns are told apart by what they run, and requests that follow each other at once may "
+    "count as one"
+)
 
 
 @dataclass(slots=True)
@@ -34,6 +46,7 @@ class FunctionTime:
         errors: Standard error of each.
         total: The same, with the user's functions that it calls.
         threads: How many threads ran it.
+        codec: What it spent most of that in where that is a codec (json, pickle); else empty.
     """
 
     frame: Frame
@@ -41,6 +54,7 @@ class FunctionTime:
     errors: Shares = field(default_factory=no_shares)
     total: Shares = field(default_factory=no_shares)
     threads: int = 0
+    codec: str = ""
 
 
 @dataclass(slots=True)
@@ -88,6 +102,22 @@ class ProcessSummary:
     callbacks: list[CallbackTime]
 
     @property
+    def looks_per_s(self) -> float:
+        """How often its busiest thread really was looked at, which may be less often than asked for."""
+        return max((thread.looks for thread in self.threads), default=0) / self.record.wall_s
+
+    @property
+    def weaknesses(self) -> list[str]:
+        """What could not be told: for its source, and for its loops."""
+        silent = [] if all(loop.tells_turns for loop in self.loops) else [_SILENT_LOOP]
+        unseen = [
+            f"{frame.qualname} ({frame.file}:{frame.line}) waits for events outside of asyncio: if that "
+            "is a loop of its own (uvloop without asyncio.run, gevent), its lag and stalls are not seen"
+            for frame in unseen_loops(self.record)
+        ]
+        return [*self.record.weaknesses, *silent, *unseen]
+
+    @property
     def functions(self) -> list[FunctionTime]:
         """Those that time is charged to; ``everywhere`` has also those that only call others."""
         return [one for one in self.everywhere if one.threads]
@@ -131,11 +161,13 @@ def _functions(record: ProcessRecord, seconds: Sequence[Spent], roots: Roots) ->
     charged_to: dict[_Function, list[tuple[Spent, Frame]]] = defaultdict(list)
     total: dict[_Function, Shares] = defaultdict(no_shares)
     somewhere: dict[_Function, Frame] = {}
+    codecs: dict[_Function, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     stacks = _Stacks(record, roots)
     for one in seconds:
-        frame, frames = stacks.find(record.looks[one.look].stack if one.look >= 0 else -1)
+        frame, frames, codec = stacks.find(record.looks[one.look].stack if one.look >= 0 else -1)
         if frame is not None:
             charged_to[_key(frame)].append((one, frame))
+            codecs[_key(frame)][codec] += one.seconds
         for function, at in frames.items():
             total[function][one.column] += one.seconds / record.wall_s
             somewhere.setdefault(function, at)
@@ -143,6 +175,9 @@ def _functions(record: ProcessRecord, seconds: Sequence[Spent], roots: Roots) ->
         _function_time(record, charged_to.get(function, []), at, total[function])
         for function, at in somewhere.items()
     ]
+    for made in found:
+        spent_in = codecs[_key(made.frame)]
+        made.codec = max(spent_in, key=spent_in.__getitem__, default="")
     return sorted(found, key=lambda one: -sum(one.shares.values()))
 
 
@@ -167,20 +202,25 @@ def _key(frame: Frame) -> _Function:
     return frame.file, frame.qualname, frame.first_line
 
 
+_OnStack = tuple[Frame | None, dict[_Function, Frame], str]
+
+
 class _Stacks:
-    """Of each stack the frame that it is charged to, and every function on it once."""
+    """Of each stack the frame that it is charged to, every function on it once, and a codec on it."""
 
     def __init__(self, record: ProcessRecord, roots: Roots) -> None:
         self._record, self._roots = record, roots
-        self._known: dict[int, tuple[Frame | None, dict[_Function, Frame]]] = {-1: (None, {})}
+        self._known: dict[int, _OnStack] = {-1: (None, {}, "")}
 
-    def find(self, stack: int) -> tuple[Frame | None, dict[_Function, Frame]]:
+    def find(self, stack: int) -> _OnStack:
         if stack not in self._known:
             frames = [self._record.frames[at] for at in self._record.stacks[stack]]
             functions: dict[_Function, Frame] = {}
             for frame in frames:
                 functions.setdefault(_key(frame), frame)
-            self._known[stack] = charged(frames, self._roots), functions
+            frame_of = charged(frames, self._roots)
+            codec = "" if frame_of is None else codec_of(frames, frame_of)
+            self._known[stack] = frame_of, functions, codec
         return self._known[stack]
 
 
@@ -315,7 +355,8 @@ def process_document(summary: ProcessSummary) -> dict[str, Any]:
             "loop_lag_max_s": max((loop.lag_max_s for loop in summary.loops), default=None),
             "loop_stalled_share": max((loop.stalled_share for loop in summary.loops), default=None),
             "source": record.source,
-            "weaknesses": record.weaknesses,
+            "weaknesses": summary.weaknesses,
+            "looks_per_s": summary.looks_per_s,
             "late_share": record.late_share,
             "torn_stacks": record.torn,
         },

@@ -158,14 +158,6 @@ def folder_of(pid: int) -> str:
     return ""
 
 
-def usable_cores_of(pid: int) -> int:
-    """How many cores the process may use."""
-    try:
-        return len(os.sched_getaffinity(pid))
-    except (OSError, AttributeError):
-        return os.cpu_count() or 1
-
-
 def cpu_seconds_of(pid: int) -> float:
     """For how long a process ran so far, its threads that have ended too; 0 when it has ended itself."""
     with contextlib.suppress(OSError, IndexError, ValueError):

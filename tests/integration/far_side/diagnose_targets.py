@@ -62,6 +62,21 @@ def blocking_handler():
     time.sleep(0.15)
 
 
+async def deeply_blocked_loop(seconds):
+    stop = time.monotonic() + seconds
+    print("begun", flush=True)
+    while time.monotonic() < stop:
+        recursive_handler(600)
+        await asyncio.sleep(0.15)
+
+
+def recursive_handler(depth):
+    if depth:
+        recursive_handler(depth - 1)
+    else:
+        blocking_handler()
+
+
 def parent(seconds):
     child = subprocess.Popen([sys.executable, __file__, "bytecode", str(seconds)])
     print("begun", flush=True)
@@ -77,6 +92,8 @@ def main(name, seconds):
         threads_of(encode, 1, seconds)
     elif name == "loop":
         asyncio.run(blocked_loop(seconds))
+    elif name == "deep":
+        asyncio.run(deeply_blocked_loop(seconds))
     else:
         parent(seconds)
 

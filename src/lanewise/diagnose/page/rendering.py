@@ -123,7 +123,7 @@ def _process(summary: ProcessSummary) -> Html:
         "section",
         element("h2", f"{record.pid} {record.command}", class_="name"),
         element("p", held, lag, about, class_="lead"),
-        *(element("p", weakness, class_="callout") for weakness in record.weaknesses),
+        *(element("p", weakness, class_="callout") for weakness in summary.weaknesses),
         key(),
         element("figure", element("h3", "Threads"), _threads(summary)),
         element(
