@@ -1,12 +1,9 @@
-"""Cells and sheets that were made to slip through."""
+"""Cells that were made to slip through."""
 
 import pytest
 
 from supplyr.imports import values
 from supplyr.imports.staging import rows_of, stage_table
-from supplyr.imports.xlsx_extent import check_extent
-from supplyr.spreadsheet import CatalogueError
-from test_imports import SHEET, rewritten, xlsx
 
 
 @pytest.mark.parametrize("char", ["\x00", "\x01", "\x1f", "\x7f"])
@@ -20,18 +17,3 @@ def test_keys_are_compared_as_they_are_read() -> None:
     columns = {"external_ref": 2, "name": 0, "country": 1}
     (block,) = stage_table(text.encode(), "suppliers", columns).blocks
     assert [row.repeats for row in rows_of(block)] == [0, 2, 0]
-
-
-@pytest.mark.parametrize(
-    "cell",
-    [
-        b"<c r='XFD1048576'/>",
-        b'<c r = "XFD1048576"/>',
-        b'<c s="' + b"1" * 200 + b'" r="XFD1048576"/>',
-        b"<x:c\n\tt='s'\n\tr='XFD1048576'/>",
-        b"<row r='1048577'/>",
-    ],
-)
-def test_a_far_cell_is_seen_however_it_is_written(cell: bytes) -> None:
-    with pytest.raises(CatalogueError, match="reaches to"):
-        check_extent(rewritten(xlsx([["x"]]), {SHEET: b"<sheetData>" + cell + b"</sheetData>"}))

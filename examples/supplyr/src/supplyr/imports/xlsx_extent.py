@@ -19,10 +19,9 @@ MAX_ROWS = 1_048_576
 MAX_COLUMNS = 500
 _PIECE_BYTES = 1 << 20
 # Where a cell or a row says where it is, at most so many bytes into its tag.
-_LONGEST_REFERENCE_BYTES = 400
-_REFERENCE = rb"\b[^>]{0,300}?\sr\s{0,8}=\s{0,8}[\"']"
-_CELL = re.compile(rb"<(?:\w{1,8}:)?c" + _REFERENCE + rb"([A-Z]{1,3})([0-9]{1,7})[\"']")
-_ROW = re.compile(rb"<(?:\w{1,8}:)?row" + _REFERENCE + rb"([0-9]{1,7})[\"']")
+_LONGEST_REFERENCE_BYTES = 64
+_CELL = re.compile(rb'<(?:\w{1,8}:)?c\b[^>]{0,40}?\br="([A-Z]{1,3})([0-9]{1,7})"')
+_ROW = re.compile(rb'<(?:\w{1,8}:)?row\b[^>]{0,40}?\br="([0-9]{1,7})"')
 _MARKUP = re.compile(rb"<!(?:DOCTYPE|ENTITY)", re.IGNORECASE)
 
 

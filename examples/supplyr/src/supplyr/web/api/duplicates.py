@@ -64,10 +64,8 @@ class MergeIn(BaseModel):
     member_ids: list[Id] = Field(min_length=1, max_length=50)
 
 
-class DismissIn(BaseModel):
+class DismissIn(BaseModel, extra="forbid", strict=True):
     """Who was looked at. Where others are in the cluster by now, nothing is noted (409)."""
-
-    model_config = ConfigDict(extra="forbid")
 
     member_ids: list[Id] = Field(min_length=1, max_length=50)
 
