@@ -23,7 +23,7 @@ from supplyr.store.suppliers import Draft
 
 from .jobs_support import add_user, ended, one, running
 from .people import add_user as add_person
-from .people import context_of, key_of
+from .people import context_of, form_token, key_of, log_in
 from .test_work_api import API
 
 _ALIKE = Draft(
@@ -66,6 +66,23 @@ async def test_other_members_than_were_seen_are_not_dismissed(
     assert await duplicates.count(database, "open") == 1
     answer = await client.post(address, json={"member_ids": [ids[1], ids[0]]})
     assert answer.status_code == 204, answer.text
+    assert await duplicates.dismissed_pairs(database) == [(ids[0], ids[1])]
+
+
+async def test_the_page_sends_who_was_seen(app: FastAPI, client: httpx.AsyncClient) -> None:
+    database = context_of(app).database
+    ids = await _added(database, 3)
+    (cluster,) = await _clusters(database, (ids[0], ids[1]))
+    await add_person(database)
+    await log_in(client)
+    page = (await client.get("/duplicates")).text
+    assert [f'name="seen" value="{at}"' in page for at in ids] == [True, True, False]
+    form = {"csrf_token": await form_token(client, "/duplicates"), "what": "dismiss"}
+    stale = await client.post(f"/duplicates/{cluster}", data={**form, "seen": [ids[0], ids[2]]})
+    assert stale.status_code == 409
+    assert await duplicates.count(database, "open") == 1
+    answer = await client.post(f"/duplicates/{cluster}", data={**form, "seen": ids[:2]})
+    assert answer.status_code == 303, answer.text
     assert await duplicates.dismissed_pairs(database) == [(ids[0], ids[1])]
 
 
