@@ -16,6 +16,7 @@ class MergeError(Exception):
 
 
 async def _active(transaction: Transaction, ids: Sequence[int]) -> dict[int, Row]:
+    await suppliers.lock(transaction, ids)
     rows = {row["id"]: row for row in await suppliers.by_ids(transaction, ids)}
     for at in ids:
         if at not in rows or rows[at]["status"] != "active":
@@ -91,16 +92,19 @@ async def _move(transaction: Transaction, source: int, target: int) -> dict[str,
     )
     images = await transaction.fetch_all("SELECT id FROM images WHERE supplier_id = ?", (source,))
     moved = {"products": [row["id"] for row in products], "images": [row["id"] for row in images]}
-    await _give(transaction, moved, target)
+    await _give(transaction, moved, source, target)
     return moved
 
 
-async def _give(transaction: Transaction, moved: dict[str, list[int]], target: int) -> None:
+async def _give(
+    transaction: Transaction, moved: dict[str, list[int]], source: int, target: int
+) -> None:
+    """Give what moved to another; what `source` has no more stays where it is."""
     for table in ("products", "images"):
         await transaction.execute(
             f"UPDATE {table} SET supplier_id = ?"  # noqa: S608 - constants
-            f" WHERE {among(transaction.dialect, 'id')}",
-            (target, listed(transaction.dialect, moved[table])),
+            f" WHERE supplier_id = ? AND {among(transaction.dialect, 'id')}",
+            (target, source, listed(transaction.dialect, moved[table])),
         )
 
 
@@ -115,10 +119,11 @@ async def undo(transaction: Transaction, merge_id: int, user_id: int | None) -> 
     if row is None or row["undone_at_s"] is not None:
         raise MergeError("There is no such merge, or it was undone already.")
     survivor_id = row["survivor_id"]
-    rows = await _active(transaction, [survivor_id])
     members = await transaction.fetch_all(
         "SELECT * FROM merge_members WHERE merge_id = ? ORDER BY supplier_id", (merge_id,)
     )
+    await suppliers.lock(transaction, [survivor_id, *(one["supplier_id"] for one in members)])
+    rows = await _active(transaction, [survivor_id])
     kept: dict[str, Any] = json.loads(row["survivor_before_json"])
     draft = merge_rules.undone(
         merge_rules.from_json(kept["before"]),
@@ -131,7 +136,8 @@ async def undo(transaction: Transaction, merge_id: int, user_id: int | None) -> 
             " updated_at_s = ? WHERE id = ? AND status = 'merged' AND merged_into = ?",
             (time.time(), member["supplier_id"], survivor_id),
         )
-        await _give(transaction, json.loads(member["before_json"]), member["supplier_id"])
+        moved = json.loads(member["before_json"])
+        await _give(transaction, moved, survivor_id, member["supplier_id"])
     await suppliers.update(transaction, survivor_id, draft)
     await transaction.execute(
         "UPDATE merges SET undone_at_s = ?, undone_by = ? WHERE id = ?",

@@ -25,9 +25,10 @@ def _by_name() -> dict[str, Town]:
     }
 
 
-def towns() -> list[Town]:
+@lru_cache(maxsize=1)
+def towns() -> tuple[Town, ...]:
     """Return all towns by name."""
-    return sorted(_by_name().values(), key=lambda town: fold(town.name))
+    return tuple(sorted(_by_name().values(), key=lambda town: fold(town.name)))
 
 
 def town_called(name: str) -> Town | None:

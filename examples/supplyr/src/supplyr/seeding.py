@@ -6,6 +6,7 @@ be judged (`generate --truth` writes it to a file).
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from random import Random
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from supplyr.classification import every_code
 from supplyr.db.database import Database
 from supplyr.generate import DEFAULT_SEED, LAST_UPDATE_DAY, generate
 from supplyr.goods import CERTIFICATES, goods_of, openings, strengths
-from supplyr.ranking import completeness
+from supplyr.profile_score import score
 from supplyr.records import PriceRow, Supplier
 from supplyr.search.documents import document_of
 from supplyr.search.index import write
@@ -142,10 +143,11 @@ async def seed_directory(
                 now,
             )
             await transaction.execute_many(
-                "UPDATE suppliers SET ranking_score = ?, updated_at_s = ? WHERE id = ?",
+                "UPDATE suppliers SET ranking_score = ?, updated_day = ?, updated_at_s = ?"
+                " WHERE id = ?",
                 [
-                    (_score(record, one.days_old), now - one.days_old * _DAY_S, at)
-                    for at, record, one in zip(new, batch, detailed, strict=True)
+                    (*_ranked(one, now), now - one.days_old * _DAY_S, at)
+                    for at, one in zip(new, detailed, strict=True)
                 ],
             )
             documents = [
@@ -168,9 +170,8 @@ async def seed_directory(
     return Seeded(ids, pairs, total)
 
 
-def _score(record: Supplier, days_old: int) -> float:
-    """Return a ranking without a buyer: complete, fresh and quick to answer, within 0 to 1."""
-    complete = completeness(record)
-    fresh: float = 0.5 ** (days_old / 180)
-    quick = 1 / (1 + record.response_time_h / 24)
-    return round(0.45 * complete + 0.3 * fresh + 0.25 * quick, 6)
+def _ranked(one: _Detailed, now_s: float) -> tuple[float, int]:
+    """Return the score that the ranking job would give a supplier today, and its last day."""
+    today = datetime.fromtimestamp(now_s, UTC).date().toordinal()
+    last = datetime.fromtimestamp(now_s - one.days_old * _DAY_S, UTC).date().toordinal()
+    return score(suppliers.profile_of(one.draft, 0, last), today), last

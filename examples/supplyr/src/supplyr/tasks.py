@@ -19,8 +19,9 @@ from supplyr.search.typos import closest_words
 from supplyr.thumbnails import make_thumbnails
 from supplyr.validation import validate_rows
 
-# Not here: exports.xlsx.stream_xlsx and exports.pdf.stream_pdf, which read a file; export_xlsx and
-# export_pdf do the same work on rows.
+# Not here: exports.xlsx.stream_xlsx, exports.pdf.stream_pdf, imports.staging.preview_file and
+# imports.staging.stage_file, which read a file; export_xlsx, export_pdf, preview_table and
+# stage_table do the same work on what is in it.
 __all__ = [
     "check_block",
     "closest_words",

@@ -57,12 +57,12 @@ class Cluster:
     def _control(self, *arguments: str) -> None:
         self.run("pg_ctl", "-t", str(_PATIENCE_S), *arguments)
 
-    def new_database(self) -> str:
-        """Make an empty database and return its URL."""
+    def new_database(self, *options: str) -> str:
+        """Make an empty database, with more options of createdb, and return its URL."""
         name = f"test_{next(self._numbers)}"
         # Not from template1: whoever is connected to that would be in the way, autovacuum say.
         where = ("-h", str(self._folder), "-U", "supplyr")
-        self.run("createdb", *where, "-T", "template0", name)
+        self.run("createdb", *where, "-T", "template0", *options, name)
         return f"postgresql://supplyr@/{name}?host={self._folder}"
 
 

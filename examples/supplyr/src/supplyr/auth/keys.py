@@ -75,8 +75,10 @@ async def identity_of_key(database: Database, key: str) -> Identity | None:
         return None
     now = time.time()
     if now - (row["used_at_s"] or 0.0) > _USED_EVERY_S:
-        async with database.transaction() as transaction:
-            await transaction.execute(
-                "UPDATE api_keys SET used_at_s = ? WHERE id = ?", (now, row["key_id"])
-            )
+        # Whoever reads does not wait for those who write.
+        database.aside(
+            ("key", row["key_id"]),
+            "UPDATE api_keys SET used_at_s = ? WHERE id = ?",
+            (now, row["key_id"]),
+        )
     return Identity(row["id"], row["email"], row["display_name"], row["role"], "key", row["key_id"])

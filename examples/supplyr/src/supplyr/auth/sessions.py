@@ -58,8 +58,10 @@ async def identity_of_session(
     if row is None:
         return None
     if now - row["seen_at_s"] > _SEEN_EVERY_S:
-        async with database.transaction() as transaction:
-            await transaction.execute(
-                "UPDATE sessions SET seen_at_s = ? WHERE token_hash = ?", (now, _hash(token))
-            )
+        # Whoever looks at a page does not wait for those who write.
+        database.aside(
+            ("session", _hash(token)),
+            "UPDATE sessions SET seen_at_s = ? WHERE token_hash = ?",
+            (now, _hash(token)),
+        )
     return Identity(row["id"], row["email"], row["display_name"], row["role"], "session")

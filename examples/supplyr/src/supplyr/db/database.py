@@ -73,6 +73,13 @@ class Database(Reader, Protocol):
         """Several queries that see one state of the data."""
         ...
 
+    def aside(self, key: Any, sql: str, parameters: Parameters) -> None:
+        """Make a change that nobody waits for, when there is room; it may get lost.
+
+        Nothing happens where one of this key waits already.
+        """
+        ...
+
     async def close(self) -> None:
         """Wait for what runs, and close every connection."""
         ...

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
+from supplyr.db.asides import Asides
 from supplyr.db.database import ConflictError, DatabaseError, Dialect, Parameters, Row
 
 # One query may not hold a connection for longer; a search takes milliseconds.
@@ -95,6 +96,7 @@ class PostgresqlDatabase:
     def __init__(self, pool: Any, errors: _Errors) -> None:
         self._pool = pool
         self._errors = errors
+        self._asides = Asides(self)
 
     async def fetch_all(self, sql: str, parameters: Parameters = ()) -> list[Row]:
         """See Reader."""
@@ -132,8 +134,13 @@ class PostgresqlDatabase:
         ):
             yield _Connection(raw, self._errors)
 
+    def aside(self, key: Any, sql: str, parameters: Parameters) -> None:
+        """See Database."""
+        self._asides.add(key, sql, parameters)
+
     async def close(self) -> None:
         """See Database."""
+        await self._asides.close()
         await self._pool.close()
 
     @asynccontextmanager

@@ -11,14 +11,19 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from supplyr.db.asides import Asides
 from supplyr.db.database import ConflictError, DatabaseError, Dialect, Parameters, Row
 
 # How long a connection waits for another process that writes (a command beside the server).
 _BUSY_S = 10.0
 _INTERRUPT_S = 0.05
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+# Nothing that the program does wrong: the disk is full, or its hardware fails.
+_AWAY = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+# Of a code with more detail (SQLITE_BUSY_RECOVERY, say) the lowest byte is the plain one.
+_PLAIN_CODE = 0xFF
 # 64 MB of pages for each reader at most; the whole of a directory of 100,000 suppliers is 200 MB.
 _CACHE_KIB = 64 * 1024
 _MMAP_BYTES = 512 * 1024 * 1024
@@ -75,7 +80,12 @@ class _Connection:
         except sqlite3.IntegrityError as error:
             raise ConflictError(str(error)) from error
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode not in _BUSY:
+            code = error.sqlite_errorcode & _PLAIN_CODE
+            if code in _AWAY:
+                raise DatabaseError(
+                    f"{self._path} cannot be used ({error}); see its disk"
+                ) from error
+            if code not in _BUSY:
                 raise
             raise DatabaseError(
                 f"another program has been writing to {self._path} for {_BUSY_S:g} s; try again"
@@ -128,6 +138,7 @@ class SqliteDatabase:
         self._writer = writer
         self._all = [writer, *readers]
         self._turn = asyncio.Lock()
+        self._asides = Asides(self)
         # Last in, first out: the connection that worked last has the warmest cache.
         self._free: asyncio.LifoQueue[_Connection] = asyncio.LifoQueue()
         for reader in readers:
@@ -159,8 +170,13 @@ class SqliteDatabase:
             async with _ended(connection):
                 yield connection
 
+    def aside(self, key: Any, sql: str, parameters: Parameters) -> None:
+        """See Database."""
+        self._asides.add(key, sql, parameters)
+
     async def close(self) -> None:
         """See Database."""
+        await self._asides.close()
         async with self._turn:
             for _ in self._all[1:]:
                 await self._free.get()

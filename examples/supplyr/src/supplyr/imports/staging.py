@@ -8,6 +8,7 @@ after the last one that it wrote.
 import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 from lanewise import task
@@ -16,6 +17,7 @@ from supplyr.generate import generate
 from supplyr.imports.fields import fields_of
 from supplyr.imports.mapping import check, guess
 from supplyr.imports.reading import Options, Table, open_table
+from supplyr.imports.values import plain
 from supplyr.spreadsheet import CatalogueError
 
 BLOCK_ROWS = 250
@@ -172,7 +174,7 @@ def _first_with_key(
     """Return the earlier row that has one of this row's keys, or 0; note this one's."""
     repeats = 0
     for name, place in keys:
-        folded = "".join(row[place].split()).casefold()
+        folded = "".join(plain(row[place]).split()).casefold()
         if folded:
             earlier = first_row.setdefault((name, folded), number)
             if earlier != number:
@@ -182,3 +184,30 @@ def _first_with_key(
 
 def _encoded(rows: list[tuple[int, int, list[str]]]) -> bytes:
     return json.dumps(rows, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _file_size(path: str, size_bytes: int, *_: object) -> int:
+    return size_bytes
+
+
+@task(size=_file_size, idempotent=True)
+def preview_file(
+    path: str,
+    size_bytes: int,
+    kind: str,
+    options: Options = Options(),  # noqa: B008 - immutable
+) -> Preview:
+    """Return what preview_table does of an upload that lies in a file; it crosses to nobody."""
+    return preview_table(Path(path).read_bytes(), kind, options)
+
+
+@task(size=_file_size, idempotent=True)
+def stage_file(
+    path: str,
+    size_bytes: int,
+    kind: str,
+    columns: Mapping[str, int],
+    options: Options = Options(),  # noqa: B008 - immutable
+) -> Staged:
+    """Return what stage_table does of an upload that lies in a file; it crosses to nobody."""
+    return stage_table(Path(path).read_bytes(), kind, columns, options)

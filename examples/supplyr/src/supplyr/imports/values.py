@@ -75,6 +75,8 @@ def phone(text: str) -> str:
 
 def website(text: str) -> str:
     """Read an http(s) address, or nothing; one without a scheme gets https."""
+    if _CONTROL.search(text):
+        raise ValueError("holds control characters")
     value = plain(text)
     if value and "://" not in value:
         value = f"https://{value}"

@@ -53,6 +53,10 @@ class Background:
             finally:
                 await items.aclose()
 
+    def isolated(self, timeout_s: float) -> "Background":
+        """Return one whose calls run in processes of their own, and no longer than that."""
+        return Background(self._runtime.with_options(lane="process", timeout_s=timeout_s))
+
     async def share(self, value: T) -> T:
         """Send a value to each worker once; give what is returned to `run` in its place."""
         return await asyncio.to_thread(lambda: self._runtime.share(value))

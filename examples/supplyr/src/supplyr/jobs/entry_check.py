@@ -73,17 +73,21 @@ async def _compared(
     scores = {others[place]["id"]: permille for place, permille in similar}
     if row["vat_number"]:
         scores |= {one["id"]: 1000 for one in others if one["vat_number"] == row["vat_number"]}
-    return await _noted(database, supplier_id, scores)
+    return await _noted(database, row, scores)
 
 
-async def _noted(database: Database, supplier_id: int, scores: dict[int, int]) -> Found:
+async def _noted(database: Database, row: Row, scores: dict[int, int]) -> Found:
+    """Write down what was found, unless the supplier is another by now: its own check will."""
+    supplier_id = row["id"]
     best = sorted(scores, key=lambda at: (-scores[at], at))[:10]
     async with database.transaction() as transaction:
+        if not await suppliers.is_still(transaction, supplier_id, row["version"]):
+            return _UNCHECKED
+        await duplicates.remove_open_of(transaction, supplier_id)
         if not best:
             await duplicates.mark(transaction, "clear", [supplier_id])
             return Found("clear", [])
         members = [(supplier_id, scores[best[0]]), *((at, scores[at]) for at in best)]
-        await duplicates.remove_open_of(transaction, supplier_id)
         await duplicates.add_clusters(
             transaction, [NewCluster(members, scores[best[0]])], job_id=None
         )

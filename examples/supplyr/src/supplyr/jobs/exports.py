@@ -14,7 +14,8 @@ from supplyr.jobs.run import JobFailedError, Run
 from supplyr.store import job_records, suppliers
 
 KIND = "export"
-ROWS_A_STEP = 2000
+# Made into rows on the event loop: a page takes it some milliseconds.
+ROWS_A_STEP = 500
 
 
 async def run_export(run: Run) -> dict[str, Any]:
@@ -33,8 +34,13 @@ async def run_export(run: Run) -> dict[str, Any]:
     return written
 
 
-def _part(run: Run, number: int) -> Path:
-    return run.folder / "parts" / f"{number:06d}"
+def _part(run: Run, number: int, attempt: int) -> Path:
+    """Return the file of a part: one that is slow does not write over what a later one noted."""
+    return run.folder / "parts" / f"{number:06d}-{attempt}"
+
+
+def _parts(run: Run, count: int) -> list[Path]:
+    return [_part(run, number, run.done[f"part {number}"]["attempt"]) for number in range(count)]
 
 
 async def _gather(run: Run, name: FormatName, total: int) -> int:
@@ -47,9 +53,13 @@ async def _gather(run: Run, name: FormatName, total: int) -> int:
             content = await asyncio.to_thread(encode_rows, rows)
             if name == "csv" and rows:
                 content = await run.background.run(csv_page, content)
-            await asyncio.to_thread(write_whole, _part(run, number), content)
+            await asyncio.to_thread(write_whole, _part(run, number, run.job.attempt), content)
             async with run.step(step_name) as step:
-                step.outcome = {"rows": len(rows), "last_id": rows[-1]["id"] if rows else last_id}
+                step.outcome = {
+                    "rows": len(rows),
+                    "last_id": rows[-1]["id"] if rows else last_id,
+                    "attempt": run.job.attempt,
+                }
         outcome = run.done[step_name]
         number += 1
         if outcome["rows"] == 0:
@@ -78,15 +88,15 @@ async def _write(run: Run, name: FormatName, parts: int) -> None:
 
 async def _csv_pieces(run: Run, parts: int) -> AsyncIterator[bytes]:
     yield csv_heading()
-    for number in range(parts):
-        yield await asyncio.to_thread(_part(run, number).read_bytes)
+    for part in _parts(run, parts):
+        yield await asyncio.to_thread(part.read_bytes)
 
 
 async def _spooled_pieces(
     run: Run, name: FormatName, parts: int, rows: int
 ) -> AsyncIterator[bytes]:
-    spool = run.folder / "rows.jsonl"
-    await asyncio.to_thread(_join, [_part(run, number) for number in range(parts)], spool)
+    spool = run.folder / f"rows-{run.job.attempt}.jsonl"
+    await asyncio.to_thread(_join, _parts(run, parts), spool)
     async for piece in write_spool(run.background, spool, rows, name):
         yield piece
 

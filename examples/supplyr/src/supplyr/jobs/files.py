@@ -89,7 +89,11 @@ def write_whole(final: Path, content: bytes) -> None:
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = final.with_name(f".{uuid4().hex}.part")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            # Steps that name it are on the disk before long, and it must not be empty then.
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(final)
     except BaseException:
         temporary.unlink(missing_ok=True)

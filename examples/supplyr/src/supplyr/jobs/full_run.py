@@ -12,14 +12,21 @@ from typing import Any, NamedTuple, TypeVar
 from supplyr.candidates import PASSES
 from supplyr.dedupe import DEFAULT_THRESHOLD
 from supplyr.duplicates.clusters import Cluster, cluster_pairs, clusters_of
-from supplyr.duplicates.compare import compare_segment
+from supplyr.duplicates.compare import PAIR, compare_segment
 from supplyr.duplicates.passes import Segment, sort_pass
 from supplyr.duplicates.prepare import prepare_page
 from supplyr.jobs.background import Background
 
 PAGE_ROWS = 2000
+# So many pairs for each supplier, and the groups are of no use to anybody; and all pairs wait here
+# until the last is found.
+MAX_PAIRS_EACH = 20
 
 T = TypeVar("T")
+
+
+class TooManyPairsError(Exception):
+    """So much looks alike that it cannot be grouped; nothing was."""
 
 
 class Stage(NamedTuple):
@@ -53,7 +60,8 @@ async def find_clusters(
         report: Awaited after each call.
         apart: Called when all pages were read: pairs (lower place first) that are known to differ.
 
-    Cancellation: stops the calls that run and returns at once.
+    Raises TooManyPairsError beyond MAX_PAIRS_EACH pairs for each record. Cancellation: stops the
+    calls that run and returns at once.
     """
     at_once = background.at_once
     prepared = await _prepared(background, pages, report)
@@ -64,16 +72,22 @@ async def find_clusters(
         [partial(background.run, sort_pass, shared, number, rows) for number in range(PASSES)],
     )
     segments: list[Segment] = [segment for found in passes for segment in found]
-    counted = 0
+    counted = pairs_found = 0
+    most = MAX_PAIRS_EACH * rows
 
     async def compared(segment: Segment) -> bytes:
-        nonlocal counted
+        nonlocal counted, pairs_found
+        if pairs_found > most:
+            return b""
         found = await background.run(compare_segment, segment, threshold)
         counted += 1
+        pairs_found += len(found) // PAIR.itemsize
         await report(Stage("comparing", counted, len(segments)))
         return found
 
     pairs = await _all(at_once, [partial(compared, one) for one in segments])
+    if pairs_found > most:
+        raise TooManyPairsError(f"more than {most:,} pairs")
     return clusters_of(await background.run(cluster_pairs, pairs, list(apart())))
 
 

@@ -10,13 +10,15 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lanewise import TaskTimeoutError
+
 from supplyr.db.database import ConflictError
 from supplyr.imports.checking import AcceptedRow, Checked, accepted_rows, check_block
 from supplyr.imports.reading import Options
-from supplyr.imports.staging import stage_table
+from supplyr.imports.staging import stage_file
 from supplyr.jobs.files import resolved, write_whole
-from supplyr.jobs.import_products import write_products
-from supplyr.jobs.import_suppliers import plan_block, write_block
+from supplyr.jobs.import_products import index_products, words_of_rows, write_products
+from supplyr.jobs.import_suppliers import plan_block, write_block, write_singly
 from supplyr.jobs.run import JobFailedError, Run
 from supplyr.search.making import encode_codes
 from supplyr.spreadsheet import CatalogueError
@@ -26,6 +28,8 @@ KIND = "import"
 # So many errors are kept for the report; all refused rows are counted.
 MAX_KEPT_ERRORS = 20_000
 _TRIES = 5
+# Of the largest file it takes some seconds; waiting for a worker counts as well.
+_STAGING_S = 600.0
 
 
 class Totals(NamedTuple):
@@ -72,6 +76,7 @@ async def run_import(run: Run) -> dict[str, Any]:
             ahead.cancel()
             await asyncio.gather(ahead, return_exceptions=True)
     await run.progress(totals.rows, staged["rows"], now=True)
+    await _index(run, code_texts)
     await _note(run, totals)
     return totals._asdict()
 
@@ -85,19 +90,24 @@ async def _stage(run: Run) -> None:
     await run.progress(0, None, "reading the file", now=True)
     path = resolved(run.settings.data_dir, payload["upload"])
     try:
-        data = await asyncio.to_thread(path.read_bytes)
+        status = await asyncio.to_thread(path.stat)
     except FileNotFoundError as error:
         raise JobFailedError("The upload is not there any more; upload the file again.") from error
+    # Whatever somebody sent is opened where it can be killed, whatever the build: see JOBS.md.
+    isolated = run.background.isolated(_STAGING_S)
     try:
-        staged = await run.background.run(
-            stage_table,
-            data,
+        staged = await isolated.run(
+            stage_file,
+            str(path),
+            status.st_size,
             payload["kind"],
             payload["columns"],
             Options(**payload.get("options", {})),
         )
     except CatalogueError as error:
         raise JobFailedError(str(error)) from error
+    except TaskTimeoutError as error:
+        raise JobFailedError("The file takes too long to be read; split it.") from error
     for number, block in enumerate(staged.blocks):
         await asyncio.to_thread(write_whole, _block_path(run, number), block)
     async with run.step("staged") as step:
@@ -137,23 +147,29 @@ async def _write(
     rows, unknown = _without_unknown_codes(accepted_rows(checked), known_codes)
     problems = [tuple(problem) for problem in checked.problems] + unknown
     if payload["kind"] == "products":
+        words = words_of_rows(rows)
         async with run.step(name) as step:
-            counts = await write_products(step.transaction, payload["supplier_id"], rows)
+            counts = await write_products(step.transaction, payload["supplier_id"], rows, words)
             step.outcome = await _kept(run, step.transaction, checked, counts, problems, room)
         return
-    for attempt in range(_TRIES):
-        plan = await plan_block(run, rows, code_texts, update=payload["update_existing"])
-        every = problems + plan.problems
+    update = payload["update_existing"]
+    for _ in range(_TRIES):
+        plan = await plan_block(run, rows, code_texts, update=update)
+        every = [*problems, *plan.problems]
         try:
             async with run.step(name) as step:
                 counts = await write_block(step.transaction, plan)
                 step.outcome = await _kept(run, step.transaction, checked, counts, every, room)
         except ConflictError:
-            # Somebody added one of these suppliers since it was looked for: look again.
-            if attempt + 1 == _TRIES:
-                raise
-        else:
-            return
+            # Somebody added or changed one of these suppliers since it was looked for: look again.
+            continue
+        return
+    # Rows that do not fit with each other never will: they are refused, and not the whole block.
+    plans = [(row.number, await plan_block(run, [row], code_texts, update=update)) for row in rows]
+    async with run.step(name) as step:
+        counts, refused = await write_singly(step.transaction, plans)
+        every = [*problems, *refused]
+        step.outcome = await _kept(run, step.transaction, checked, counts, every, room)
 
 
 async def _kept(
@@ -165,6 +181,20 @@ async def _kept(
     kept = problems[:room]
     await job_records.add_row_errors(transaction, run.job.id, kept, refused)
     return {"rows": checked.rows, "rejected": refused, "problems": len(kept), **counts}
+
+
+async def _index(run: Run, code_texts: bytes) -> None:
+    """Index the products of an import as they are now that all are in, once."""
+    if run.job.payload["kind"] != "products" or "indexed" in run.done:
+        return
+    for attempt in range(_TRIES):
+        try:
+            await index_products(run, run.job.payload["supplier_id"], code_texts)
+        except ConflictError:
+            if attempt + 1 == _TRIES:
+                raise
+        else:
+            return
 
 
 async def _note(run: Run, totals: Totals) -> None:

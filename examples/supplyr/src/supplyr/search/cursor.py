@@ -8,7 +8,8 @@ from typing import NamedTuple
 from supplyr.auth.signing import Signer
 
 _PURPOSE = "cursor"
-MAX_CHARACTERS = 2000
+# Of a page that is sorted by name, its last name is part: 200 letters, of three bytes each, say.
+MAX_CHARACTERS = 8000
 
 
 class CursorError(ValueError):
@@ -35,7 +36,7 @@ def written(signer: Signer, cursor: Cursor) -> str:
     """Return a cursor as a text for a URL."""
     words = {word: list(near) for word, near in cursor.near_words.items()}
     told = [cursor.fingerprint, cursor.key, cursor.supplier_id, words]
-    return signer.sealed(_PURPOSE, json.dumps(told, separators=(",", ":")))
+    return signer.sealed(_PURPOSE, json.dumps(told, ensure_ascii=False, separators=(",", ":")))
 
 
 def parsed(signer: Signer, text: str, fingerprint: str) -> Cursor:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from supplyr.normalise import fold
 
 # Of a price list with thousands of rows, so many different words are enough to be found by.
-_MAX_PRODUCT_WORDS = 2000
+MAX_PRODUCT_WORDS = 2000
 _MAX_WORD_CHARACTERS = 40
 _CODE = re.compile(r"(\d{2})(?:\.(\d{1,2}))?")
 
@@ -43,6 +43,16 @@ def words_of(text: str) -> list[str]:
     return [word[:_MAX_WORD_CHARACTERS] for word in fold(text).split()]
 
 
+def product_words(texts: Iterable[str]) -> list[str]:
+    """Return the words of what products are called, each once, and not too many of them."""
+    found: dict[str, None] = {}
+    for text in texts:
+        found.update(dict.fromkeys(words_of(text)))
+        if len(found) > MAX_PRODUCT_WORDS:
+            break
+    return list(found)
+
+
 def document_of(
     row: Mapping[str, Any], products: Sequence[str], code_texts: Mapping[str, str]
 ) -> Document:
@@ -57,17 +67,12 @@ def document_of(
     for code in row["codes"]:
         codes += code_words(code)
         codes += words_of(code_texts.get(code, ""))
-    product_words: dict[str, None] = {}
-    for text in products:
-        product_words.update(dict.fromkeys(words_of(text)))
-        if len(product_words) > _MAX_PRODUCT_WORDS:
-            break
     # Not the country's code: "de" and "at" are words, and found in every second name.
     place = (row["city"], row["region"], row["postcode"])
     return Document(
         supplier_id=row["id"],
         name=" ".join(words_of(row["name"])),
-        products=" ".join(product_words),
+        products=" ".join(product_words(products)),
         codes=" ".join(dict.fromkeys(codes)),
         place=" ".join(words_of(" ".join(place))),
         description=" ".join(words_of(f"{row['description']} {' '.join(row['certificates'])}")),
@@ -75,9 +80,14 @@ def document_of(
 
 
 def vocabulary(documents: Iterable[Document]) -> set[str]:
-    """Return the words of documents that somebody may misspell: three letters or more, no codes."""
+    """Return the words of documents that somebody may misspell."""
     found: set[str] = set()
     for document in documents:
         for text in document[1:]:
             found.update(text.split())
-    return {word for word in found if len(word) >= 3 and not any(c.isdigit() for c in word)}
+    return worth_correcting(found)
+
+
+def worth_correcting(words: Iterable[str]) -> set[str]:
+    """Return which words somebody may misspell: three letters or more, no codes."""
+    return {word for word in words if len(word) >= 3 and not any(c.isdigit() for c in word)}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from supplyr.search.documents import code_word, words_of
@@ -37,6 +37,7 @@ class Question:
         certificate: That they must have.
         near: Only around a place.
         sort: In which order; "distance" needs `near`, "relevance" needs words.
+        words: The words to look for; codes among them in their indexed form.
     """
 
     text: str = ""
@@ -46,15 +47,15 @@ class Question:
     certificate: str = ""
     near: Near | None = None
     sort: Sort = "relevance"
+    words: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def words(self) -> tuple[str, ...]:
-        """The words to look for; codes among them in their indexed form."""
+    def __post_init__(self) -> None:
+        """Take the text apart, once: a search asks for its words some twenty times."""
         found: list[str] = []
         for part in self.text[:MAX_TEXT_CHARACTERS].split():
             code = code_word(part)
             found += [code] if code else words_of(part)
-        return tuple(dict.fromkeys(found))[:MAX_WORDS]
+        object.__setattr__(self, "words", tuple(dict.fromkeys(found))[:MAX_WORDS])
 
     @property
     def order(self) -> Sort:
@@ -64,6 +65,11 @@ class Question:
         if self.sort == "distance" and self.near is None:
             return "ranking"
         return self.sort
+
+    @property
+    def finds_nothing(self) -> bool:
+        """Whether something was typed that holds no word: it stands in nobody's entry."""
+        return bool(self.text.strip()) and not self.words
 
     @property
     def narrows(self) -> bool:

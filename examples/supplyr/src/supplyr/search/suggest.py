@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from supplyr.db.database import Database, Reader, Row
+from supplyr.db.database import Database, Reader, Row, among, listed
 from supplyr.search import statements
 from supplyr.search.documents import words_of
 from supplyr.search.question import Question, Term
@@ -47,14 +47,12 @@ async def _anywhere(database: Database, words: list[str]) -> list[Row]:
     found = await database.fetch_all(
         *statements.page(database.dialect, question, terms, None, _NAMES)
     )
-    rows: list[Row] = []
-    for hit in found:
-        row = await database.fetch_one(
-            "SELECT id, name, city FROM suppliers WHERE id = ?", (hit["id"],)
-        )
-        if row is not None:
-            rows.append(row)
-    return rows
+    ids = [hit["id"] for hit in found]
+    rows = await database.fetch_all(
+        f"SELECT id, name, city FROM suppliers WHERE {among(database.dialect, 'id')}",  # noqa: S608 - a constant
+        (listed(database.dialect, ids),),
+    )
+    return sorted(rows, key=lambda row: ids.index(row["id"]))
 
 
 def _suppliers(rows: Iterable[Row]) -> list[Suggestion]:

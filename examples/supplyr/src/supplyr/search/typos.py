@@ -10,7 +10,7 @@ from lanewise import task
 from rapidfuzz.distance import OSA
 from rapidfuzz.process import cdist
 
-from supplyr.db.database import Reader
+from supplyr.db.database import Reader, among_texts, listed
 
 # Shorter words are left as they are: everything is near to them.
 MIN_CHARACTERS = 4
@@ -29,6 +29,15 @@ def allowed_edits(word: str) -> int:
 def trigrams(word: str) -> list[str]:
     """Return the runs of three letters in a word."""
     return list(dict.fromkeys(word[at : at + 3] for at in range(len(word) - 2)))
+
+
+async def known_words(reader: Reader, words: Sequence[str]) -> set[str]:
+    """Return which of these words suppliers use, as they are written here."""
+    rows = await reader.fetch_all(
+        f"SELECT word FROM search_words WHERE {among_texts(reader.dialect, 'word')}",  # noqa: S608 - a constant
+        (listed(reader.dialect, words),),
+    )
+    return {row["word"] for row in rows}
 
 
 async def candidates(reader: Reader, word: str) -> list[str]:

@@ -5,10 +5,11 @@ names the place. Who could rewrite the whole trail would still have to match a h
 noted elsewhere: `head` is for that.
 """
 
+import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from supplyr.db.database import Reader, Transaction
@@ -89,25 +90,33 @@ async def append(
 
 async def verify(reader: Reader) -> Verdict:
     """Read the whole trail, page by page, and say whether its chain holds."""
-    previous, expected = GENESIS, 1
+    verdict = Verdict(0, GENESIS, None)
     while True:
         rows = await reader.fetch_all(
-            "SELECT * FROM audit_entries WHERE number >= ? ORDER BY number LIMIT ?",
-            (expected, _PAGE),
+            "SELECT * FROM audit_entries WHERE number > ? ORDER BY number LIMIT ?",
+            (verdict.entries, _PAGE),
         )
-        for row in rows:
-            if row["number"] != expected:
-                what = f"entry {expected} is missing"
-            elif row["previous_hash"] != previous:
-                what = "it does not continue the entry before it"
-            elif row["entry_hash"] != entry_hash(previous, row):
-                what = "it was changed after it was written"
-            else:
-                previous, expected = row["entry_hash"], expected + 1
-                continue
-            return Verdict(expected - 1, previous, Broken(row["number"], what))
-        if len(rows) < _PAGE:
-            return Verdict(expected - 1, previous, None)
+        # Hashing a page takes some milliseconds, and there may be thousands of pages.
+        verdict = await asyncio.to_thread(_continued, verdict, rows)
+        if verdict.broken is not None or len(rows) < _PAGE:
+            return verdict
+
+
+def _continued(verdict: Verdict, rows: Sequence[Mapping[str, Any]]) -> Verdict:
+    """Return the verdict on what was read before and these entries behind it."""
+    previous, expected = verdict.head, verdict.entries + 1
+    for row in rows:
+        if row["number"] != expected:
+            what = f"entry {expected} is missing"
+        elif row["previous_hash"] != previous:
+            what = "it does not continue the entry before it"
+        elif row["entry_hash"] != entry_hash(previous, row):
+            what = "it was changed after it was written"
+        else:
+            previous, expected = row["entry_hash"], expected + 1
+            continue
+        return Verdict(expected - 1, previous, Broken(row["number"], what))
+    return Verdict(expected - 1, previous, None)
 
 
 async def latest(reader: Reader, before: int | None, limit: int) -> list[dict[str, Any]]:

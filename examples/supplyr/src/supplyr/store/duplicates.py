@@ -27,9 +27,12 @@ async def _reserve(transaction: Transaction, count: int) -> list[int]:
             (count,),
         )
         return [row["id"] for row in rows]
-    row = await transaction.fetch_one("SELECT coalesce(max(id), 0) AS last FROM duplicate_clusters")
-    first = 1 if row is None else row["last"] + 1
-    return list(range(first, first + count))
+    # Noted apart from the clusters: those that a run replaces are gone with their numbers.
+    row = await transaction.fetch_one(
+        "UPDATE duplicate_cluster_numbers SET last = last + ? RETURNING last", (count,)
+    )
+    assert row is not None
+    return list(range(row["last"] - count + 1, row["last"] + 1))
 
 
 async def add_clusters(
@@ -54,18 +57,60 @@ async def add_clusters(
     return ids
 
 
-async def remove_open(transaction: Transaction) -> int:
-    """Delete all clusters that nobody has decided on; a new run finds them again."""
-    return await _remove(transaction, "state = 'open'", ())
+async def made_since(reader: Reader, moment_s: float) -> list[Row]:
+    """Return the clusters to be reviewed that were put up at a moment or later, with `members`."""
+    rows = await reader.fetch_all(
+        "SELECT * FROM duplicate_clusters WHERE state = 'open' AND created_at_s >= ? ORDER BY id",
+        (moment_s,),
+    )
+    members = await _members(reader, [row["id"] for row in rows])
+    return [{**row, "members": members.get(row["id"], [])} for row in rows]
+
+
+async def changed_since(reader: Reader, ids: Sequence[int], moment_s: float) -> set[int]:
+    """Return which of these suppliers were added or changed at a moment or later."""
+    rows = await reader.fetch_all(
+        f"SELECT id FROM suppliers WHERE updated_at_s >= ? AND {among(reader.dialect, 'id')}",  # noqa: S608 - constants
+        (moment_s, listed(reader.dialect, ids)),
+    )
+    return {row["id"] for row in rows}
+
+
+async def remove_open(transaction: Transaction, but: Sequence[int] = ()) -> int:
+    """Delete the clusters that nobody has decided on; a new run finds them again.
+
+    Args:
+        transaction: In which.
+        but: The clusters that stay.
+    """
+    kept = among(transaction.dialect, "id")
+    return await _remove(
+        transaction, f"state = 'open' AND NOT ({kept})", (listed(transaction.dialect, but),)
+    )
 
 
 async def remove_open_of(transaction: Transaction, supplier_id: int) -> None:
-    """Delete what an earlier check of the same entry put up; a full run's clusters stay."""
-    await _remove(
-        transaction,
+    """Delete what an earlier check of the same entry put up; a full run's clusters stay.
+
+    Who was suspected for that alone is unchecked again.
+    """
+    where = (
         "state = 'open' AND job_id IS NULL AND id IN"
-        " (SELECT cluster_id FROM duplicate_members WHERE supplier_id = ?)",
+        " (SELECT cluster_id FROM duplicate_members WHERE supplier_id = ?)"
+    )
+    members = await transaction.fetch_all(
+        "SELECT DISTINCT supplier_id FROM duplicate_members WHERE cluster_id IN"  # noqa: S608 - constants
+        f" (SELECT id FROM duplicate_clusters WHERE {where})",
         (supplier_id,),
+    )
+    await _remove(transaction, where, (supplier_id,))
+    await transaction.execute(
+        "UPDATE suppliers SET duplicate_check = 'unchecked' WHERE duplicate_check = 'suspected'"  # noqa: S608 - constants
+        f" AND {among(transaction.dialect, 'id')} AND id NOT IN"
+        " (SELECT m.supplier_id FROM duplicate_members m"
+        " JOIN duplicate_clusters c ON c.id = m.cluster_id WHERE c.state = 'open'"
+        f" AND {among(transaction.dialect, 'm.supplier_id')})",
+        (listed(transaction.dialect, [one["supplier_id"] for one in members]),) * 2,
     )
 
 
@@ -162,12 +207,28 @@ async def dismissed_with(reader: Reader, supplier_id: int) -> set[int]:
     return {row["first_id"] + row["second_id"] - supplier_id for row in rows}
 
 
-async def mark(transaction: Transaction, verdict: str, ids: Sequence[int]) -> None:
-    """Note the verdict of a duplicate check on suppliers."""
+async def mark(
+    transaction: Transaction, verdict: str, ids: Sequence[int], *, read_at_s: float | None = None
+) -> None:
+    """Note the verdict of a duplicate check on suppliers.
+
+    Args:
+        transaction: In which.
+        verdict: unchecked, clear or suspected.
+        ids: Of whom.
+        read_at_s: When they were read to be compared; one that was changed since keeps its own
+            verdict, for it is another that was compared. None marks all of them.
+    """
+    unchanged = "" if read_at_s is None else " AND updated_at_s < ?"
     await transaction.execute(
         "UPDATE suppliers SET duplicate_check = ?"  # noqa: S608 - constants
-        f" WHERE duplicate_check <> ? AND {among(transaction.dialect, 'id')}",
-        (verdict, verdict, listed(transaction.dialect, ids)),
+        f" WHERE duplicate_check <> ? AND {among(transaction.dialect, 'id')}{unchanged}",
+        (
+            verdict,
+            verdict,
+            listed(transaction.dialect, ids),
+            *(() if read_at_s is None else (read_at_s,)),
+        ),
     )
 
 

@@ -1,9 +1,10 @@
 """Pictures of suppliers in the sizes that are shown, told apart by the hash of the upload."""
 
+import json
 import time
 from typing import NamedTuple
 
-from supplyr.db.database import Reader, Row, Transaction
+from supplyr.db.database import Reader, Row, Transaction, among, listed
 
 SIZES = ("small", "medium", "large")
 
@@ -20,10 +21,30 @@ class NewImage(NamedTuple):
     contents: dict[str, bytes]
 
 
+async def _moved_in(reader: Reader, supplier_id: int) -> list[int]:
+    """Return the pictures that go back to others where a merge into a supplier is undone."""
+    rows = await reader.fetch_all(
+        "SELECT before_json FROM merge_members JOIN merges ON merges.id = merge_members.merge_id"
+        " WHERE merges.survivor_id = ? AND merges.undone_at_s IS NULL",
+        (supplier_id,),
+    )
+    return [image for row in rows for image in json.loads(row["before_json"])["images"]]
+
+
+async def _remove_logo(transaction: Transaction, supplier_id: int) -> None:
+    moved = await _moved_in(transaction, supplier_id)
+    await transaction.execute(
+        "DELETE FROM images WHERE supplier_id = ? AND role = 'logo'"  # noqa: S608 - constants
+        f" AND NOT ({among(transaction.dialect, 'id')})",
+        (supplier_id, listed(transaction.dialect, moved)),
+    )
+
+
 async def add(transaction: Transaction, new: NewImage) -> tuple[int, bool]:
     """Add a picture; (its number, whether it is new): the same file again is the same picture.
 
-    A new logo takes the place of the one before.
+    A new logo takes the place of the one before. One that came with a merge is kept behind it: it
+    goes back to its supplier where the merge is undone.
     """
     known = await transaction.fetch_one(
         "SELECT id FROM images WHERE supplier_id = ? AND sha256 = ? AND role = ?",
@@ -32,9 +53,7 @@ async def add(transaction: Transaction, new: NewImage) -> tuple[int, bool]:
     if known is not None:
         return int(known["id"]), False
     if new.role == "logo":
-        await transaction.execute(
-            "DELETE FROM images WHERE supplier_id = ? AND role = 'logo'", (new.supplier_id,)
-        )
+        await _remove_logo(transaction, new.supplier_id)
     row = await transaction.fetch_one(
         "INSERT INTO images (supplier_id, role, sha256, media_type, width_px, height_px,"
         " created_at_s) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -60,10 +79,10 @@ async def content(reader: Reader, image_id: int, size: str) -> Row | None:
 
 
 async def of_supplier(reader: Reader, supplier_id: int) -> list[Row]:
-    """Return the pictures of a supplier, logo first, without their contents."""
+    """Return the pictures of a supplier without their contents, the latest logo first."""
     return await reader.fetch_all(
         "SELECT id, role, width_px, height_px, sha256 FROM images WHERE supplier_id = ?"
-        " ORDER BY role, id LIMIT 50",
+        " ORDER BY role, CASE WHEN role = 'logo' THEN -id ELSE id END LIMIT 50",
         (supplier_id,),
     )
 

@@ -126,7 +126,9 @@ def lose(life: Life, now_s: float) -> Life:
 def stop(life: Life, owner: str, attempt: int) -> Life:
     """The server ends: another one goes on with it, at once and without counting it."""
     _check_held(life, owner, attempt)
-    return _over(life, "cancelled" if life.cancel_asked else "queued")
+    if life.cancel_asked:
+        return _over(life, "cancelled")
+    return _over(life, "queued", error="the server was stopped while it ran")
 
 
 def ask_cancel(life: Life) -> Life:

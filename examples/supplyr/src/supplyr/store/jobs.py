@@ -189,14 +189,24 @@ async def take(
     if transaction.dialect == "postgresql":
         await transaction.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
     rows = await transaction.fetch_all(
-        "SELECT * FROM jobs WHERE state = 'queued' AND cancel_asked_at_s IS NULL"
+        "SELECT id, kind FROM jobs WHERE state = 'queued' AND cancel_asked_at_s IS NULL"
         " AND not_before_s <= ? AND kind NOT IN (SELECT kind FROM jobs WHERE state = 'running')"
         " ORDER BY id LIMIT 100",
         (now_s,),
     )
-    row = next((row for row in rows if row["kind"] in kinds), None)
-    if row is None:
-        return None
+    for seen in rows:
+        if seen["kind"] not in kinds:
+            continue
+        row = await _locked(transaction, seen["id"])
+        # Somebody may have cancelled it since it was looked for.
+        if life_of(row).may_be_taken(now_s):
+            return await _taken(transaction, row, owner, now_s, lease_s)
+    return None
+
+
+async def _taken(
+    transaction: Transaction, row: Row, owner: str, now_s: float, lease_s: float
+) -> Held:
     life = states.take(life_of(row), owner, now_s, lease_s)
     await _write(transaction, row, life, now_s)
     await transaction.execute(

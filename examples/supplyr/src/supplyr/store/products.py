@@ -7,6 +7,8 @@ from typing import Any
 from supplyr.db.database import Reader, Row, Transaction, among, listed
 from supplyr.records import PriceRow
 
+# Enough of a price list to be found by; reading and folding more costs more than it finds.
+MAX_TEXTS = 2000
 _PUT = (
     "INSERT INTO products (supplier_id, sku, description, unit, price_cents, currency,"
     " min_quantity, updated_at_s) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -59,6 +61,24 @@ async def descriptions_of(reader: Reader, ids: Sequence[int]) -> dict[int, list[
         "SELECT supplier_id, description FROM products"  # noqa: S608 - constants
         f" WHERE {among(reader.dialect, 'supplier_id')}",
         (listed(reader.dialect, ids),),
+    )
+    for row in rows:
+        found[row["supplier_id"]].append(row["description"])
+    return found
+
+
+async def texts_of(reader: Reader, ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return the texts by which suppliers' products are found, by supplier: each text once.
+
+    Of a price list with thousands of texts those of the oldest products, MAX_TEXTS of them.
+    """
+    found: dict[int, list[str]] = {at: [] for at in ids}
+    rows = await reader.fetch_all(
+        "SELECT supplier_id, description FROM (SELECT supplier_id, description,"  # noqa: S608 - constants
+        " row_number() OVER (PARTITION BY supplier_id ORDER BY min(id)) AS place FROM products"
+        f" WHERE {among(reader.dialect, 'supplier_id')} GROUP BY supplier_id, description) texts"
+        " WHERE place <= ? ORDER BY supplier_id, place",
+        (listed(reader.dialect, ids), MAX_TEXTS),
     )
     for row in rows:
         found[row["supplier_id"]].append(row["description"])

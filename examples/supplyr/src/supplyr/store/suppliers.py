@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from supplyr.db.database import Reader, Row, Transaction, among, among_texts, listed
 from supplyr.normalise import fold
-from supplyr.ranking import completeness
+from supplyr.profile_score import ProfileRow, completeness, score
 from supplyr.records import Supplier
 from supplyr.sphere import on_sphere
 
@@ -44,20 +44,43 @@ _DERIVED = (
     "updated_day", "updated_at_s",
 )  # fmt: skip
 _WRITTEN = (*FIELDS, *_DERIVED)
+_TOLD_OR_NOT = ("street", "city", "postcode", "phone", "email", "website", "vat_number")
 
 
-def _derived(draft: Draft, now_s: float) -> tuple[Any, ...]:
+def profile_of(draft: Draft, pictures: int, day: int) -> ProfileRow:
+    """Return what a draft's score is made of, as `store.pages.for_ranking` reads it of a row."""
+    return ProfileRow._make(
+        [
+            0,
+            *(int(getattr(draft, name) != "") for name in _TOLD_OR_NOT),
+            len(draft.description),
+            len(set(draft.codes)),
+            len(set(draft.certificates)),
+            pictures,
+            -1 if draft.response_time_h is None else draft.response_time_h,
+            day,
+            0.0,
+            0.0,
+        ]
+    )
+
+
+def _derived(draft: Draft, now_s: float, pictures: int | None = None) -> tuple[Any, ...]:
     """Return what follows from a draft, in the order of _DERIVED.
 
-    The score is a first guess, by completeness alone; the ranking job replaces it.
+    Without `pictures` the supplier is new, and its score a first guess, by completeness alone; the
+    ranking job replaces it. Else it is the one that the ranking job would give it today: whoever
+    corrects a telephone number keeps their place.
     """
     place: tuple[float | None, ...] = (None, None, None)
     if draft.latitude_deg is not None and draft.longitude_deg is not None:
         place = on_sphere(draft.latitude_deg, draft.longitude_deg)
-    complete = completeness(as_record(0, draft))
     today = datetime.fromtimestamp(now_s, UTC).date().toordinal()
+    profile = profile_of(draft, pictures or 0, today)
+    complete = completeness(profile)
     # Half of a full score: nothing is known yet of how it answers.
-    return (fold(draft.name), *place, complete, round(complete / 2, 6), today, now_s)
+    ranked = round(complete / 2, 6) if pictures is None else score(profile, today)
+    return (fold(draft.name), *place, complete, ranked, today, now_s)
 
 
 def as_record(supplier_id: int, draft: Draft, updated_day: int = 0) -> Supplier:
@@ -136,6 +159,9 @@ async def update(
     Its duplicate check is undone. The caller refreshes the search index.
     """
     moment_s = time.time() if now_s is None else now_s
+    pictures = await transaction.fetch_one(
+        "SELECT count(*) AS n FROM images WHERE supplier_id = ?", (supplier_id,)
+    )
     sets = ", ".join(f"{column} = ?" for column in _WRITTEN)
     guard = "" if version is None else " AND version = ?"
     changed = await transaction.execute(
@@ -143,7 +169,7 @@ async def update(
         f" WHERE id = ? AND status = 'active'{guard}",
         (
             *draft[: len(FIELDS)],
-            *_derived(draft, moment_s),
+            *_derived(draft, moment_s, 0 if pictures is None else pictures["n"]),
             supplier_id,
             *(() if version is None else (version,)),
         ),
@@ -178,6 +204,29 @@ async def set_status(transaction: Transaction, supplier_id: int, status: str) ->
         (status, time.time(), supplier_id),
     )
     return changed > 0
+
+
+async def is_still(transaction: Transaction, supplier_id: int, version: int) -> bool:
+    """Return whether a supplier is active and of a version; it stays so in this transaction."""
+    lock = " FOR UPDATE" if transaction.dialect == "postgresql" else ""
+    row = await transaction.fetch_one(
+        f"SELECT id FROM suppliers WHERE id = ? AND version = ? AND status = 'active'{lock}",  # noqa: S608 - constants
+        (supplier_id, version),
+    )
+    return row is not None
+
+
+async def lock(transaction: Transaction, ids: Iterable[int]) -> None:
+    """Let nobody else change these suppliers until the transaction ends.
+
+    Always in the order of their ids, so that two who lock the same do not wait for each other in
+    turn. SQLite has one writer: nobody else changes anything.
+    """
+    if transaction.dialect == "postgresql":
+        await transaction.fetch_all(
+            f"SELECT id FROM suppliers WHERE {among('postgresql', 'id')} ORDER BY id FOR UPDATE",  # noqa: S608 - constants
+            (listed("postgresql", sorted(set(ids))),),
+        )
 
 
 async def get(reader: Reader, supplier_id: int) -> Row | None:

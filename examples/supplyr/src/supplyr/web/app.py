@@ -62,7 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             signer = Signer(secret_key(chosen))
             search = Engine(database, runtime, signer)
             stack.push_async_callback(search.close)
-            pictures: Kept[Any] = Kept(_PICTURES_KEPT_S, _PICTURES)
+            pictures: Kept[Any] = Kept(_PICTURES_KEPT_S, _PICTURES, old_for_s=_PICTURES_KEPT_S)
             stack.push_async_callback(pictures.close)
             context = Context(
                 settings=chosen,

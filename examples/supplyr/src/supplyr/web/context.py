@@ -1,5 +1,6 @@
 """What every request finds at its app: settings, database, lanes, signatures, limits."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ from supplyr.search.engine import Engine
 from supplyr.settings import Settings
 
 STATE_KEY = "supplyr"
+_EXPORTS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Context:
         pictures: What pages show of the whole directory, kept for some minutes.
         limiter: How often one client may ask.
         bell: Rung by who adds a job, or asks for its end.
+        exports: Places for those that are written in a request: each takes a worker meanwhile.
     """
 
     settings: Settings
@@ -43,6 +46,7 @@ class Context:
     pictures: Kept[Any]
     limiter: RateLimiter
     bell: Bell = field(default_factory=Bell)
+    exports: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_EXPORTS_AT_ONCE))
 
 
 def context_of(connection: HTTPConnection) -> Context:

@@ -39,8 +39,16 @@ async def merge(
     return merge_id
 
 
-async def dismiss(request: Request, identity: Identity, cluster_id: int) -> None:
-    """Note that the members of a cluster are different; 409 when it was decided on already."""
+async def dismiss(
+    request: Request,
+    identity: Identity,
+    cluster_id: int,
+    member_ids: Sequence[int] | None = None,
+) -> None:
+    """Note that the members of a cluster are different; 409 when it was decided on already.
+
+    So it is where others are in it than `member_ids`, those that somebody has looked at.
+    """
     async with context_of(request).database.transaction() as transaction:
         cluster = await duplicates.get(transaction, cluster_id)
         decided = cluster is not None and await duplicates.decide(
@@ -49,6 +57,10 @@ async def dismiss(request: Request, identity: Identity, cluster_id: int) -> None
         if cluster is None or not decided:
             raise ProblemError(409, "This cluster was decided on already.", code="decided")
         ids = [member["supplier_id"] for member in cluster["members"]]
+        if member_ids is not None and set(member_ids) != set(ids):
+            raise ProblemError(
+                409, "Others are in this cluster by now; look at it again.", code="outdated"
+            )
         await duplicates.dismiss_pairs(transaction, ids)
         await duplicates.mark(transaction, "clear", ids)
         await audit.append(

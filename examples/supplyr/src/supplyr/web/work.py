@@ -17,7 +17,7 @@ from supplyr.exports.formats import FormatName
 from supplyr.imports.fields import KINDS
 from supplyr.imports.mapping import check
 from supplyr.imports.reading import Options
-from supplyr.imports.staging import preview_table
+from supplyr.imports.staging import preview_file
 from supplyr.jobs import duplicates, exports, imports, ranking
 from supplyr.jobs.files import TooLargeError, pieces_of, resolved, store
 from supplyr.jobs.submit import submit
@@ -154,11 +154,12 @@ async def _check_supplier(context: Context, kind: str, supplier_id: int | None) 
 
 
 async def _preview(context: Context, path: str, kind: str, options: Options) -> dict[str, Any]:
-    data = await asyncio.to_thread(resolved(context.settings.data_dir, path).read_bytes)
+    file = resolved(context.settings.data_dir, path)
+    status = await asyncio.to_thread(file.stat)
     # Whatever somebody sends is opened in a process of its own, which can be killed.
     isolated = context.runtime.with_options(lane="process", timeout_s=_PREVIEW_S)
     try:
-        preview = await isolated.run(preview_table, data, kind, options)
+        preview = await isolated.run(preview_file, str(file), status.st_size, kind, options)
     except CatalogueError as error:
         raise ProblemError(422, _sentence(str(error)), code="unreadable") from error
     except LanewiseError as error:

@@ -20,6 +20,8 @@ from supplyr.web.limits import WRITES
 router = APIRouter(prefix="/api/v1", tags=["duplicates"])
 ClusterId = Annotated[int, Path(ge=1, le=MAX_ID)]
 State = Literal["open", "merged", "dismissed"]
+# Below it half of a directory looks like the other half.
+MIN_THRESHOLD = 0.7
 
 
 class RunIn(BaseModel):
@@ -27,7 +29,7 @@ class RunIn(BaseModel):
 
     model_config = STRICT
 
-    threshold: float = Field(DEFAULT_THRESHOLD, ge=0.5, le=1.0, allow_inf_nan=False)
+    threshold: float = Field(DEFAULT_THRESHOLD, ge=MIN_THRESHOLD, le=1.0, allow_inf_nan=False)
 
 
 class Member(BaseModel):
@@ -59,6 +61,12 @@ class MergeIn(BaseModel):
     model_config = STRICT
 
     survivor_id: Id
+    member_ids: list[Id] = Field(min_length=1, max_length=50)
+
+
+class DismissIn(BaseModel, extra="forbid", strict=True):
+    """Who was looked at. Where others are in the cluster by now, nothing is noted (409)."""
+
     member_ids: list[Id] = Field(min_length=1, max_length=50)
 
 
@@ -126,9 +134,12 @@ async def merge_cluster(
     responses=problems(403, 409),
     dependencies=[WRITES],
 )
-async def dismiss_cluster(request: Request, identity: Writer, cluster_id: ClusterId) -> Response:
+async def dismiss_cluster(
+    request: Request, identity: Writer, cluster_id: ClusterId, asked: DismissIn | None = None
+) -> Response:
     """Note that the members of a cluster are different suppliers."""
-    await reviewing.dismiss(request, identity, cluster_id)
+    seen = None if asked is None else asked.member_ids
+    await reviewing.dismiss(request, identity, cluster_id, seen)
     return Response(status_code=204)
 
 

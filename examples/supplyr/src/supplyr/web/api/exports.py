@@ -1,7 +1,8 @@
 """Exports: of what a question finds, streamed at once; of the whole directory, as a job."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Annotated, Literal
+import os
+from collections.abc import AsyncGenerator, Iterable
+from typing import Annotated, BinaryIO, Literal
 
 from fastapi import APIRouter, Path, Request
 from pydantic import BaseModel
@@ -9,13 +10,13 @@ from starlette.responses import Response, StreamingResponse
 
 from supplyr.exports.formats import FORMATS, FormatName
 from supplyr.jobs.background import Background
-from supplyr.jobs.exporting import TooManyRowsError, found_pages, stream
+from supplyr.jobs.exporting import Pages, TooManyRowsError, found_pages, made, pieces_from, stream
 from supplyr.web import work
 from supplyr.web.api.asked import Asked
 from supplyr.web.api.jobs import MEDIA, Job, Key, started
 from supplyr.web.api.models import STRICT
 from supplyr.web.api.responses import problems
-from supplyr.web.context import context_of
+from supplyr.web.context import Context, context_of
 from supplyr.web.errors import ProblemError
 from supplyr.web.identity import Writer
 from supplyr.web.limits import SEARCHES, WRITES
@@ -52,35 +53,59 @@ async def export_found(
 async def found_file(request: Request, question: Asked, name: FormatName) -> Response:
     """Return the streamed file of a question."""
     context = context_of(request)
-    overview = await context.search.overview(question)
-    if overview.suppliers > _AT_MOST[name]:
+    most = _AT_MOST[name]
+    # Whatever is wrong shows before the first byte, when it can still be told.
+    if await context.search.finds_more_than(question, most):
+        raise _too_many(most)
+    background, scratch = Background(context.runtime), context.settings.data_dir / "scratch"
+    pages = found_pages(context.search, question)
+    headers = {"content-disposition": f'attachment; filename="suppliers.{name}"'}
+    if name == "csv":
+        pieces = stream(background, pages, name, scratch)
+        # The heading alone; but a database that is away, say, shows with the first rows.
+        first = [await anext(pieces, b""), await anext(pieces, b"")]
+        content = _rest(first, pieces)
+    else:
+        file = await _made(context, background, pages, name)
+        headers["content-length"] = str(os.fstat(file.fileno()).st_size)
+        content = pieces_from(file)
+    return StreamingResponse(content, media_type=FORMATS[name].media_type, headers=headers)
+
+
+async def _made(
+    context: Context, background: Background, pages: Pages, name: FormatName
+) -> BinaryIO:
+    if context.exports.locked():
         raise ProblemError(
-            400,
-            f"That finds more than {_AT_MOST[name]:,} suppliers. Narrow it, or export the whole"
-            " directory as a job.",
-            code="too-many",
+            503,
+            "Many exports are being written. Try again in some seconds.",
+            code="exports",
+            headers={"retry-after": "5"},
         )
-    pieces = stream(
-        Background(context.runtime),
-        found_pages(context.search, question),
-        name,
-        context.settings.data_dir / "scratch",
-    )
-    try:
-        # Whatever is wrong shows before the first byte, when it can still be told.
-        first = await anext(pieces, b"")
-    except TooManyRowsError as error:
-        raise ProblemError(400, str(error), code="too-many") from error
-    return StreamingResponse(
-        _rest(first, pieces),
-        media_type=FORMATS[name].media_type,
-        headers={"content-disposition": f'attachment; filename="suppliers.{name}"'},
+    async with context.exports:
+        try:
+            return await made(
+                background, pages, name, context.settings.data_dir / "scratch", _AT_MOST[name]
+            )
+        except TooManyRowsError as error:
+            raise _too_many(_AT_MOST[name]) from error
+
+
+def _too_many(most: int) -> ProblemError:
+    return ProblemError(
+        400,
+        f"That finds more than {most:,} suppliers. Narrow it, or export the whole"
+        " directory as a job.",
+        code="too-many",
     )
 
 
-async def _rest(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+async def _rest(
+    first: Iterable[bytes], pieces: AsyncGenerator[bytes, None]
+) -> AsyncGenerator[bytes, None]:
     try:
-        yield first
+        for piece in first:
+            yield piece
         async for piece in pieces:
             yield piece
     finally:

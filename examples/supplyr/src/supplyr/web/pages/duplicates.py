@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from supplyr.dedupe import DEFAULT_THRESHOLD
 from supplyr.store import duplicates
 from supplyr.web import reviewing, work
-from supplyr.web.api.duplicates import ClusterId, State
+from supplyr.web.api.duplicates import MIN_THRESHOLD, ClusterId, State
 from supplyr.web.api.models import MAX_ID
 from supplyr.web.context import context_of
 from supplyr.web.errors import ProblemError
@@ -18,6 +18,7 @@ from supplyr.web.rendering import render
 
 router = APIRouter(include_in_schema=False, prefix="/duplicates")
 _CLUSTERS = 10
+MIN_PERCENT = round(100 * MIN_THRESHOLD)
 _SAID = {
     "merge": "Merged. Under “Merged” it can be undone.",
     "dismiss": "Noted: they are different.",
@@ -43,6 +44,7 @@ async def review(
         "state": state,
         "total": await duplicates.count(database, state),
         "percent": round(100 * DEFAULT_THRESHOLD),
+        "min_percent": MIN_PERCENT,
         "said": _SAID.get(did, ""),
         "after": (rows[-1]["best_permille"], rows[-1]["id"]) if len(rows) == _CLUSTERS else None,
     }
@@ -51,7 +53,7 @@ async def review(
 
 @router.post("/runs", dependencies=[WRITES])
 async def start_run(
-    request: Request, identity: Writer, percent: Annotated[int, Form(ge=50, le=100)]
+    request: Request, identity: Writer, percent: Annotated[int, Form(ge=MIN_PERCENT, le=100)]
 ) -> Response:
     """Compare the whole directory."""
     row, _ = await work.start_duplicates(request, identity, percent / 100, None)
@@ -68,7 +70,8 @@ async def decide(request: Request, identity: Writer, cluster_id: ClusterId) -> R
         members = [_number(one) for one in form.getlist("member")]
         await reviewing.merge(request, identity, cluster_id, survivor, members)
     elif what == "dismiss":
-        await reviewing.dismiss(request, identity, cluster_id)
+        seen = [_number(one) for one in form.getlist("seen")]
+        await reviewing.dismiss(request, identity, cluster_id, seen or None)
     elif what == "undo":
         await reviewing.undo(request, identity, _number(form.get("merge")))
     else:

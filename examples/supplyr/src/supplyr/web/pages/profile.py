@@ -12,7 +12,6 @@ from supplyr.catalogue import parse_price_cents
 from supplyr.classification import TITLES
 from supplyr.directory import DirectoryError
 from supplyr.records import PriceRow
-from supplyr.search.question import Near, Question
 from supplyr.store import archive as archive_rows
 from supplyr.store import audit, images, products
 from supplyr.web.api.asked import Typed
@@ -77,12 +76,7 @@ async def profile(
             )
         raise
     rows = await products.page_of(context.database, supplier_id, after, _PRODUCTS + 1)
-    neighbours = []
-    if row["latitude_deg"] is not None and row["codes"]:
-        near = Near(row["latitude_deg"], row["longitude_deg"], 100.0)
-        question = Question(code=row["codes"][0], near=near, sort="distance")
-        page = await context.search.page(question, _NEIGHBOURS + 1)
-        neighbours = [hit for hit in page.hits if hit.row["id"] != supplier_id][:_NEIGHBOURS]
+    neighbours = await context.search.neighbours(row, _NEIGHBOURS)
     changes = []
     if identity is not None:
         changes = await audit.of_subject(context.database, f"supplier:{supplier_id}", _CHANGES)

@@ -27,6 +27,7 @@ from supplyr.web.rendering import is_partial, render
 router = APIRouter(include_in_schema=False)
 _PAGE = 20
 _FIRST = 6
+_TOTAL_KEPT_S = 60.0
 RADII_KM = (10, 25, 50, 100, 250)
 SORTS = {
     "relevance": "Best match", "ranking": "Ranking", "distance": "Distance", "name": "Name",
@@ -47,8 +48,12 @@ async def home(request: Request, _identity: Visitor) -> Response:
     overview = await context.search.overview(everything)
     best = await context.search.page(everything, _FIRST)
     values = {
+        # Who fills an empty directory wants to see it, so what is empty is not kept.
         "total": await context.pictures.get(
-            "total", lambda: suppliers.count_active(context.database)
+            "total",
+            lambda: suppliers.count_active(context.database),
+            for_s=_TOTAL_KEPT_S,
+            worth=bool,
         ),
         "divisions": [
             (one.value, CODE_TITLES.get(one.value, one.value), one.suppliers)
@@ -56,7 +61,9 @@ async def home(request: Request, _identity: Visitor) -> Response:
         ],
         "countries": overview.facets["countries"],
         "hits": best.hits,
-        "atlas": await context.pictures.get("atlas", lambda: drawn(context.database)),
+        "atlas": await context.pictures.get(
+            "atlas", lambda: drawn(context.database), worth=lambda atlas: bool(atlas.dots)
+        ),
         "titles": CODE_TITLES,
         "towns": towns(),
     }
