@@ -9,6 +9,9 @@ PREFIX = "SUPPLYR_"
 # The first is the product; the others do without it what it does, to be compared.
 BUILDS = ("lanewise", "handler", "threads", "pool")
 _POSTGRESQL = ("postgresql://", "postgres://")
+# What each kind of heavy work costs, as `lanewise measure supplyr.tasks` found it; reviewed like
+# code. Costs travel: how quick a machine's lanes are is found out when a server starts.
+COMMITTED_PLAN = Path(__file__).with_name("lanewise.toml")
 _AT_LEAST_ONE = (
     "search_per_minute",
     "write_per_minute",
@@ -130,8 +133,11 @@ def _flag(name: str, text: str) -> bool:
 
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Return the settings that variables SUPPLYR_... describe; SettingsError names a wrong one."""
-    values: dict[str, object] = {}
+    """Return the settings that variables SUPPLYR_... describe; SettingsError names a wrong one.
+
+    Without SUPPLYR_PLAN the plan that comes with SUPPLYR holds, with an empty one none does.
+    """
+    values: dict[str, object] = {"plan": COMMITTED_PLAN}
     for name, spec in Settings.__dataclass_fields__.items():
         variable = PREFIX + name.upper()
         text = environment.get(variable)
