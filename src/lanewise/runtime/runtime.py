@@ -84,7 +84,8 @@ class Runtime:
     Args:
         plan: A plan, or the path of its file. Calls that no plan knows go to a process.
         processes: Worker processes; None takes the cores that this process may really use.
-        threads: Threads of the thread lane; None takes four a core.
+        threads: Threads of the thread lane; None takes four a core. Of calls that are known to compute
+            rather than wait, no more run in them at once than there are cores, and one.
         loop_budget_s: No lane is chosen that is expected to delay the loop longer, if any other is
             available.
         max_queue: Calls that one lane holds at once, running and waiting. With ``queue_timeout_s`` as
