@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lanewise.cli.main import main
 from lanewise.host.facts import gil_enabled
 
 PROGRAMS = Path(__file__).parent / "far_side" / "diagnose_targets.py"
@@ -18,7 +19,7 @@ ATTEMPTS = 3
 # A run that does not end by itself has failed long before the machine could be to blame.
 ENOUGH_S = 110
 # Long enough to be found before it ends, which takes longer where another run of it is needed.
-LIFE_S = 2 if PUBLISHED else 5
+LIFE_S = 2 if PUBLISHED else 8
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="other processes are read through /proc"),
@@ -121,7 +122,7 @@ def test_a_program_that_was_ended_when_the_time_was_over_did_not_fail():
 
 
 def test_what_a_program_prints_is_no_part_of_the_json():
-    done = run("--duration", "0.5s", "--json", "--", *program("bytecode", 600))
+    done = run("--json", "--", *program("bytecode", LIFE_S))
     assert json.loads(done.stdout)["schema"] == "lanewise.diagnosis/1"
     assert "begun" in done.stderr
 
@@ -141,17 +142,20 @@ def test_children_that_compute_and_are_not_followed_are_told():
     assert "add --follow" in done.stdout.replace("\n", " ")
 
 
-def beside(code, *options):
-    """Look at a program that has begun, until a recording says what is expected."""
+def beside(code, path):
+    """Look at a program that has begun, until a recording says what is expected.
+
+    From the process that started it, for others may not be allowed to read its memory.
+    """
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
     ) as running:
         try:
             assert running.stdout.readline() == "begun\n"
             for _ in range(ATTEMPTS):
-                done = run("--pid", running.pid, "--duration", "1s", "--json", *options)
-                assert done.returncode == 0, done.stderr
-                yield json.loads(done.stdout), running.pid
+                words = ["--pid", str(running.pid), "--duration", "1s", "--json", str(path)]
+                assert main(["diagnose", *words]) == 0
+                yield json.loads(path.read_text()), running.pid
         finally:
             running.send_signal(signal.SIGCONT)
             running.kill()
@@ -179,9 +183,9 @@ def computes(shares):
     return shares["python_gil"] + shares["native_gil"] + shares["run_queue"]
 
 
-def test_a_thread_in_a_sub_interpreter_is_looked_at_once():
+def test_a_thread_in_a_sub_interpreter_is_looked_at_once(tmp_path):
     """It has a state in the interpreter that it came from too, which stands where it was left."""
-    for found, _ in beside(INSIDE):
+    for found, _ in beside(INSIDE, tmp_path / "found.json"):
         shares = max((one["shares"] for one in found["threads"]), key=computes)
         if computes(shares) > 0.9:
             break
@@ -205,8 +209,9 @@ while True: total = (total + 1) % 1000
 @pytest.mark.skipif(
     not PUBLISHED, reason="needs another run of the interpreter only to say the same"
 )
-def test_a_program_that_is_stopped_holds_nothing_up():
-    found = next(found for found, pid in beside(STOPPED) if is_stopped(pid))
+def test_a_program_that_is_stopped_holds_nothing_up(tmp_path):
+    looked = beside(STOPPED, tmp_path / "found.json")
+    found = next(found for found, pid in looked if is_stopped(pid))
     assert found["process"]["gil_held_share"] < 0.2
     assert any("was stopped" in one for one in found["process"]["weaknesses"])
 
@@ -215,7 +220,7 @@ SETS = """
 import sys, time
 time.sleep(0.5)
 sys.setswitchinterval(0.0005)
-end = time.monotonic() + 2
+end = time.monotonic() + 6
 while time.monotonic() < end: pass
 """
 
@@ -235,6 +240,8 @@ def test_what_is_started_while_sampling_has_no_real_time_priority():
     done = subprocess.run(
         [sys.executable, "-c", STARTS], capture_output=True, text=True, timeout=ENOUGH_S, check=True
     )
+    if done.stdout == "null\n":
+        pytest.skip("root gets no real-time priority here")
     resting, careless, mine = json.loads(done.stdout)
     assert resting == [os.SCHED_OTHER, len(os.sched_getaffinity(0))]
     assert careless[0] == os.SCHED_OTHER
@@ -259,7 +266,10 @@ def asked():
     return json.loads(subprocess.run([sys.executable, "-c", ASK], capture_output=True).stdout)
 
 def lookers():
-    if not answers and recorder.real_time:
+    if not recorder.real_time:
+        print("null")
+        sys.exit()
+    if not answers:
         with recorder.at_rest():
             answers.append(asked())
     return [Target()]

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from lanewise.diagnose import family as families
+from lanewise.diagnose.core_meter import CoreMeter
 from lanewise.diagnose.family import Family
 from lanewise.diagnose.kernel_view import KernelThread
 from lanewise.diagnose.open_files import many_open_files
@@ -79,7 +80,7 @@ def test_a_thread_that_begins_between_two_listings_is_counted_from_its_beginning
     first, new = record.threads
     assert (first.first_us, first.last_us) == (0, 60_000_000)
     assert new.run_ns >= 290e6
-    assert 0 <= new.first_us <= new.last_us - 300_000
+    assert 0 <= new.first_us <= new.last_us - 290_000
 
 
 def test_a_thread_that_was_there_before_is_counted_from_now(computing):
@@ -171,6 +172,10 @@ def test_an_ordinary_user_may_read_the_clocks_of_what_is_theirs():
     paranoid = Path("/proc/sys/kernel/perf_event_paranoid")
     if not paranoid.exists() or int(paranoid.read_text()) > 2:
         pytest.skip("this kernel gives performance counters to nobody but root")
+    try:
+        CoreMeter(os.getpid()).close()
+    except OSError:
+        pytest.skip("no performance counters can be had here, as in most containers")
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY], capture_output=True, text=True, timeout=60, check=True
     )

@@ -26,7 +26,7 @@ def work(size):
     """Stands for what is called."""
 
 
-def decision_for(cpu_share):
+def decision_for(cpu_share, left_s=None):
     """What is decided for a call of 20 ms that spends so much of it on a core."""
     cost = make_cost(
         wall_s=0.020,
@@ -40,7 +40,7 @@ def decision_for(cpu_share):
     calibration = plan.calibration
     lanes = frozenset(calibration.lanes)
     router = Router(Plan({name: plan}), lanes, {}, calibration, 0.001, 2, gil_enabled=True)
-    return router.decide(as_task(work), (1,), {}, 4)
+    return router.decide(as_task(work), (1,), {}, 4, left_s=left_s)
 
 
 def test_a_call_that_computes_in_a_thread_enters_by_the_door_of_those():
@@ -51,6 +51,11 @@ def test_a_call_that_computes_in_a_thread_enters_by_the_door_of_those():
 def test_a_call_that_waits_in_a_thread_enters_by_the_lanes_own():
     decision = decision_for(cpu_share=0.05)
     assert (decision.lane, decision.door) == ("thread", None)
+
+
+def test_a_call_that_goes_to_a_process_for_its_deadline_enters_by_the_door_of_those():
+    decision = decision_for(cpu_share=0.95, left_s=0.1)
+    assert (decision.lane, decision.door) == ("process", None)
 
 
 class Threads:

@@ -34,13 +34,16 @@ class Kernel:
 def looks_at(*waits):
     record = ProcessRecord(100, "python")
     interpreter = types.SimpleNamespace(
-        holder=lambda lock: 0, stack=lambda thread: NO_STACK, collecting=lambda thread: False
+        holder=lambda lock: 0,
+        stack=lambda thread: NO_STACK,
+        collecting=lambda thread: False,
+        waits=lambda thread, address: False,
     )
     looker = InterpreterLooker(record, interpreter, 0)
     record.threads.append(ThreadRecord(100, ""))
     watched = Watched(0, Kernel(*waits), TIMES, TIMES)
     for now_us in (1000, 2000, 3000):
-        looker._look_at(THREAD, watched, {1: 100}, now_us)
+        looker._look_at(THREAD, {THREAD.state}, watched, {1: 100}, now_us)
     return record.looks
 
 

@@ -84,9 +84,11 @@ class KernelLooker:
 
     def _over(self, now_us: int) -> bool:
         """Whether the process has ended or became another program; its files are released then."""
+        # In this order: a process that ends just now loses its memory after it is marked as ending.
+        another = self._became_another()
         if not exists(self.record.pid):
             self._threads.finish(now_us)
-        elif self._became_another():
+        elif another:
             self.replaced = True
             self._threads.close()
         else:

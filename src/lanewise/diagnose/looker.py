@@ -152,9 +152,11 @@ class InterpreterLooker:
 
     def _over(self, now_us: int) -> bool:
         """Whether the process has ended or became another program; then everything is released."""
+        # In this order: a process that ends just now loses its memory after it is marked as ending.
+        there = self._interpreter.there()
         if not exists(self.record.pid):
             self._threads.finish(now_us)
-        elif not self._interpreter.there():
+        elif not there:
             # The kernel's counters go on, but they are the other program's.
             self.replaced = True
             self._threads.close()

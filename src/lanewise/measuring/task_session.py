@@ -199,7 +199,8 @@ class TaskSession:
             for cell in cells:
                 self.load(cell)
             known[chosen].made += 1
-            known[chosen].calm = min(map(self.samples.calm_rounds, cells))
+            calm = [self.samples.calm_rounds(cell) for cell in cells if cell[0] not in self.failing]
+            known[chosen].calm = min(calm, default=known[chosen].made)
         if any(not rounds.made for rounds in known.values()):
             self.warn("time ran out before every lane was loaded once")
 

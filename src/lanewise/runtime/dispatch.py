@@ -554,7 +554,8 @@ class Dispatcher:
                 decision.known.could_not_cross(str(error))
         if self.tally.fell_back(task.name, str(error)):
             warnings.warn(f"{task.name} runs on the {other} lane instead: {error}", stacklevel=2)
-        return replace(decision, lane=other, reason=f"it cannot cross to {_a(decision.lane)}")
+        why = f"it cannot cross to {_a(decision.lane)}"
+        return replace(decision, lane=other, door=None, reason=why)
 
 
 def _a(lane: LaneName) -> str:

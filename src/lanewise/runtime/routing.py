@@ -350,6 +350,7 @@ class Router:
             kept,
             lane="process",
             spill=None,
+            door=None,
             reason=f"its deadline may pass while it runs, and {kept.lane} could not stop it",
         )
 
@@ -428,9 +429,8 @@ class Router:
             return None
         if decision.lane == "process":
             return decision
-        return replace(
-            decision, lane="process", spill=None, reason="it is watched, to learn what it costs"
-        )
+        why = "it is watched, to learn what it costs"
+        return replace(decision, lane="process", spill=None, door=None, reason=why)
 
     def saw(
         self,

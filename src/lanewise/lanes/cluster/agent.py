@@ -193,13 +193,19 @@ class NodeAgent:
             data = b""
         if data:
             self._calls.feed(data)
-        else:  # the gateway is gone, and Ray ends its actors
+        else:
+            # The gateway is gone, and Ray ends its actors; or it has never taken this end, and speaks
+            # through calls of this actor.
             self._loop.remove_reader(line.fileno())
+            self._loop.remove_writer(line.fileno())
+            self._line = None
+            line.close()
 
     def _beat(self) -> None:
         """Have a gateway that hears nothing for long know that something is wrong."""
-        self._say(wire.frame(protocol.BEAT, number=self._number))
-        self._loop.call_later(POLL_S, self._beat)
+        if self._line is not None:
+            self._say(wire.frame(protocol.BEAT, number=self._number))
+            self._loop.call_later(POLL_S, self._beat)
 
     def _flush(self) -> None:
         self._flushing = False

@@ -41,14 +41,24 @@ def reached(ray: Any, agent: Any) -> socket.socket | None:
             listener.settimeout(_REACH_S)
             if not ray.get(agent.reach.remote(name), timeout=_REACH_S):
                 return None
-            line, _ = listener.accept()
+            line = _first_of_ours(listener)
     except Exception:  # noqa: BLE001 - because: whatever it is, the actor's calls do as well
-        return None
-    if not is_ours(line):
-        line.close()
         return None
     line.setblocking(True)
     return line
+
+
+def _first_of_ours(listener: socket.socket) -> socket.socket:
+    """Return the first connection of this user: others see the name, too.
+
+    Raises:
+        TimeoutError: There was none for some time.
+    """
+    while True:
+        line, _ = listener.accept()
+        if is_ours(line):
+            return line
+        line.close()
 
 
 def is_ours(line: socket.socket) -> bool:
