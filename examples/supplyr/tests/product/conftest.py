@@ -50,6 +50,7 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
         login_per_minute=6_000,
         write_per_minute=6_000,
         search_per_minute=60_000,
+        rank_every_hours=0,  # no job comes by itself
         # However slow the machine: no heavy work is refused, and no entry stays unchecked.
         queue_timeout_s=100.0,
         duplicate_check_s=100.0,

@@ -1,5 +1,6 @@
 """What is put up for review: decided on as it was seen, and kept while a run goes on."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -190,7 +191,7 @@ async def test_a_run_that_lost_its_job_marks_nobody(
     async def handler(run: Any) -> dict[str, Any]:
         try:
             return await job.run_duplicates(run)
-        except NotYoursError:
+        except (NotYoursError, asyncio.CancelledError):  # by whichever it hears of it first
             refused.append(True)
             raise
 

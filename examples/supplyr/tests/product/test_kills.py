@@ -50,6 +50,7 @@ class Server:
             "SUPPLYR_PROCESSES": "2",
             "SUPPLYR_WRITE_PER_MINUTE": "6000",
             "SUPPLYR_QUEUE_TIMEOUT_S": "100",
+            "SUPPLYR_RANK_EVERY_HOURS": "0",  # jobs are counted
             "SUPPLYR_TEST_MAY_END": str(self._may_end),
         }
         command = ("-m", "uvicorn", "--factory", "product.held_app:create_app",

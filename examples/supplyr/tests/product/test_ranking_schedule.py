@@ -77,7 +77,7 @@ async def test_a_server_ranks_by_itself_and_administrators_see_it(
         await seed_directory(database, 40)
         async with database.transaction() as transaction:
             await transaction.execute("UPDATE suppliers SET ranking_score = 0")
-    app = create_app(settings)
+    app = create_app(replace(settings, rank_every_hours=24.0))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
@@ -107,12 +107,13 @@ async def test_settings_leave_it_out(settings: Settings, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(ranking_schedule, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(ranking_schedule, "rank_if_due", noted)
+    ranks = replace(settings, rank_every_hours=24.0)
     for left_out in ({"rank_every_hours": 0.0}, {"run_jobs": False}):
-        app = create_app(replace(settings, **left_out))
+        app = create_app(replace(ranks, **left_out))
         async with app.router.lifespan_context(app):
             await suppliers.count_active(context_of(app).database)
             assert not asked.is_set()
-    app = create_app(settings)
+    app = create_app(ranks)
     async with app.router.lifespan_context(app):
         await asked.wait()
 

@@ -1,5 +1,6 @@
 """The schema: on a cluster of any language, and brought up to date with what is in it."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,11 @@ async def _with_code(database: Database, code: str) -> list[str]:
 async def test_codes_are_found_by_their_beginning_in_any_language(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    settings = Settings(data_dir=tmp_path, database=cluster.new_database(*_IN_ENGLISH))
+    try:
+        made = cluster.new_database(*_IN_ENGLISH)
+    except subprocess.CalledProcessError:
+        pytest.skip("this PostgreSQL was built without tables of languages")
+    settings = Settings(data_dir=tmp_path, database=made)
     async with opened(settings) as database:
         await put_codes(database)
         async with database.transaction() as transaction:

@@ -68,6 +68,7 @@ async def served(settings: Settings, server: tuple[str, int]) -> AsyncIterator[S
         "SUPPLYR_LOGIN_PER_MINUTE": "6000",
         "SUPPLYR_LOGIN_MEMORY_KIB": "64",
         "SUPPLYR_QUEUE_TIMEOUT_S": "100",
+        "SUPPLYR_RANK_EVERY_HOURS": "0",  # jobs are counted
     }
     with held_port() as port:
         process = await asyncio.create_subprocess_exec(

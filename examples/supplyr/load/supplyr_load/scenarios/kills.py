@@ -60,7 +60,11 @@ def told(bench: Bench, one: dict[str, Any]) -> dict[str, Any]:
 
 def served(bench: Bench, build: str, name: ServerName, start_method: str) -> Server:
     """Return a server with two workers and patience."""
-    environment = {"SUPPLYR_START_METHOD": start_method, "SUPPLYR_QUEUE_TIMEOUT_S": "60"}
+    environment = {
+        "SUPPLYR_PLAN": "" if bench.plan is None else str(bench.plan),
+        "SUPPLYR_START_METHOD": start_method,
+        "SUPPLYR_QUEUE_TIMEOUT_S": "60",
+    }
     return Server(Options(build, bench.folder, 2, name, environment))
 
 
@@ -132,7 +136,8 @@ def import_survives(
     rows = _QUICK_ROWS if bench.quick else _ROWS
     with product.copied(bench.folder) as copy:
         key = product.writers_key(copy)
-        environment = {"SUPPLYR_START_METHOD": start_method}
+        plan = "" if bench.plan is None else str(bench.plan)
+        environment = {"SUPPLYR_PLAN": plan, "SUPPLYR_START_METHOD": start_method}
         options = Options("lanewise", copy, bench.processes, name, environment)
         with Server(options) as server:
             started = product.start_import(server, key, product.catalogue(rows))

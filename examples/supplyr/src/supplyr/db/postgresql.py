@@ -44,6 +44,7 @@ class _Errors:
             driver.PostgresConnectionError,
             driver.OperatorInterventionError,  # shut down, or told to stop
             driver.InsufficientResourcesError,
+            driver.TransactionRollbackError,  # two that waited for each other: one gave way
         )
 
     @contextmanager

@@ -81,6 +81,8 @@ async def _noted(database: Database, row: Row, scores: dict[int, int]) -> Found:
     supplier_id = row["id"]
     best = sorted(scores, key=lambda at: (-scores[at], at))[:10]
     async with database.transaction() as transaction:
+        # All at once, and in order: of two entries that are alike, each would wait for the other's.
+        await suppliers.lock(transaction, [supplier_id, *best])
         if not await suppliers.is_still(transaction, supplier_id, row["version"]):
             return _UNCHECKED
         await duplicates.remove_open_of(transaction, supplier_id)

@@ -40,7 +40,10 @@ def _part(run: Run, number: int, attempt: int) -> Path:
 
 
 def _parts(run: Run, count: int) -> list[Path]:
-    return [_part(run, number, run.done[f"part {number}"]["attempt"]) for number in range(count)]
+    noted = [run.done[f"part {number}"].get("attempt") for number in range(count)]
+    if None in noted:  # by a version that named files otherwise; they are written anew
+        raise ValueError("this export was begun by an older version: start it again")
+    return [_part(run, number, attempt) for number, attempt in enumerate(noted)]
 
 
 async def _gather(run: Run, name: FormatName, total: int) -> int:
