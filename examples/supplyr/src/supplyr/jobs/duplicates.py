@@ -111,17 +111,17 @@ async def _replace(
     changed = await duplicates.changed_since(transaction, everybody, read_at_s)
     # A supplier is in one of the new clusters at most.
     home = {at: number for number, one in enumerate(new) for at, _ in one.members}
-    kept: list[int] = []
+    superseded: list[int] = []
     held: set[int] = set()
     for cluster_id, group in members.items():
         homes = {home.get(at, -1) for at in group}
         if (group <= read and not group & changed) or (len(homes) == 1 and -1 not in homes):
+            superseded.append(cluster_id)
             continue
-        kept.append(cluster_id)
         held |= {
             number for number in homes - {-1} if {at for at, _ in new[number].members} <= group
         }
-    await duplicates.remove_open(transaction, kept)
+    await duplicates.remove_open(transaction, read_at_s, superseded)
     fresh = [one for number, one in enumerate(new) if number not in held]
     await duplicates.add_clusters(transaction, fresh, run.job.id)
 

@@ -1,5 +1,6 @@
 """Suspected duplicates: clusters, their members, pairs that were found different."""
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -76,16 +77,22 @@ async def changed_since(reader: Reader, ids: Sequence[int], moment_s: float) -> 
     return {row["id"] for row in rows}
 
 
-async def remove_open(transaction: Transaction, but: Sequence[int] = ()) -> int:
+async def remove_open(
+    transaction: Transaction, before_s: float = math.inf, also: Sequence[int] = ()
+) -> int:
     """Delete the clusters that nobody has decided on; a new run finds them again.
 
     Args:
         transaction: In which.
-        but: The clusters that stay.
+        before_s: Those that were put up before that moment. What is put up meanwhile, by somebody
+            who commits between two statements of this transaction, is none of them.
+        also: Later ones that go too.
     """
-    kept = among(transaction.dialect, "id")
+    named = among(transaction.dialect, "id")
     return await _remove(
-        transaction, f"state = 'open' AND NOT ({kept})", (listed(transaction.dialect, but),)
+        transaction,
+        f"state = 'open' AND (created_at_s < ? OR {named})",
+        (before_s, listed(transaction.dialect, also)),
     )
 
 
