@@ -137,6 +137,24 @@ class FakeRay:
         return said
 
 
+class Agent:
+    """A node's end: connects as it is told."""
+
+    def __init__(self):
+        self.end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+    def reach(self, name):
+        self.end.connect(name)
+        return True
+
+
+@pytest.fixture
+def agent():
+    agent = Agent()
+    yield agent
+    agent.end.close()
+
+
 def test_a_node_that_cannot_connect_is_spoken_with_by_calls():
     assert reached(FakeRay(lambda name: False), FakeRay(lambda name: False)) is None
 
@@ -146,33 +164,17 @@ def test_a_node_that_says_it_connected_and_does_not_is_spoken_with_by_calls(monk
     assert reached(FakeRay(None), FakeRay(lambda name: True)) is None
 
 
-def test_a_node_of_the_same_user_gets_a_line_that_waits():
-    ends = []
-
-    def reach(name):
-        end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        end.connect(name)
-        ends.append(end)
-        return True
-
-    line = reached(FakeRay(None), FakeRay(reach))
+def test_a_node_of_the_same_user_gets_a_line_that_waits(agent):
+    line = reached(FakeRay(None), FakeRay(agent.reach))
     assert line is not None
-    with line, ends[0]:
+    with line:
         assert line.getblocking()
-        ends[0].sendall(b"here")
+        agent.end.sendall(b"here")
         assert line.recv(4) == b"here"
 
 
-def test_a_node_of_another_user_is_refused(monkeypatch):
-    ends = []
-
-    def reach(name):
-        end = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        end.connect(name)
-        ends.append(end)
-        return True
-
+def test_a_node_of_another_user_is_refused(agent, monkeypatch):
     monkeypatch.setattr("os.getuid", lambda: 2**31 - 1)
-    assert reached(FakeRay(None), FakeRay(reach)) is None
-    assert ends[0].recv(1) == b""
-    ends[0].close()
+    monkeypatch.setattr("lanewise.lanes.cluster.line._REACH_S", 0.01)
+    assert reached(FakeRay(None), FakeRay(agent.reach)) is None
+    assert agent.end.recv(1) == b""

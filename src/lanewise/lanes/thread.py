@@ -19,16 +19,13 @@ from _lanewise_worker.deadline import DEADLINE
 from _lanewise_worker.probe import run_queue_s
 from lanewise.errors import LaneUnavailableError
 from lanewise.host.facts import gil_enabled
+from lanewise.lanes.niceness import NICER, NICEST
 from lanewise.lanes.pooled import PooledCalls
 from lanewise.lanes.resolve import plain_function
 from lanewise.lanes.streaming import ThreadStream
 from lanewise.model.lane import PLAIN_TERMS, CallReport, LaneName, Terms, mark_abandoned
 
 _log = logging.getLogger("lanewise")
-
-# As much as worker processes are, by default.
-_NICER = 5
-_NICEST = 19
 
 
 class ThreadLane:
@@ -133,7 +130,7 @@ def _let_the_loop_go_first() -> None:
         thread = threading.get_native_id()  # niceness is a thread's own on Linux
         nice = os.getpriority(os.PRIO_PROCESS, thread)
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, thread, min(_NICEST, nice + _NICER))
+            os.setpriority(os.PRIO_PROCESS, thread, min(NICEST, nice + NICER))
 
 
 def _reported(

@@ -21,10 +21,12 @@ Comparison = tuple[float, int]
 
 @dataclass(slots=True)
 class Rounds:
-    """How often a comparison was loaded.
+    """How often a comparison was loaded. Owner: the session of its task, which counts.
 
     Attributes:
-        calm: The same without rounds during which others took the cores; of its lane that has least.
+        cost_s: What one round of all its lanes takes, about.
+        made: Rounds, whatever came of them.
+        calm: Rounds during which others left the cores alone; of the lane that has fewest.
     """
 
     cost_s: float

@@ -1,6 +1,8 @@
 """Accounts and logins for tests."""
 
+import contextlib
 import re
+from collections.abc import AsyncGenerator
 
 import httpx
 from fastapi import FastAPI
@@ -8,11 +10,26 @@ from fastapi import FastAPI
 from supplyr.accounts import hash_password
 from supplyr.auth import keys
 from supplyr.db.database import Database
+from supplyr.settings import Settings
 from supplyr.store import users
 from supplyr.store.users import Role
+from supplyr.web.app import create_app
 from supplyr.web.context import STATE_KEY, Context
 
 PASSWORD = "a long enough password"
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings) -> AsyncGenerator[tuple[FastAPI, httpx.AsyncClient]]:
+    """Yield an app of these settings that runs, and somebody who speaks with it."""
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://supplyr.test"
+        ) as client,
+    ):
+        yield app, client
 
 
 def context_of(app: FastAPI) -> Context:

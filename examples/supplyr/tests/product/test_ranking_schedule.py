@@ -4,7 +4,6 @@ import asyncio
 import time
 from dataclasses import replace
 
-import httpx
 import pytest
 
 from supplyr.__main__ import main
@@ -19,7 +18,7 @@ from supplyr.store.jobs import NewJob
 from supplyr.web.app import create_app
 
 from .jobs_support import ended
-from .people import add_user, context_of, log_in
+from .people import add_user, context_of, log_in, serving
 
 _DAY_S = 86_400.0
 
@@ -77,13 +76,7 @@ async def test_a_server_ranks_by_itself_and_administrators_see_it(
         await seed_directory(database, 40)
         async with database.transaction() as transaction:
             await transaction.execute("UPDATE suppliers SET ranking_score = 0")
-    app = create_app(replace(settings, rank_every_hours=24.0))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://supplyr.test"
-        ) as client,
-    ):
+    async with serving(replace(settings, rank_every_hours=24.0)) as (app, client):
         database = context_of(app).database
         while not (rows := await jobs.latest(database, None, None, 10)):
             await asyncio.sleep(0.01)

@@ -13,11 +13,10 @@ from lanewise import OverloadedError
 from supplyr.settings import Settings
 from supplyr.store import suppliers
 from supplyr.web import work
-from supplyr.web.app import create_app
 from supplyr.web.guards.known_senders import AT_ONCE
 
 from .jobs_support import supplier_csv
-from .people import add_user, context_of, key_of, log_in
+from .people import add_user, context_of, key_of, log_in, serving
 
 _HEAD = (
     b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nName,Country\r\n'
@@ -67,13 +66,7 @@ async def test_nothing_is_read_of_a_file_whose_sender_is_unknown(
 
 
 async def test_who_sends_too_often_is_told_before_anything_is_read(settings: Settings) -> None:
-    app = create_app(replace(settings, write_per_minute=1))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://supplyr.test"
-        ) as client,
-    ):
+    async with serving(replace(settings, write_per_minute=1)) as (app, client):
         database = context_of(app).database
         headers = {**_MULTIPART, **await key_of(database, await add_user(database))}
         # A bucket holds five. Each request is counted once, by the guard or by its route.
@@ -168,13 +161,7 @@ async def test_nothing_is_kept_of_a_file_whose_sender_has_left(
 
 
 async def test_uploads_of_an_account_have_a_quota(settings: Settings) -> None:
-    app = create_app(replace(settings, upload_quota_bytes=500))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://supplyr.test"
-        ) as client,
-    ):
+    async with serving(replace(settings, upload_quota_bytes=500)) as (app, client):
         database = context_of(app).database
         headers = await key_of(database, await add_user(database))
         files = {"file": ("a.csv", supplier_csv(10))}
@@ -188,13 +175,7 @@ async def test_uploads_of_an_account_have_a_quota(settings: Settings) -> None:
 async def test_jobs_of_an_account_are_bounded_but_the_same_one_comes_again(
     settings: Settings,
 ) -> None:
-    app = create_app(replace(settings, jobs_per_user=2, run_jobs=False))
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://supplyr.test"
-        ) as client,
-    ):
+    async with serving(replace(settings, jobs_per_user=2, run_jobs=False)) as (app, client):
         database = context_of(app).database
         async with database.transaction() as transaction:
             await suppliers.create(transaction, suppliers.Draft("Weber"))

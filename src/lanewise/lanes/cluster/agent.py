@@ -61,7 +61,7 @@ class NodeAgent:
         self._turn = 0
         self._busy = False
         self._said: list[bytes] = []
-        self._line: Outbox | None = None
+        self._line: Outbox | None = None  # owner: the loop; None while Ray carries what is said
         self._flushing = False
         _take_the_callers_place(settings)
         self._loop = asyncio.new_event_loop()

@@ -20,6 +20,7 @@ from _lanewise_worker.replay import collect_levels
 from lanewise.errors import LaneUnavailableError
 from lanewise.host.facts import usable_cores
 from lanewise.lanes.functions import FunctionBook, note_packed, surroundings
+from lanewise.lanes.niceness import NICER, NICEST
 from lanewise.lanes.process.context import CarriedContext
 from lanewise.lanes.process.counts import WorkerStatistics
 from lanewise.lanes.process.crew import Crew
@@ -51,10 +52,8 @@ _AWAKE_S = 0.000_2
 _STREAM_CLOSE_S = 1.0
 # Starting is mostly computing, with some waiting in it.
 _STARTING_PER_CORE = 2
-_NICEST = 19
-# A third of this process's share where cores are short. Many workers that burn together would still
-# leave it next to nothing, and it is what stops them; a tenth each, then.
-_NICE = 5
+# Many workers that burn together, each with a third of this process's share, would still leave it next to
+# nothing, and it is what stops them; a tenth each, then.
 _NICE_OF_MANY = 10
 _MANY_PER_CORE = 4
 
@@ -106,9 +105,9 @@ class ProcessLane:
             )
         cores = usable_cores()
         if worker_nice is None:
-            worker_nice = _NICE if processes <= _MANY_PER_CORE * cores else _NICE_OF_MANY
-        if not 0 <= worker_nice <= _NICEST:
-            raise ValueError(f"worker_nice={worker_nice} must be 0 to {_NICEST}")
+            worker_nice = NICER if processes <= _MANY_PER_CORE * cores else _NICE_OF_MANY
+        if not 0 <= worker_nice <= NICEST:
+            raise ValueError(f"worker_nice={worker_nice} must be 0 to {NICEST}")
         self.processes = processes
         self._method = start_method or ("forkserver" if hasattr(os, "fork") else "spawn")
         self._preload = (preload,) if isinstance(preload, str) else tuple(preload)

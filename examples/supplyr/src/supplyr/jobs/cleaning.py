@@ -7,7 +7,6 @@ those are deleted too once they are a day old.
 import asyncio
 import contextlib
 import logging
-import random
 import shutil
 import time
 from collections.abc import AsyncGenerator, Iterable
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 from supplyr.db.database import Database
 from supplyr.jobs.files import resolved
+from supplyr.jobs.periodic import now_and_then
 from supplyr.settings import Settings
 from supplyr.store import old_files
 
@@ -61,25 +61,14 @@ async def clean(database: Database, settings: Settings, now_s: float) -> Cleaned
 async def cleaning(database: Database, settings: Settings) -> AsyncGenerator[None]:
     """Clean once an hour inside the block; what goes wrong is logged and tried again."""
 
-    async def again_and_again() -> None:
-        while True:
-            # Several servers of one database do not do it at the same moment.
-            await asyncio.sleep(_EVERY_S * (0.5 + random.random()))
-            try:
-                cleaned = await clean(database, settings, time.time())
-            except Exception:
-                _log.exception("old files could not be deleted; trying again within two hours")
-            else:
-                if any(cleaned):
-                    _log.info("deleted old files: %s", cleaned)
+    async def once() -> None:
+        cleaned = await clean(database, settings, time.time())
+        if any(cleaned):
+            _log.info("deleted old files: %s", cleaned)
 
-    task = asyncio.create_task(again_and_again(), name="cleaning")
-    try:
+    failed = "old files could not be deleted; trying again within two hours"
+    async with now_and_then(once, _EVERY_S, "cleaning", failed):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 def _older(data_dir: Path, before_s: float) -> list[str]:

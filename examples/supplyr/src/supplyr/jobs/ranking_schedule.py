@@ -4,15 +4,13 @@ What is asked for is a job like any other: one at a time over all servers of a d
 page behind everybody who waits, and gone on with by the next server where one is killed.
 """
 
-import asyncio
 import contextlib
-import logging
-import random
 import time
 from collections.abc import AsyncGenerator, Callable
 
 from supplyr.db.database import Database, Reader
 from supplyr.jobs import ranking
+from supplyr.jobs.periodic import now_and_then
 from supplyr.store import audit, job_counts, jobs
 from supplyr.store.jobs import NewJob
 
@@ -21,7 +19,6 @@ LOOK_EVERY_S = 300.0
 _HOUR_S = 3600.0
 # Any number; servers on PostgreSQL queue for it, so that no two ask for the same ranking.
 _LOCK = 7_208_320
-_log = logging.getLogger(__name__)
 
 
 async def rank_if_due(database: Database, every_s: float, now_s: float) -> int | None:
@@ -52,20 +49,10 @@ async def ranking_now_and_then(
 ) -> AsyncGenerator[None]:
     """Look again and again inside the block, and `ring` where a job was added."""
 
-    async def again_and_again() -> None:
-        while True:
-            # Several servers of one database do not look at the same moment.
-            await asyncio.sleep(LOOK_EVERY_S * (0.5 + random.random()))
-            try:
-                if await rank_if_due(database, _HOUR_S * every_hours, time.time()) is not None:
-                    ring()
-            except Exception:
-                _log.exception("a ranking could not be asked for; trying again")
+    async def once() -> None:
+        if await rank_if_due(database, _HOUR_S * every_hours, time.time()) is not None:
+            ring()
 
-    task = asyncio.create_task(again_and_again(), name="ranking schedule")
-    try:
+    failed = "a ranking could not be asked for; trying again"
+    async with now_and_then(once, LOOK_EVERY_S, "ranking schedule", failed):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

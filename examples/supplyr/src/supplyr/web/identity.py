@@ -58,15 +58,19 @@ async def identify(
 Visitor = Annotated[Identity | None, Depends(identify)]
 
 
+def unknown(request: Request) -> ProblemError:
+    """Return what somebody is told whom nobody knows. Pages send people to the login."""
+    return ProblemError(
+        401,
+        "Log in first." if wants_page(request) else "This needs an API key.",
+        code="login",
+        headers={"www-authenticate": "Bearer"},
+    )
+
+
 async def _writer(request: Request, identity: Visitor) -> Identity:
     if identity is None:
-        # Pages send people to the login, see supplyr.web.errors.
-        raise ProblemError(
-            401,
-            "Log in first." if wants_page(request) else "This needs an API key.",
-            code="login",
-            headers={"www-authenticate": "Bearer"},
-        )
+        raise unknown(request)
     if request.method not in SAFE_METHODS and identity.via == "session":
         await check_csrf(request, context_of(request), request.cookies.get(SESSION_COOKIE, ""))
     return identity

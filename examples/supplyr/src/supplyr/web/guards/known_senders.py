@@ -13,8 +13,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from supplyr.db.database import DatabaseError
-from supplyr.web.errors import ProblemError, answer, away, wants_page
-from supplyr.web.identity import SAFE_METHODS, identify
+from supplyr.web.errors import ProblemError, answer, away
+from supplyr.web.identity import SAFE_METHODS, identify, unknown
 from supplyr.web.limits import count
 
 # Bodies of one account that are received at the same time: so many files may wait on the disk.
@@ -73,12 +73,7 @@ class KnownSenders:
         count(request, "write")
         identity = await identify(request)
         if identity is None:
-            raise ProblemError(
-                401,
-                "Log in first." if wants_page(request) else "This needs an API key.",
-                code="login",
-                headers={"www-authenticate": "Bearer"},
-            )
+            raise unknown(request)
         if self._under_way[identity.user_id] >= AT_ONCE:
             raise ProblemError(
                 429,
